@@ -1,0 +1,1 @@
+"""The wire contract, generated from proto/safelight/v1 by scripts/gen_proto."""
