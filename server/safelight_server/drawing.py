@@ -1,0 +1,95 @@
+"""The way of one job through its models, from words to finished files; what happens on the way goes to the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+
+from . import pictures
+from .jobs import Array, Done, Image, Job, Previews, Progress, Started
+from .outbox import Frame, Outbox
+from .pipeline import Conditioning, Pipeline
+from .plan import Leg
+from .start import Encoded, State
+
+
+class Clock:
+    """Seconds by stage, in one job."""
+
+    def __init__(self) -> None:
+        self._began = self._lap = time.perf_counter()
+        self._seconds = dict.fromkeys(("queued", "encode", "denoise", "decode", "save"), 0.0)
+
+    def lap(self, stage: str) -> None:
+        """Counts the time since the last lap to `stage`."""
+        now = time.perf_counter()
+        self._seconds[stage] += now - self._lap
+        self._lap = now
+
+    def timings(self) -> dict[str, float]:
+        return self._seconds | {"total": time.perf_counter() - self._began}
+
+
+class Cadence:
+    """Which steps a preview is due after."""
+
+    def __init__(self, previews: Previews | None) -> None:
+        self._every = previews.every if previews else 0
+        self._interval = previews.min_interval if previews else 0.0
+        self._last = -float("inf")
+
+    def due(self, step: int) -> bool:
+        now = time.monotonic()
+        if not self._every or step % self._every or now - self._last < self._interval:
+            return False
+        self._last = now
+        return True
+
+
+class Drawing:
+    """One job on its way. `legs` are the steps to take, on which of `models`."""
+
+    def __init__(
+        self, job: Job, legs: Sequence[Leg], models: Mapping[str, Pipeline], previews: Previews | None, outbox: Outbox
+    ) -> None:
+        self._job, self._legs, self._models, self._outbox = job, legs, models, outbox
+        self._cadence = Cadence(previews)
+        self._steps = sum(leg.last - leg.first for leg in legs)
+
+    async def run(self, clock: Clock) -> None:
+        """Puts Started, then Progress, Frames and one Image per seed, then Done."""
+        job, first, last = self._job, self._models[self._job.model], self._models[self._legs[-1].model]
+        self._outbox.put(Started(job, self._steps, tuple(first.warnings(job.words))))
+        conditionings = [await self._models[leg.model].encode(job) for leg in self._legs]
+        encoded = await first.read(job)
+        clock.lap("encode")
+        for index, seed in enumerate(job.seeds):
+            latents = await self._denoise(index, seed, conditionings, encoded)
+            clock.lap("denoise")
+            picture = await last.decode(latents)
+            clock.lap("decode")
+            data = await asyncio.to_thread(pictures.save, picture, job.output, job.recipe | {"seed": seed})
+            clock.lap("save")
+            self._outbox.put(Image(index, seed, job.output.format, data, job.size))
+        self._outbox.put(Done(clock.timings()))
+
+    async def _denoise(
+        self, index: int, seed: int, conditionings: Sequence[Conditioning], encoded: Encoded | None
+    ) -> Array:
+        """The finished latents of one picture, through all legs."""
+        done, job, begin = 0, self._job, self._legs[0]
+        state, canvas = self._models[begin.model].start(begin, job, seed, encoded)
+        for leg, conditioning in zip(self._legs, conditionings, strict=True):
+            # A new model looks back on no step of its own; latents and noise go on where they are.
+            state = State(leg.first, state.latents, None, state.position)
+            steps = self._models[leg.model].denoise(leg, job, seed, state, conditioning, canvas)
+            async with aclosing(steps):
+                async for step in steps:
+                    state, done = step.state, done + 1
+                    self._outbox.put(Progress(index, done, self._steps, leg.model, step.seconds))
+                    if self._cadence.due(done):
+                        self._outbox.put(Frame(index, done, self._steps, leg.model, step.denoised))
+                        await asyncio.sleep(0)  # the reader asks for its turn before the next step does
+        return state.latents

@@ -1,0 +1,131 @@
+"""Admits jobs and draws them: a job in, events out. Whoever stops reading stops the drawing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, suppress
+
+from . import pictures, plan
+from .drawing import Clock, Drawing
+from .errors import InferenceFailed, ModelRecovering, QueueFull, ShuttingDown
+from .jobs import Event, Job, Preview, Previews, Queued
+from .outbox import Frame, Outbox
+from .pipeline import Pipeline
+from .plan import Leg
+from .slots import Slots
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """The models, and a bounded queue before them. `slots` jobs are drawn at a time, taking turns at every step.
+
+    `on_health` is called whenever `ready` may have changed.
+    """
+
+    def __init__(
+        self, models: Mapping[str, Pipeline], *, slots: int, queue: int, on_health: Callable[[], None] = lambda: None
+    ) -> None:
+        self.models = models
+        self._facts = {name: model.facts for name, model in models.items()}
+        self._slots = Slots(slots)
+        self._room = slots + queue
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._healing: dict[str, asyncio.Task[None]] = {}
+        self._draining = False
+        self._job_seconds = 1.0  # between one finished job and the next, lately
+        self._on_health = on_health
+
+    @property
+    def ready(self) -> bool:
+        return not self._draining and all(model.ready for model in self.models.values())
+
+    async def run(self, job: Job, previews: Previews | None = None) -> AsyncGenerator[Event, None]:
+        """Draws `job`; events as they happen, Done last. Closing the generator stops the work inside its step.
+
+        Raises InvalidRequest, QueueFull, ShuttingDown or ModelRecovering before the first event, InferenceFailed later.
+        """
+        legs = plan.legs(job, self._facts)
+        self._admit(legs)
+        outbox = Outbox()
+        task = asyncio.create_task(self._draw(job, legs, previews, outbox), name=job.id)
+        self._tasks.add(task)
+        try:
+            async with aclosing(outbox.read()) as items:
+                async for item in items:
+                    yield await self._painted(item, job, previews or Previews()) if isinstance(item, Frame) else item
+        finally:
+            # A client that left shows up as one of several exceptions, not all of them documented: so, whatever it was.
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            self._tasks.discard(task)
+
+    async def drain(self, grace: float) -> None:
+        """Refuses new jobs, gives those that run `grace` seconds, and stops the rest."""
+        self._draining = True
+        self._on_health()
+        running = set(self._tasks)
+        if running:
+            _, late = await asyncio.wait(running, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _admit(self, legs: list[Leg]) -> None:
+        """Refuses before anything is taken."""
+        if self._draining:
+            raise ShuttingDown
+        for leg in legs:
+            if not self.models[leg.model].ready:
+                raise ModelRecovering(leg.model)
+        if len(self._tasks) >= self._room:
+            raise QueueFull(self._slots.waiting, max(1.0, self._job_seconds))
+
+    async def _draw(self, job: Job, legs: list[Leg], previews: Previews | None, outbox: Outbox) -> None:
+        """The job's task: fills the outbox, and closes it whatever happens."""
+        clock = Clock()
+        try:
+            async with self._slots.take(lambda position: outbox.put(Queued(position))):
+                clock.lap("queued")
+                await Drawing(job, legs, self.models, previews, outbox).run(clock)
+        except asyncio.CancelledError:
+            outbox.close(ShuttingDown())  # after any other cancellation nobody is left to read it
+            raise
+        except Exception as error:
+            if isinstance(error, InferenceFailed):
+                self._heal(legs)
+            outbox.close(error)
+        else:
+            timings = clock.timings()
+            self._job_seconds += 0.3 * (timings["total"] - timings["queued"] - self._job_seconds)
+            outbox.close()
+
+    async def _painted(self, frame: Frame, job: Job, previews: Previews) -> Preview:
+        model = self.models[frame.model]
+        picture = await model.preview(frame.denoised, previews.tiny)
+        data, size = await asyncio.to_thread(
+            pictures.thumbnail, picture, job.size, previews.max_edge, previews.quality
+        )
+        return Preview(frame.index, frame.step, frame.steps, data, size, frame.skipped)
+
+    def _heal(self, legs: list[Leg]) -> None:
+        """Compiles anew what has failed, while the other models go on."""
+        for name in {leg.model for leg in legs}:
+            if not self.models[name].ready and name not in self._healing:
+                self._healing[name] = asyncio.create_task(self._healed(name))
+        self._on_health()
+
+    async def _healed(self, name: str) -> None:
+        try:
+            await self.models[name].heal()
+            log.info("model %s is compiled anew", name)
+        except Exception:
+            log.exception("model %s could not be compiled anew", name)  # it stays refused, and the health says so
+        finally:
+            del self._healing[name]
+            self._on_health()
+
+

@@ -1,0 +1,93 @@
+"""Everything that can be refused or go wrong, each with the gRPC status and the reason that a client is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class LoadError(Exception):
+    """A model folder that cannot be served; the text is one line that says what is wrong with which file."""
+
+
+class Violation(NamedTuple):
+    """One bad field: its path in the request, and what is wrong: the rule and the value."""
+
+    field: str
+    description: str
+
+
+class JobError(Exception):
+    """A job that was refused or failed. `code` names a gRPC status, `reason` goes into google.rpc.ErrorInfo."""
+
+    code = "INTERNAL"
+    reason = "INTERNAL"
+    retry_after: float | None = None  # seconds; None: trying again does not help
+    violations: Sequence[Violation] = ()
+    metadata: dict[str, str] = {}
+
+
+class InvalidRequest(JobError):
+    code = "INVALID_ARGUMENT"
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations))
+        self.violations = violations
+
+
+class ModelNotFound(JobError):
+    code = "NOT_FOUND"
+    reason = "MODEL_NOT_FOUND"
+
+    def __init__(self, field: str, name: str, served: Sequence[str]) -> None:
+        super().__init__(f"{field}: no model {name[:80]!r} here; there is {', '.join(served)}")
+        self.violations = [Violation(field, f"must be one of {', '.join(served)}, not {name[:80]!r}")]
+        self.metadata = {"field": field, "served_models": ", ".join(served)}
+
+
+class QueueFull(JobError):
+    code = "RESOURCE_EXHAUSTED"
+    reason = "QUEUE_FULL"
+
+    def __init__(self, waiting: int, retry_after: float) -> None:
+        super().__init__(f"{waiting} jobs are waiting, and no more can; try again in {retry_after:.0f} s")
+        self.retry_after = retry_after
+        self.metadata = {"waiting": str(waiting)}
+
+
+class ShuttingDown(JobError):
+    code = "UNAVAILABLE"
+    reason = "SHUTTING_DOWN"
+    retry_after = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("this server is shutting down")
+
+
+class StillLoading(JobError):
+    code = "UNAVAILABLE"
+    reason = "LOADING"
+    retry_after = 2.0
+
+    def __init__(self) -> None:
+        super().__init__("the models are still being loaded")
+
+
+class ModelRecovering(JobError):
+    code = "UNAVAILABLE"
+    reason = "MODEL_RECOVERING"
+    retry_after = 5.0
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"model {name} failed and is being compiled anew")
+
+
+class InferenceFailed(JobError):
+    """The text told to clients is fixed: what OpenVINO said is for the log."""
+
+    code = "INTERNAL"
+    reason = "INFERENCE_FAILED"
+
+    def __init__(self, network: str) -> None:
+        super().__init__(f"network {network} failed; the job is lost, the server goes on")

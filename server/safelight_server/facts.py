@@ -1,0 +1,164 @@
+"""Reads a model folder, before anything is compiled, and says what it holds or why it cannot be served."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from .errors import LoadError
+from .jobs import Array
+from .samplers import SAMPLERS, check_config, name_of
+
+Kind = Literal["base", "refiner", "inpaint"]
+Json = dict[str, Any]
+
+# Class names that say nothing of the kind: what a folder can do shows in its networks.
+CLASSES = ("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline")
+
+# latents → RGB in -1..1 for the VAE of SDXL base 1.0: public facts, from ComfyUI's comfy/latent_formats.py.
+SDXL_LATENT_RGB = (
+    [[0.3651, 0.4232, 0.4341], [-0.2533, -0.0042, 0.1068], [0.1076, 0.1111, -0.0362], [-0.3165, -0.2492, -0.2188]],
+    [0.1084, -0.0175, -0.0011],
+)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The latent space of a VAE: channels, pixels per latent, and how its values are scaled for the UNet."""
+
+    channels: int
+    factor: int
+    scaling: float
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a folder's files say of the model."""
+
+    folder: Path
+    kind: Kind
+    latents: Latents
+    scheduler: Json  # scheduler_config.json
+    sampler: str  # our name of it
+    native_edge: int  # pixels
+    steps: int  # default
+    guidance: float  # default
+    guidance_embedding: int | None  # width of the UNet's own guidance input
+    zero_negative: bool  # no negative prompt is zeros, not the encoded empty text
+    latent_rgb: tuple[Array, Array] | None  # (channels, 3) and (3,); None: to be fitted
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The folders of the text encoders, in the order in which their features are joined."""
+        return ("text_encoder_2",) if self.kind == "refiner" else ("text_encoder", "text_encoder_2")
+
+    @property
+    def has_tiny_decoder(self) -> bool:
+        return (self.folder / "vae_tiny_decoder" / "openvino_model.xml").is_file()
+
+
+def read(folder: Path) -> Facts:
+    """Raises LoadError, one line, for a folder that is not one of ours, or that is missing something."""
+    index = _json(folder / "model_index.json")
+    if str(index.get("_class_name", "")).removeprefix("OV") not in CLASSES:
+        raise LoadError(f"{folder}/model_index.json: _class_name must be one of {', '.join(CLASSES)}, not {index.get('_class_name')!r}")
+    unet, vae = _json(folder / "unet/config.json"), _json(folder / "vae_decoder/config.json")
+    scheduler = _json(folder / "scheduler/scheduler_config.json")
+    kind = _kind(folder, index, unet)
+    sampler = _sampler(folder, scheduler)
+    few_steps = sampler == "lcm"
+    latents = _latents(vae)
+    facts = Facts(
+        folder=folder,
+        kind=kind,
+        latents=latents,
+        scheduler=scheduler,
+        sampler=sampler,
+        native_edge=_edge(unet.get("sample_size")) * latents.factor,
+        steps=4 if few_steps else 25,
+        guidance=1.0 if few_steps else 5.0,
+        guidance_embedding=unet.get("time_cond_proj_dim"),
+        zero_negative=bool(index.get("force_zeros_for_empty_prompt", True)),
+        latent_rgb=_latent_rgb(vae),
+    )
+    _check_files(facts)
+    return facts
+
+
+def _json(path: Path) -> Json:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LoadError(f"{path}: is missing; a folder written by `optimum-cli export openvino` has it") from None
+    except (OSError, ValueError) as error:
+        raise LoadError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise LoadError(f"{path}: must hold a JSON object, not {type(value).__name__}")
+    return value
+
+
+def _kind(folder: Path, index: Json, unet: Json) -> Kind:
+    if unet.get("addition_embed_type") != "text_time":
+        raise LoadError(
+            f"{folder}/unet/config.json: addition_embed_type must be 'text_time', as SDXL has it, "
+            f"not {unet.get('addition_embed_type')!r}"
+        )
+    if index.get("requires_aesthetics_score"):
+        return "refiner"
+    channels = unet.get("in_channels", 4)
+    if channels not in (4, 9):
+        raise LoadError(f"{folder}/unet/config.json: in_channels must be 4, or 9 for inpainting, not {channels!r}")
+    return "inpaint" if channels == 9 else "base"
+
+
+def _sampler(folder: Path, scheduler: Json) -> str:
+    try:
+        check_config(scheduler)
+        name = name_of(scheduler)
+    except ValueError as error:
+        raise LoadError(f"{folder}/scheduler/scheduler_config.json: {error}") from None
+    assert name in SAMPLERS
+    return name
+
+
+def _latents(vae: Json) -> Latents:
+    mean, std = vae.get("latents_mean"), vae.get("latents_std")
+    return Latents(
+        channels=int(vae.get("latent_channels", 4)),
+        factor=2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1),
+        scaling=float(vae.get("scaling_factor", 0.18215)),
+        mean=tuple(mean) if mean and std else None,
+        std=tuple(std) if mean and std else None,
+    )
+
+
+def _edge(sample_size: Any) -> int:
+    """A UNet's sample_size is a number, a pair, or (an old export) nothing: then SDXL's."""
+    if isinstance(sample_size, list):
+        return int(max(sample_size))
+    return int(sample_size or 128)
+
+
+def _latent_rgb(vae: Json) -> tuple[Array, Array] | None:
+    """Only the VAE that SDXL's factors were measured on may use them; any other gets a map of its own."""
+    if (vae.get("block_out_channels"), vae.get("scaling_factor")) != ([128, 256, 512, 512], 0.13025):
+        return None
+    matrix, bias = SDXL_LATENT_RGB
+    return np.array(matrix, np.float32), np.array(bias, np.float32)
+
+
+def _check_files(facts: Facts) -> None:
+    networks = (*facts.encoders, "unet", "vae_encoder", "vae_decoder")
+    tokenizers = (encoder.replace("text_encoder", "tokenizer") for encoder in facts.encoders)
+    for path in (facts.folder / network / f"openvino_model.{end}" for network in networks for end in ("xml", "bin")):
+        if not path.is_file():
+            raise LoadError(f"{path}: is missing; a folder written by `optimum-cli export openvino` has it")
+    for path in (facts.folder / tokenizer / "tokenizer.json" for tokenizer in tokenizers):
+        if not path.is_file() and not (path.parent / "vocab.json").is_file():
+            raise LoadError(f"{path}: is missing, and there is no vocab.json in its place")

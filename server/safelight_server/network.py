@@ -1,0 +1,81 @@
+"""One compiled OpenVINO graph that a task can await; the only user of infer requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InferenceFailed
+
+log = logging.getLogger(__name__)
+
+Tensor = npt.NDArray[Any]
+
+
+class Network:
+    """A compiled graph and its one infer request; the lane sees to it that one task at a time awaits it.
+
+    `compile` gives the compiled graph, and is called again to heal a network that has failed.
+    `outputs` names the outputs that are worth copying out; all of them if there are none.
+    """
+
+    def __init__(self, name: str, compile: Callable[[], Any], outputs: Sequence[str] = ()) -> None:
+        self.name = name
+        self.broken = False
+        self._compile = compile
+        self._outputs = tuple(outputs)
+        self.load()
+
+    def load(self) -> None:
+        """Compiles the graph, or compiles it anew; blocks for seconds."""
+        compiled = self._compile()
+        self._request = compiled.create_infer_request()
+        self._types = {port.get_any_name(): port.element_type.to_dtype() for port in compiled.inputs}
+        names = [port.get_any_name() for port in compiled.outputs]
+        self._ports = {name: compiled.output(name) for name in (self._outputs or names)}
+        self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        self.broken = False
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        return frozenset(self._types)
+
+    async def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Runs the graph once. A cancelled task stops it inside the graph and leaves the request ready for the next.
+
+        Raises InferenceFailed, after which the network is `broken` until `load` is called.
+        """
+        given = {name: np.ascontiguousarray(value, self._types[name]) for name, value in inputs.items()}
+        # start_async and wait only: with one thread the synchronous infer() has returned the request before's output
+        # in place of an error, and no callback fires for a request that was cancelled.
+        self._request.start_async(given, share_inputs=True)
+        waiting = asyncio.get_running_loop().run_in_executor(None, self._request.wait)
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            self._request.cancel()
+            await _settled(waiting)
+            raise
+        except Exception as error:
+            # A failed inference can poison the whole compiled graph: nothing more runs on it until it is compiled anew.
+            self.broken = True
+            log.exception("network %s failed", self.name)
+            raise InferenceFailed(self.name) from error
+        # Copies, for the next inference overwrites the request's own.
+        return {name: self._request.get_tensor(port).data.copy() for name, port in self._ports.items()}
+
+
+async def _settled(waiting: asyncio.Future[Any]) -> None:
+    """Waits for the end of a cancelled inference, whatever it is and however often the task is cancelled again."""
+    while not waiting.done():
+        try:
+            await asyncio.wait({waiting})
+        except asyncio.CancelledError:
+            continue
+    if not waiting.cancelled():
+        waiting.exception()  # looked at, so that asyncio does not report it as forgotten

@@ -1,0 +1,61 @@
+"""Between the drawing and its reader: the drawing never waits, and a slow reader gets the newest of what goes stale."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+from .jobs import Array, Done, Image, Progress, Queued, Started
+
+
+class Frame(NamedTuple):
+    """A preview that nobody has painted yet: what the reader never takes costs nothing."""
+
+    index: int
+    step: int
+    steps: int
+    model: str
+    denoised: Array
+    skipped: int = 0
+
+
+Item = Queued | Started | Progress | Frame | Image | Done
+
+STALE = (Queued, Progress, Frame)  # a newer one of these takes the place of one that is still unread
+
+
+class Outbox:
+    """One writer, one reader. Holds at most one of each stale kind, and everything else until it is read."""
+
+    def __init__(self) -> None:
+        self._items: deque[Item] = deque()
+        self._news = asyncio.Event()
+        self._closed = False
+        self._error: BaseException | None = None
+
+    def put(self, item: Item) -> None:
+        if isinstance(item, STALE):
+            unread = [old for old in self._items if type(old) is type(item)]
+            self._items = deque(old for old in self._items if type(old) is not type(item))
+            if isinstance(item, Frame):
+                item = item._replace(skipped=sum(old.skipped + 1 for old in unread if isinstance(old, Frame)))
+        self._items.append(item)
+        self._news.set()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Ends the reader's loop once all is read, with `error` if there is one."""
+        self._closed, self._error = True, error
+        self._news.set()
+
+    async def read(self) -> AsyncGenerator[Item, None]:
+        while True:
+            while self._items:
+                yield self._items.popleft()
+            if self._closed:
+                break
+            self._news.clear()
+            await self._news.wait()
+        if self._error is not None:
+            raise self._error

@@ -1,0 +1,240 @@
+"""Messages to jobs: every field checked against the model's own limits, every default filled in."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from safelight.v1 import images_pb2 as pb
+
+from . import pictures
+from .cards import Card
+from .errors import InvalidRequest, ModelNotFound, Violation
+from .form import Form
+from .jobs import Format, Handoff, Hw, Job, Output, Previews, Sizes, Solver, Source, Words
+
+Request = pb.GenerateRequest | pb.RefineRequest
+
+LONGEST_PROMPT = 8192
+LARGEST_SIZE = 16384
+SPACINGS = ("leading", "linspace", "trailing")
+FORMATS: dict[int, Format] = {
+    pb.IMAGE_FORMAT_UNSPECIFIED: "png",
+    pb.IMAGE_FORMAT_PNG: "png",
+    pb.IMAGE_FORMAT_JPEG: "jpeg",
+    pb.IMAGE_FORMAT_WEBP: "webp",
+}
+TINY: dict[int, bool | None] = {
+    pb.PREVIEW_DECODER_UNSPECIFIED: None,
+    pb.PREVIEW_DECODER_LINEAR: False,
+    pb.PREVIEW_DECODER_TINY: True,
+}
+
+
+def job_from(request: Request, cards: Mapping[str, Card], job_id: str, prefix: str = "") -> Job:
+    """The job that a request asks for. Raises ModelNotFound, or InvalidRequest with every bad field.
+
+    Unpacks a Refine's picture, so that it takes a moment; nothing larger than the job's own size is kept.
+    """
+    form = Form(request, prefix)
+    card = _card(form, cards)
+    handoff = _handoff(form, card, cards)
+    steps = form.integer("steps", card.steps, 1, card.limits.max_steps)
+    refines = isinstance(request, pb.RefineRequest)
+    if not refines and card.kind != "base":
+        form.bad("model", f"{card.name} is made to redraw a picture: call Refine, or name a base model")
+    size, source = _source(form, card) if refines else (_size(form, card, (card.edge, card.edge)), None)
+    seed = request.seed if form.has("seed") else secrets.randbits(32)
+    count = form.integer("num_images", 1, 1, card.limits.max_images)
+    job = Job(
+        id=job_id,
+        model=card.name,
+        words=_words(form),
+        size=size,
+        steps=steps,
+        guidance=form.number("guidance_scale", card.guidance, 0, 100),
+        rescale=form.number("guidance_rescale", 0.0, 0, 1),
+        seeds=tuple((seed + i) % 2**32 for i in range(count)),
+        solver=_solver(form, card),
+        sizes=_sizes(form),
+        handoff=handoff,
+        source=source,
+        output=_output(form),
+    )
+    form.finish()
+    return Job(**{**job.__dict__, "recipe": _recipe(request, job)})
+
+
+def stream_from(request: pb.StreamRequest, cards: Mapping[str, Card], job_id: str) -> tuple[Job, Previews | None]:
+    """The job and the previews of a stream; None: no previews. Raises what `job_from` raises."""
+    which = request.WhichOneof("request")
+    if which is None:
+        raise InvalidRequest([Violation("request", "must be set: generate or refine")])
+    form = Form(request)
+    previews = _previews(form)
+    try:
+        job = job_from(getattr(request, which), cards, job_id, f"{which}.")
+    except InvalidRequest as error:
+        raise InvalidRequest([*error.violations, *form.violations]) from None
+    form.finish()
+    if previews.tiny and not cards[job.model].has_tiny_decoder:
+        raise InvalidRequest([Violation("preview.decoder", f"model {job.model} has no tiny decoder")])
+    return job, previews if previews.every else None
+
+
+def _card(form: Form, cards: Mapping[str, Card]) -> Card:
+    name = form.message.model or next(iter(cards))
+    if name not in cards:
+        raise ModelNotFound("model", name, list(cards))
+    return cards[name]
+
+
+def _handoff(form: Form, card: Card, cards: Mapping[str, Card]) -> Handoff | None:
+    if not form.has("refiner"):
+        return None
+    stage = form.part("refiner")
+    name = stage.message.model
+    if name not in cards:
+        raise ModelNotFound("refiner.model", name, list(cards))
+    if name not in card.refiners:
+        allowed = ", ".join(card.refiners) or "none of those served"
+        stage.bad("model", f"must share {card.name}'s latent space and not be an inpainting model ({allowed}), not {name!r}")
+    fraction = stage.number("handoff", 0.8, 0, 1)
+    if fraction in (0, 1):
+        stage.bad("handoff", f"must lie between 0 and 1, not at {fraction:g}: one of the models would have nothing to do")
+    return Handoff(name, fraction)
+
+
+def _size(form: Form, card: Card, default: Hw) -> Hw:
+    limits = card.limits
+    bounds = limits.min_edge, limits.max_edge, limits.edge_multiple
+    return form.integer("height", default[0], *bounds), form.integer("width", default[1], *bounds)
+
+
+def _source(form: Form, card: Card) -> tuple[Hw, Source | None]:
+    """A Refine's size and start. Headers are read first, pixels only if all the rest of them is right."""
+    before = len(form.violations)
+    strength = form.number("strength", 0.9999 if form.message.mask else 0.3, 0, 1)
+    try:
+        picture = pictures.open_picture(form.message.image)
+    except pictures.BadPicture as error:
+        form.bad("image", str(error))
+        return (card.edge, card.edge), None
+    own = pictures.upright_size(picture)
+    multiple = card.limits.edge_multiple
+    size = _size(form, card, (own[0] - own[0] % multiple, own[1] - own[1] % multiple))
+    mask = None
+    if form.message.mask:
+        try:
+            mask = pictures.open_picture(form.message.mask)
+        except pictures.BadPicture as error:
+            form.bad("mask", str(error))
+            return size, None
+        if (found := pictures.upright_size(mask)) != own:
+            form.bad("mask", f"must have the image's size {own[1]} x {own[0]}, not {found[1]} x {found[0]}")
+    if len(form.violations) > before:
+        return size, None
+    return size, _unpacked(form, picture, mask, size, strength)
+
+
+def _unpacked(form: Form, picture: Any, mask: Any, size: Hw, strength: float) -> Source | None:
+    field = "image"
+    try:
+        pixels = pictures.pixels_of(picture, "RGB", size)
+        field = "mask"
+        return Source(pixels, None if mask is None else pictures.pixels_of(mask, "L", size), strength)
+    except pictures.BadPicture as error:
+        form.bad(field, str(error))
+        return None
+
+
+def _words(form: Form) -> Words:
+    prompt = form.text("prompt", LONGEST_PROMPT)
+    negative = form.text("negative_prompt", LONGEST_PROMPT) if form.has("negative_prompt") else None
+    return Words(
+        prompt=prompt,
+        prompt_2=form.text("prompt_2", LONGEST_PROMPT) or prompt,
+        negative=negative,
+        negative_2=form.text("negative_prompt_2", LONGEST_PROMPT) or negative,
+    )
+
+
+def _solver(form: Form, card: Card) -> Solver:
+    options = form.part("scheduler_options")
+    name = form.choice("scheduler", card.sampler, card.samplers)
+    spacing = options.choice("timestep_spacing", "", ("", *SPACINGS)) or None
+    karras = options.message.use_karras_sigmas if options.has("use_karras_sigmas") else None
+    return Solver(name, karras, spacing, options.number("eta", 0, 0, 1) if options.has("eta") else None)
+
+
+def _sizes(form: Form) -> Sizes:
+    part = form.part("size_conditioning")
+    return Sizes(
+        original=_hw(part, "original"),
+        crop=_corner(part, "crop"),
+        target=_hw(part, "target"),
+        negative_original=_hw(part, "negative_original"),
+        negative_crop=_corner(part, "negative_crop"),
+        negative_target=_hw(part, "negative_target"),
+        aesthetic=part.number("aesthetic_score", 6.0, 0, 10),
+        negative_aesthetic=part.number("negative_aesthetic_score", 2.5, 0, 10),
+    )
+
+
+def _hw(form: Form, name: str) -> Hw | None:
+    if not form.has(name):
+        return None
+    size = getattr(form.message, name)
+    for edge in ("width", "height"):
+        if not 1 <= getattr(size, edge) <= LARGEST_SIZE:
+            form.bad(f"{name}.{edge}", f"must be from 1 to {LARGEST_SIZE}, not {getattr(size, edge)}")
+    return size.height, size.width
+
+
+def _corner(form: Form, name: str) -> Hw:
+    point = getattr(form.message, name)
+    for axis in ("x", "y"):
+        if getattr(point, axis) > LARGEST_SIZE:
+            form.bad(f"{name}.{axis}", f"must be at most {LARGEST_SIZE}, not {getattr(point, axis)}")
+    return point.y, point.x
+
+
+def _output(form: Form) -> Output:
+    part = form.part("output")
+    if part.message.format not in FORMATS:
+        part.bad("format", f"must be one of {', '.join(pb.ImageFormat.keys())}, not {part.message.format}")
+    return Output(FORMATS.get(part.message.format, "png"), part.integer("quality", 90, 1, 100))
+
+
+def _previews(form: Form) -> Previews:
+    part = form.part("preview")
+    interval = part.message.min_interval.seconds + part.message.min_interval.nanos / 1e9
+    if not 0 <= interval <= 3600:
+        part.bad("min_interval", f"must be from 0 to 3600 s, not {interval:g} s")
+    if part.message.decoder not in TINY:
+        part.bad("decoder", f"must be one of {', '.join(pb.PreviewDecoder.keys())}, not {part.message.decoder}")
+    return Previews(
+        every=part.integer("every_steps", 1, 0, 1000),
+        min_interval=interval,
+        max_edge=part.integer("max_edge", 256, 16, 1024),
+        quality=part.integer("quality", 80, 1, 100),
+        tiny=TINY.get(part.message.decoder),
+    )
+
+
+def _recipe(request: Request, job: Job) -> dict[str, Any]:
+    """The request with the defaults filled in, as its JSON: what a PNG carries. A picture is drawn from one seed alone."""
+    filled = type(request)()
+    filled.CopyFrom(request)
+    for field in ("image", "mask", "num_images"):
+        filled.ClearField(field) if field in filled.DESCRIPTOR.fields_by_name else None
+    filled.model, filled.scheduler = job.model, job.solver.name
+    filled.height, filled.width = job.size
+    filled.steps, filled.guidance_scale = job.steps, job.guidance
+    if job.source is not None:
+        filled.strength = job.source.strength  # type: ignore[union-attr]
+    if job.handoff is not None:
+        filled.refiner.handoff = job.handoff.fraction
+    return MessageToDict(filled)

@@ -1,0 +1,145 @@
+"""The process: listens, loads the models, says when it is ready, and leaves in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from tqdm import tqdm
+
+from . import facts, models
+from .engine import Engine
+from .lane import Lane
+from .models import Device
+from .pipeline import Pipeline
+from .service import NAME, ImageService
+
+log = logging.getLogger(__name__)
+
+MIB = 2**20
+
+# Misspelt options are ignored in silence: tests/test_server.py has a test for each that fails without it.
+CHANNEL_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # two servers on one port would share it without a word
+    ("grpc.max_receive_message_length", 32 * MIB),
+    ("grpc.max_concurrent_streams", 32),  # per connection: a flood of resets starves nobody else
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients may keep alive between two steps
+    ("grpc.keepalive_time_ms", 10_000),  # a client that froze is noticed, and its job stopped
+    ("grpc.keepalive_timeout_ms", 5_000),
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    folders: Mapping[str, Path]
+    listen: str = "127.0.0.1:50051"
+    device: Device = Device()
+    slots: int = 2
+    queue: int = 32
+    max_edge: int = 2048
+    grace: float = 30.0
+
+
+async def serve(config: Config) -> None:
+    """Serves until SIGTERM or SIGINT, and returns once all is put away. Raises LoadError, or OSError for the address."""
+    read = {name: facts.read(folder) for name, folder in config.folders.items()}
+    stop = _stop_signal()
+    server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    status, service = health.aio.HealthServicer(), ImageService()
+    health_pb2_grpc.add_HealthServicer_to_server(status, server)
+    server.add_generic_rpc_handlers((service.handlers(),))
+    reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    await _tell(status, False)
+    port = _bind(server, config.listen)
+    await server.start()
+    log.info("listening on %s:%d, loading %s", config.listen.rpartition(":")[0], port, ", ".join(read))
+    loading = asyncio.create_task(_load(read, config))
+    await asyncio.wait({loading, stop}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if not stop.done():
+            changed = asyncio.Event()
+            service.engine = Engine(
+                loading.result(), slots=config.slots, queue=config.queue, on_health=changed.set
+            )
+            await _watch(service.engine, status, changed, stop)
+            log.info("draining: no new jobs, %g s for those that run", config.grace)
+            await service.engine.drain(config.grace)
+    finally:
+        loading.cancel()
+        await _tell(status, False)
+        await server.stop(1.0)  # the jobs are done; this sends the last bytes
+        log.info("stopped")
+
+
+async def _watch(
+    engine: Engine, status: health.aio.HealthServicer, changed: asyncio.Event, stop: asyncio.Future[None]
+) -> None:
+    """Keeps the health in step with the engine until it is time to stop."""
+    log.info("ready: serving %s", ", ".join(engine.models))
+    while not stop.done():
+        changed.clear()
+        await _tell(status, engine.ready)
+        news = asyncio.create_task(changed.wait())
+        await asyncio.wait({news, stop}, return_when=asyncio.FIRST_COMPLETED)
+        news.cancel()
+    await _tell(status, False)
+
+
+async def _tell(status: health.aio.HealthServicer, serving: bool) -> None:
+    state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+    for name in ("", NAME):
+        await status.set(name, state)
+
+
+def _bind(server: grpc.aio.Server, address: str) -> int:
+    try:
+        port: int = server.add_insecure_port(address)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise OSError(f"cannot listen on {address}: in use, or not an address of this machine")
+    return port
+
+
+def _stop_signal() -> asyncio.Future[None]:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+
+    def told() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    return stop
+
+
+async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pipeline]:
+    """Compiles and warms all models on one lane, with a bar for people and lines for logs."""
+    lane = Lane(config.device.name)
+    loaded: dict[str, Pipeline] = {}
+    total = sum(models.steps(model) for model in read.values())
+    with tqdm(total=total, disable=not sys.stderr.isatty(), bar_format="{desc:32} {bar} {n}/{total}", leave=False) as bar:
+
+        def told(what: str) -> None:
+            log.debug("%s", what)
+            bar.set_description_str(what)
+            bar.update()
+
+        for name, model in read.items():
+            loaded[name] = await asyncio.to_thread(
+                models.load, name, model, lane, config.device, told, max_edge=config.max_edge
+            )
+            await models.warm(loaded[name], told)
+            log.info("model %s is loaded and warm: %s, %s", name, model.kind, loaded[name].card.precision)
+    models.pair(loaded)
+    return loaded
+

@@ -1,0 +1,83 @@
+"""Where a picture starts: pure noise, or an encoded picture with noise on it. Random numbers in diffusers' order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .jobs import Array, Hw, Job
+from .noise import draw
+from .plan import Leg
+
+
+class State(NamedTuple):
+    """A picture between two steps: all that the next step needs, so that it can be parked, moved and taken up again."""
+
+    step: int  # the next one, in the leg's schedule
+    latents: Array  # (1, channels, h, w)
+    previous: Array | None  # the step before's x0, for samplers that look back
+    position: int  # of the seed's noise
+
+
+class Moments(NamedTuple):
+    """An encoded picture: mean and spread of its latents, or one value and no spread; (1, channels, h, w)."""
+
+    mean: Array
+    std: Array | None
+
+
+class Canvas(NamedTuple):
+    """What a Refine keeps to: the picture's latents and noise, blended in where `weights` (1, 1, h, w) is 0; `extra`
+    channels for a UNet that looks at the masked picture itself (1, 1 + channels, h, w)."""
+
+    original: Array
+    noise: Array
+    weights: Array | None
+    extra: Array | None
+
+
+class Encoded(NamedTuple):
+    """A job's source picture as the VAE sees it, the same for every seed."""
+
+    picture: Moments
+    masked: Moments | None  # the picture without what is to be drawn anew
+    weights: Array | None
+
+
+def from_noise(leg: Leg, seed: int, shape: tuple[int, ...]) -> State:
+    noise, position = draw(seed, 0, shape)
+    return State(leg.first, noise * np.float32(leg.schedule.init_noise_sigma), None, position)
+
+
+def from_picture(leg: Leg, job: Job, seed: int, encoded: Encoded, *, sees_mask: bool) -> tuple[State, Canvas]:
+    """Starts at the leg's first noise level. `sees_mask`: the UNet takes the mask as channels of its own."""
+    assert job.source is not None
+    masked, strongest = encoded.masked is not None, job.source.strength == 1.0
+    original, position = encoded.picture.mean, 0
+    if not (masked and sees_mask and strongest):  # then diffusers has no use for the picture's latents, and draws none
+        original, position = _sample(encoded.picture, seed, position)
+    noise, position = draw(seed, position, original.shape)
+    extra = None
+    if encoded.masked is not None:
+        # The masked picture's draw is made whether a UNet looks at it or not: ancestral samplers go on from there.
+        latents, position = _sample(encoded.masked, seed, position)
+        if sees_mask and encoded.weights is not None:
+            extra = np.concatenate([encoded.weights, latents], axis=1)
+    kept, noised = leg.schedule.noising(leg.first)
+    if masked and strongest:
+        kept, noised = 0.0, leg.schedule.init_noise_sigma
+    latents = np.float32(kept) * original + np.float32(noised) * noise
+    weights = None if sees_mask else encoded.weights
+    return State(leg.first, latents, None, position), Canvas(original, noise, weights, extra)
+
+
+def _sample(moments: Moments, seed: int, position: int) -> tuple[Array, int]:
+    if moments.std is None:
+        return moments.mean, position
+    noise, position = draw(seed, position, moments.mean.shape)
+    return moments.mean + moments.std * noise, position
+
+
+def latent_shape(size: Hw, channels: int, factor: int) -> tuple[int, int, int, int]:
+    return (1, channels, size[0] // factor, size[1] // factor)

@@ -1,0 +1,43 @@
+"""What many tests share: small exported models, and one server that serves them all in f32."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from safelight.v1.images_pb2_grpc import ImageServiceStub
+from servers import ServerProcess
+
+KINDS = ("base", "zero_snr", "vega_lcm", "refiner", "inpaint")
+
+
+@pytest.fixture(scope="session")
+def folders() -> dict[str, str]:
+    """The folder of each kind of tests/tiny_models.py, built where this machine has none."""
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    # In a process of its own, for exporting warns a lot and keeps its memory.
+    script = Path(__file__).with_name("tiny_models.py")
+    told = subprocess.run([sys.executable, str(script), *KINDS], check=True, capture_output=True, text=True)
+    return dict(zip(KINDS, told.stdout.split()[-len(KINDS) :], strict=True))
+
+
+@pytest.fixture(scope="session")
+def server(folders: dict[str, str]) -> Iterator[ServerProcess]:
+    """All kinds, in f32."""
+    models = [f"--model={kind}={folder}" for kind, folder in folders.items()]
+    with ServerProcess(*models, "--precision=f32") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def stub(server: ServerProcess) -> Iterator[ImageServiceStub]:
+    with grpc.insecure_channel(server.address) as channel:
+        yield ImageServiceStub(channel)
