@@ -1,4 +1,4 @@
-"""The C extension beside its NumPy twin: `pytest tests/bench_pixels.py --benchmark-enable --benchmark-group-by=group`.
+"""The C extension beside its NumPy twin: `pytest tests/bench_pixels.py --benchmark-enable`.
 
 One group is one piece of work; extra_info["correct"] says that the answer timed was the right one. One thread.
 """
@@ -40,7 +40,8 @@ def test_planes_by_openvino(benchmark: BenchmarkFixture) -> None:
     pre.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     pre.input().preprocess().convert_element_type(ov.Type.f32).mean(127.5).scale(127.5)
     pre.input().model().set_layout(ov.Layout("NCHW"))
-    compiled = ov.Core().compile_model(pre.build(), "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    compiled = ov.Core().compile_model(pre.build(), "CPU", settings)
     request = compiled.create_infer_request()
     request.set_input_tensor(ov.Tensor(PICTURE[None], shared_memory=True))
 

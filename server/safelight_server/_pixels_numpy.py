@@ -176,7 +176,7 @@ def _check(name: str, array: Any, format: str, *shape: int | None, writable: boo
         view = memoryview(array)
     except TypeError:
         raise TypeError(f"{name} must be an array, not {type(array)!r}") from None
-    if view.format != format:
+    if view.format.lstrip("=@") != format:  # native order; NumPy marks unaligned arrays so
         dtype = {"f": "float32", "B": "uint8"}[format]
         raise TypeError(f"{name} must hold {dtype} ({format!r}), not {view.format!r}")
     plain = np.asarray(view)
