@@ -209,7 +209,11 @@ def picture() -> bytes:
 def mask() -> bytes:
     """Gradients and edges: what lies between black and white must fall on the right side."""
     y, x = np.mgrid[0:104, 0:136]
-    return saved(Image.fromarray(((x - 60) ** 2 + (y - 50) ** 2 < 900).astype(np.uint8) * 255 | (x > 110) * (y % 256).astype(np.uint8)))
+    return saved(
+        Image.fromarray(
+            ((x - 60) ** 2 + (y - 50) ** 2 < 900).astype(np.uint8) * 255 | (x > 110) * (y % 256).astype(np.uint8)
+        )
+    )
 
 
 def saved(image: Image.Image) -> bytes:

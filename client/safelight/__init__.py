@@ -1,1 +1,73 @@
-"""The client of Safelight."""
+"""The client of Safelight: pictures over gRPC, with previews while they come up.
+
+with Client("localhost:50051") as client:
+    client.generate("a red apple", seed=7).save("apple.png")
+"""
+
+from .aio import AsyncClient, AsyncStream
+from .client import Client, Stream
+from .errors import (
+    Busy,
+    Cancelled,
+    Conflict,
+    Denied,
+    FailedPrecondition,
+    FieldViolation,
+    Internal,
+    InvalidRequest,
+    NotFound,
+    SafelightError,
+    TimedOut,
+    Unavailable,
+    Unsupported,
+)
+from .events import Done, Event, ImageDone, Preview, Progress, Queued, Started
+from .health import Health
+from .models import Defaults, Limits, Model
+from .pictures import ImageInput, Picture
+from .requests import DrawOptions, Output, Previews, Refiner, SchedulerOptions, SizeConditioning
+from .results import Result, Timings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncClient",
+    "AsyncStream",
+    "Busy",
+    "Cancelled",
+    "Client",
+    "Conflict",
+    "Defaults",
+    "Denied",
+    "Done",
+    "DrawOptions",
+    "Event",
+    "FailedPrecondition",
+    "FieldViolation",
+    "Health",
+    "ImageDone",
+    "ImageInput",
+    "Internal",
+    "InvalidRequest",
+    "Limits",
+    "Model",
+    "NotFound",
+    "Output",
+    "Picture",
+    "Preview",
+    "Previews",
+    "Progress",
+    "Queued",
+    "Refiner",
+    "Result",
+    "SafelightError",
+    "SchedulerOptions",
+    "SizeConditioning",
+    "Started",
+    "Stream",
+    "TimedOut",
+    "Timings",
+    "Unavailable",
+    "Unsupported",
+    "__version__",
+]

@@ -20,7 +20,7 @@ def time_ids(kind: Kind, sizes: Sizes, size: Hw, *, refines: bool) -> tuple[Arra
         negative = (*negative_original, *sizes.negative_crop, sizes.negative_aesthetic)
         positive = (*original, *sizes.crop, sizes.aesthetic)
         return _row(negative), _row(positive)
-    # A redrawn picture's negative row keeps the positive crop; a new one has a crop of its own, if it has sizes of its own.
+    # A redrawn picture's negative row keeps the positive crop; a new one has its own, if it has sizes of its own.
     own = not refines and sizes.negative_original is not None and sizes.negative_target is not None
     negative_crop = sizes.negative_crop if own else sizes.crop
     return _row((*negative_original, *negative_crop, *negative_target)), _row((*original, *sizes.crop, *target))

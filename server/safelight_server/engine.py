@@ -106,9 +106,7 @@ class Engine:
     async def _painted(self, frame: Frame, job: Job, previews: Previews) -> Preview:
         model = self.models[frame.model]
         picture = await model.preview(frame.denoised, previews.tiny)
-        data, size = await asyncio.to_thread(
-            pictures.thumbnail, picture, job.size, previews.max_edge, previews.quality
-        )
+        data, size = await asyncio.to_thread(pictures.thumbnail, picture, job.size, previews.max_edge, previews.quality)
         return Preview(frame.index, frame.step, frame.steps, data, size, frame.skipped)
 
     def _heal(self, legs: list[Leg]) -> None:
@@ -127,5 +125,3 @@ class Engine:
         finally:
             del self._healing[name]
             self._on_health()
-
-

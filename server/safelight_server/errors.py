@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -24,7 +25,7 @@ class JobError(Exception):
     reason = "INTERNAL"
     retry_after: float | None = None  # seconds; None: trying again does not help
     violations: Sequence[Violation] = ()
-    metadata: dict[str, str] = {}
+    metadata: Mapping[str, str] = MappingProxyType({})
 
 
 class InvalidRequest(JobError):

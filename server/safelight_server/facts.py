@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import LoadError
 from .jobs import Array
-from .samplers import SAMPLERS, check_config, name_of
+from .samplers import check_config, name_of
 
 Kind = Literal["base", "refiner", "inpaint"]
 Json = dict[str, Any]
@@ -67,7 +67,10 @@ def read(folder: Path) -> Facts:
     """Raises LoadError, one line, for a folder that is not one of ours, or that is missing something."""
     index = _json(folder / "model_index.json")
     if str(index.get("_class_name", "")).removeprefix("OV") not in CLASSES:
-        raise LoadError(f"{folder}/model_index.json: _class_name must be one of {', '.join(CLASSES)}, not {index.get('_class_name')!r}")
+        raise LoadError(
+            f"{folder}/model_index.json: _class_name must be one of {', '.join(CLASSES)}, "
+            f"not {index.get('_class_name')!r}"
+        )
     unet, vae = _json(folder / "unet/config.json"), _json(folder / "vae_decoder/config.json")
     scheduler = _json(folder / "scheduler/scheduler_config.json")
     kind = _kind(folder, index, unet)
@@ -120,11 +123,9 @@ def _kind(folder: Path, index: Json, unet: Json) -> Kind:
 def _sampler(folder: Path, scheduler: Json) -> str:
     try:
         check_config(scheduler)
-        name = name_of(scheduler)
+        return name_of(scheduler)
     except ValueError as error:
         raise LoadError(f"{folder}/scheduler/scheduler_config.json: {error}") from None
-    assert name in SAMPLERS
-    return name
 
 
 def _latents(vae: Json) -> Latents:

@@ -1,4 +1,4 @@
-"""What a request becomes once it is checked: a job, frozen, every default filled in; and the events that it gives back."""
+"""What a request becomes once it is checked: a job, frozen, every default filled in; and the events it gives back."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a Refine starts: a picture (height, width, 3 or 4), maybe a mask (height, width), both of the job's size."""
+    """Where a Refine starts: a picture (height, width, 3), maybe a mask (height, width), both of the job's size."""
 
     picture: Pixels
     mask: Pixels | None

@@ -46,7 +46,7 @@ def steps(facts: Facts) -> int:
 
 
 def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max_edge: int) -> Pipeline:
-    """Compiles a model; blocks for seconds to minutes. Raises LoadError for graphs that are not what their folder says."""
+    """Compiles a model; blocks for seconds to minutes. Raises LoadError for graphs that are not as the folder says."""
     core = ov.Core()
 
     def network(part: str, outputs: Callable[[Any], Sequence[str]] = lambda graph: ()) -> Network:
@@ -61,7 +61,9 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
 
     networks = Networks(
         encoders=tuple(
-            Encoder(network(part, _text_outputs), load_tokenizer(facts.folder / part.replace("text_encoder", "tokenizer")))
+            Encoder(
+                network(part, _text_outputs), load_tokenizer(facts.folder / part.replace("text_encoder", "tokenizer"))
+            )
             for part in facts.encoders
         ),
         unet=network("unet", lambda graph: _check_unet(graph, facts)),
@@ -93,7 +95,7 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
 
 
 async def warm(model: Pipeline, told: Told) -> None:
-    """Runs every network once, for the first inference repacks the weights; fits the preview map where there is none."""
+    """Runs every network once, as the first inference repacks the weights; fits the preview map where there is none."""
     told(f"{model.card.name}: warming")
     edge = max(model.card.limits.min_edge, 64)
     words = Words("warm", "warm", "cold", "cold")
@@ -122,9 +124,9 @@ def pair(models: Mapping[str, Pipeline]) -> None:
 
 async def _fit_latent_rgb(model: Pipeline) -> tuple[Array, Array]:
     """The linear map from latents to RGB in -1..1 that is nearest to the model's own VAE decoder, by least squares."""
-    space, edge = model.facts.latents, 16
-    rough = np.random.default_rng(0).standard_normal((1, space.channels, edge // 4, edge // 4))
-    latents = rough.repeat(4, axis=2).repeat(4, axis=3).astype(np.float32)  # flat areas, as pictures have them
+    space, edge = model.facts.latents, 32
+    rough = np.random.default_rng(0).standard_normal((1, space.channels, edge // 2, edge // 2))
+    latents = rough.repeat(2, axis=2).repeat(2, axis=3).astype(np.float32)  # flat areas, as pictures have them
     picture = await model.decode(latents)
     blocks = picture.reshape(edge, space.factor, edge, space.factor, 3).mean(axis=(1, 3)).reshape(-1, 3) / 127.5 - 1
     columns = np.column_stack([latents.reshape(space.channels, -1).T, np.ones(edge * edge)])
@@ -135,7 +137,9 @@ async def _fit_latent_rgb(model: Pipeline) -> tuple[Array, Array]:
 def _text_outputs(graph: Any) -> Sequence[str]:
     """The features before the last layer, which SDXL was trained on, and the pooled vector if there is one."""
     names = {name for port in graph.outputs for name in port.names}
-    hidden = sorted((name for name in names if name.startswith("hidden_states.")), key=lambda name: int(name.split(".")[1]))
+    hidden = sorted(
+        (name for name in names if name.startswith("hidden_states.")), key=lambda name: int(name.split(".")[1])
+    )
     if len(hidden) < 2:
         raise LoadError(f"{graph.friendly_name}: a text encoder must give its hidden states; export again for SDXL")
     return [hidden[-2], *({"text_embeds"} & names)]
@@ -150,7 +154,9 @@ def _check_unet(graph: Any, facts: Facts) -> Sequence[str]:
     if missing := needed - ports.keys():
         raise LoadError(f"{path}: the graph has no input {', '.join(sorted(missing))}")
     if any(ports["sample"][axis].is_static for axis in (0, 2, 3)):
-        raise LoadError(f"{path}: must take any size, and this one takes {ports['sample']}; export again without fixed shapes")
+        raise LoadError(
+            f"{path}: must take any size, and this one takes {ports['sample']}; export again without fixed shapes"
+        )
     ids = 5 if facts.kind == "refiner" else 6
     if ports["time_ids"][1].is_static and ports["time_ids"][1].get_length() != ids:
         raise LoadError(f"{path}: a {facts.kind} model's time_ids must be {ids} wide, not {ports['time_ids'][1]}")
@@ -173,11 +179,11 @@ def _edge_multiple(graph: Any, facts: Facts) -> int:
 
 
 def _short(precision: str) -> str:
-    return {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float": "f32", "f32": "f32"}.get(precision, precision)
+    return {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float": "f32", "f32": "f32"}.get(
+        precision, precision
+    )
 
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
-
-

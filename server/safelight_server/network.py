@@ -51,11 +51,11 @@ class Network:
         Raises InferenceFailed, after which the network is `broken` until `load` is called.
         """
         given = {name: np.ascontiguousarray(value, self._types[name]) for name, value in inputs.items()}
-        # start_async and wait only: with one thread the synchronous infer() has returned the request before's output
-        # in place of an error, and no callback fires for a request that was cancelled.
-        self._request.start_async(given, share_inputs=True)
-        waiting = asyncio.get_running_loop().run_in_executor(None, self._request.wait)
         try:
+            # start_async and wait only: with one thread the synchronous infer() has returned the output of the request
+            # before in place of an error, and no callback fires for a request that was cancelled.
+            self._request.start_async(given, share_inputs=True)
+            waiting = asyncio.get_running_loop().run_in_executor(None, self._request.wait)
             await asyncio.shield(waiting)
         except asyncio.CancelledError:
             self._request.cancel()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from .jobs import Array, Done, Image, Progress, Queued, Started
 
 
-class Frame(NamedTuple):
+@dataclass(frozen=True)
+class Frame:
     """A preview that nobody has painted yet: what the reader never takes costs nothing."""
 
     index: int
@@ -40,7 +41,7 @@ class Outbox:
             unread = [old for old in self._items if type(old) is type(item)]
             self._items = deque(old for old in self._items if type(old) is not type(item))
             if isinstance(item, Frame):
-                item = item._replace(skipped=sum(old.skipped + 1 for old in unread if isinstance(old, Frame)))
+                item = replace(item, skipped=sum(old.skipped + 1 for old in unread if isinstance(old, Frame)))
         self._items.append(item)
         self._news.set()
 

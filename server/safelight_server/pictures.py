@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from . import __version__
 from .jobs import Hw, Output, Pixels
@@ -21,13 +21,15 @@ class BadPicture(ValueError):
 
 
 def open_picture(data: bytes) -> Image.Image:
-    """Reads the header alone: a bomb of a few kilobytes is refused before its pixels are unpacked. Raises BadPicture."""
+    """Reads the header alone: a bomb of some kilobytes is refused before its pixels are unpacked. Raises BadPicture."""
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise BadPicture(f"must be a PNG, JPEG or WebP file; these {len(data)} bytes are none") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadPicture(f"cannot be read: {error}") from None
+    except Image.DecompressionBombError:
+        raise BadPicture(f"must have at most {MAX_PIXELS} pixels, and has far more") from None
+    except Exception:
+        raise BadPicture("cannot be read: the file is broken or breaks off") from None
     if picture.width * picture.height > MAX_PIXELS:
         raise BadPicture(f"must have at most {MAX_PIXELS} pixels, not {picture.width} x {picture.height}")
     return picture
@@ -39,9 +41,9 @@ def pixels_of(picture: Image.Image, mode: str, size: Hw) -> Pixels:
     Lanczos, as diffusers' VaeImageProcessor resamples. Raises BadPicture for a file that breaks off.
     """
     try:
-        upright = ImageOps.exif_transpose(picture).convert(mode)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise BadPicture(f"cannot be read: {error}") from None
+        upright = (ImageOps.exif_transpose(picture) if _may_be_turned(picture) else picture).convert(mode)
+    except Exception:  # Pillow's decoders raise whatever a broken file brings them to
+        raise BadPicture("cannot be read: the file is broken or breaks off") from None
     if upright.size != size[::-1]:
         upright = upright.resize(size[::-1], Image.Resampling.LANCZOS)
     return np.asarray(upright)
@@ -49,8 +51,13 @@ def pixels_of(picture: Image.Image, mode: str, size: Hw) -> Pixels:
 
 def upright_size(picture: Image.Image) -> Hw:
     """(height, width) as it is seen, from the header and the EXIF orientation."""
-    turned = picture.getexif().get(0x0112) in (5, 6, 7, 8)
+    turned = _may_be_turned(picture) and picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
     return (picture.width, picture.height) if turned else (picture.height, picture.width)
+
+
+def _may_be_turned(picture: Image.Image) -> bool:
+    """Cameras write JPEG. A PNG is not asked: Pillow would unpack it to look for EXIF at its end."""
+    return picture.format != "PNG"
 
 
 def save(picture: Pixels, output: Output, recipe: dict[str, Any]) -> bytes:

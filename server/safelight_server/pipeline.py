@@ -43,7 +43,7 @@ class Conditioning(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One denoising step, done: the state after it, the clean picture as guessed (x0 latents), and the seconds it took."""
+    """A denoising step, done: the state after it, the clean picture as guessed (x0 latents), and its seconds."""
 
     state: State
     denoised: Array
@@ -53,7 +53,9 @@ class Step(NamedTuple):
 class Pipeline:
     """A served model. Every await of a method is at most one inference on the model's lane."""
 
-    def __init__(self, card: Card, facts: Facts, lane: Lane, networks: Networks, latent_rgb: tuple[Array, Array]) -> None:
+    def __init__(
+        self, card: Card, facts: Facts, lane: Lane, networks: Networks, latent_rgb: tuple[Array, Array]
+    ) -> None:
         self.card = card
         self.facts = facts
         self.lane = lane
@@ -75,7 +77,11 @@ class Pipeline:
         texts = {"prompt": words.prompt, "negative_prompt": words.negative or ""}
         encoder = self.networks.encoders[0]
         cut = {field: encoder.excess(text) for field, text in texts.items()}
-        return [f"{field}: the last {n} tokens do not fit into {encoder.max_tokens} and are cut" for field, n in cut.items() if n]
+        return [
+            f"{field}: the last {n} tokens do not fit into {encoder.max_tokens} and are cut"
+            for field, n in cut.items()
+            if n
+        ]
 
     async def encode(self, job: Job) -> Conditioning:
         """Words and sizes of a job as this model's UNet takes them."""
@@ -183,7 +189,7 @@ class Pipeline:
         return await self._picture(self.networks.vae_decoder, raw, Rank.STEP)
 
     async def preview(self, denoised: Array, tiny: bool | None) -> Pixels:
-        """A cheap picture of x0 latents: (h, w, 3) by the linear map, or full size by the tiny decoder if there is one."""
+        """A cheap picture of x0 latents: (h, w, 3) by the linear map, or full size by a tiny decoder."""
         decoder = self.networks.tiny_decoder
         if decoder is None or tiny is False:
             return pixels.preview_from_latents(denoised, *self.latent_rgb)
@@ -216,11 +222,15 @@ def advance(leg: Leg, job: Job, seed: int, state: State, output: Array, canvas: 
     if canvas is None or canvas.weights is None:
         return after, denoised
     # Outside the mask, the picture as it was: with the next step's noise on it, or clean in what is shown.
-    kept = pixels.blend(latents, canvas.weights, canvas.original, canvas.noise, *schedule.noising(i + 1))
-    return after._replace(latents=kept), pixels.blend(denoised, canvas.weights, canvas.original, canvas.noise, 1.0, 0.0)
+    return after._replace(latents=_kept(latents, canvas, *schedule.noising(i + 1))), _kept(denoised, canvas, 1.0, 0.0)
+
+
+def _kept(latents: Array, canvas: Canvas, original: float, noise: float) -> Array:
+    assert canvas.weights is not None
+    return pixels.blend(
+        latents, canvas.weights, canvas.original, canvas.noise, original_scale=original, noise_scale=noise
+    )
 
 
 def _channels(values: tuple[float, ...]) -> Array:
     return np.array(values, np.float32).reshape(1, -1, 1, 1)
-
-

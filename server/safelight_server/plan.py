@@ -36,7 +36,12 @@ def legs(job: Job, facts: Mapping[str, Facts]) -> list[Leg]:
     begin = _above(second, job.handoff.fraction)
     if last <= first or begin >= len(second):
         raise InvalidRequest(
-            [Violation("refiner.handoff", f"{job.handoff.fraction:g} of {job.steps} steps leaves one of the models none to run")]
+            [
+                Violation(
+                    "refiner.handoff",
+                    f"{job.handoff.fraction:g} of {job.steps} steps leaves one of the models none to run",
+                )
+            ]
         )
     return [Leg(job.model, schedule, first, last), Leg(job.handoff.model, second, begin, len(second))]
 

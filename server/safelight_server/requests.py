@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -100,10 +101,14 @@ def _handoff(form: Form, card: Card, cards: Mapping[str, Card]) -> Handoff | Non
         raise ModelNotFound("refiner.model", name, list(cards))
     if name not in card.refiners:
         allowed = ", ".join(card.refiners) or "none of those served"
-        stage.bad("model", f"must share {card.name}'s latent space and not be an inpainting model ({allowed}), not {name!r}")
+        stage.bad(
+            "model", f"must share {card.name}'s latent space and not be an inpainting model ({allowed}), not {name!r}"
+        )
     fraction = stage.number("handoff", 0.8, 0, 1)
     if fraction in (0, 1):
-        stage.bad("handoff", f"must lie between 0 and 1, not at {fraction:g}: one of the models would have nothing to do")
+        stage.bad(
+            "handoff", f"must lie between 0 and 1, not at {fraction:g}: one of the models would have nothing to do"
+        )
     return Handoff(name, fraction)
 
 
@@ -225,14 +230,13 @@ def _previews(form: Form) -> Previews:
 
 
 def _recipe(request: Request, job: Job) -> dict[str, Any]:
-    """The request with the defaults filled in, as its JSON: what a PNG carries. A picture is drawn from one seed alone."""
-    filled = type(request)()
-    filled.CopyFrom(request)
+    """The request with the defaults filled in, as its JSON: what a PNG carries. One picture hangs on one seed alone."""
+    filled = copy.deepcopy(request)
     for field in ("image", "mask", "num_images"):
         filled.ClearField(field) if field in filled.DESCRIPTOR.fields_by_name else None
     filled.model, filled.scheduler = job.model, job.solver.name
     filled.height, filled.width = job.size
-    filled.steps, filled.guidance_scale = job.steps, job.guidance
+    filled.steps, filled.guidance_scale, filled.seed = job.steps, job.guidance, job.seeds[0]
     if job.source is not None:
         filled.strength = job.source.strength  # type: ignore[union-attr]
     if job.handoff is not None:

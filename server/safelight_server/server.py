@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -41,7 +41,7 @@ CHANNEL_OPTIONS = (
 class Config:
     folders: Mapping[str, Path]
     listen: str = "127.0.0.1:50051"
-    device: Device = Device()
+    device: Device = field(default_factory=Device)
     slots: int = 2
     queue: int = 32
     max_edge: int = 2048
@@ -49,7 +49,7 @@ class Config:
 
 
 async def serve(config: Config) -> None:
-    """Serves until SIGTERM or SIGINT, and returns once all is put away. Raises LoadError, or OSError for the address."""
+    """Serves until SIGTERM or SIGINT; returns when all is put away. Raises LoadError, or OSError for the address."""
     read = {name: facts.read(folder) for name, folder in config.folders.items()}
     stop = _stop_signal()
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
@@ -62,13 +62,11 @@ async def serve(config: Config) -> None:
     await server.start()
     log.info("listening on %s:%d, loading %s", config.listen.rpartition(":")[0], port, ", ".join(read))
     loading = asyncio.create_task(_load(read, config))
-    await asyncio.wait({loading, stop}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
     try:
         if not stop.done():
             changed = asyncio.Event()
-            service.engine = Engine(
-                loading.result(), slots=config.slots, queue=config.queue, on_health=changed.set
-            )
+            service.engine = Engine(loading.result(), slots=config.slots, queue=config.queue, on_health=changed.set)
             await _watch(service.engine, status, changed, stop)
             log.info("draining: no new jobs, %g s for those that run", config.grace)
             await service.engine.drain(config.grace)
@@ -88,7 +86,7 @@ async def _watch(
         changed.clear()
         await _tell(status, engine.ready)
         news = asyncio.create_task(changed.wait())
-        await asyncio.wait({news, stop}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((news, stop), return_when=asyncio.FIRST_COMPLETED)
         news.cancel()
     await _tell(status, False)
 
@@ -127,7 +125,9 @@ async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pi
     lane = Lane(config.device.name)
     loaded: dict[str, Pipeline] = {}
     total = sum(models.steps(model) for model in read.values())
-    with tqdm(total=total, disable=not sys.stderr.isatty(), bar_format="{desc:32} {bar} {n}/{total}", leave=False) as bar:
+    with tqdm(
+        total=total, disable=not sys.stderr.isatty(), bar_format="{desc:32} {bar} {n}/{total}", leave=False
+    ) as bar:
 
         def told(what: str) -> None:
             log.debug("%s", what)
@@ -142,4 +142,3 @@ async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pi
             log.info("model %s is loaded and warm: %s, %s", name, model.kind, loaded[name].card.precision)
     models.pair(loaded)
     return loaded
-

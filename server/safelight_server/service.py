@@ -38,7 +38,7 @@ class ImageService:
     def handlers(self) -> grpc.GenericRpcHandler:
         """Raw bytes in: a message that does not parse must be INVALID_ARGUMENT, not UNKNOWN with a Python traceback."""
         unary = {"Generate": self.generate, "Refine": self.refine, "ListModels": self.list_models}
-        methods = {
+        methods: dict[str, Any] = {
             name: grpc.unary_unary_rpc_method_handler(method, response_serializer=_serialize)
             for name, method in unary.items()
         }
@@ -108,7 +108,9 @@ def _parse(kind: type[M], body: bytes) -> M:
     try:
         return kind.FromString(body)
     except DecodeError:
-        raise InvalidRequest([Violation("request", f"these {len(body)} bytes are no {kind.DESCRIPTOR.full_name}")]) from None
+        raise InvalidRequest(
+            [Violation("request", f"these {len(body)} bytes are no {kind.DESCRIPTOR.full_name}")]
+        ) from None
 
 
 @asynccontextmanager
@@ -138,4 +140,3 @@ async def _abort(context: Context, error: JobError, trailers: tuple[tuple[str, s
 
 def _printable(text: str) -> str:
     return "".join(character for character in text[:64] if character.isprintable())
-

@@ -24,7 +24,7 @@ class Slots:
 
     @asynccontextmanager
     async def take(self, moved: Callable[[int], None]) -> AsyncGenerator[None, None]:
-        """Waits for a slot and gives it back in any case. `moved` hears how many come first, now and as that changes."""
+        """Waits for a slot; gives it back in any case. `moved` hears how many come first, now and as that changes."""
         moved(len(self._waiting) + (not self._free))
         if self._free:
             self._free -= 1

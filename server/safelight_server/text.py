@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers import Regex as Pattern
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from .errors import LoadError
 from .jobs import Array
@@ -34,7 +34,7 @@ class Encoder:
         self._tokenizer = tokenizer
 
     async def __call__(self, lane: Lane, text: str) -> tuple[Array, Array | None]:
-        """The features before the last layer (1, tokens, width), as SDXL takes them, and the pooled vector if it has one."""
+        """The features before the last layer (1, tokens, width), as SDXL takes them, and maybe the pooled vector."""
         outputs = await lane.run(self.network, {"input_ids": self.ids(text)})
         (features,) = (value for name, value in outputs.items() if name.startswith("hidden_states"))
         return features, outputs.get("text_embeds")
@@ -45,7 +45,7 @@ class Encoder:
 
     def excess(self, text: str) -> int:
         """How many tokens of `text` do not fit and are cut."""
-        return sum(len(part.ids) for part in self._tokenizer.encode(text, add_special_tokens=False).overflowing)
+        return sum(part.special_tokens_mask.count(0) for part in self._tokenizer.encode(text).overflowing)
 
     @property
     def max_tokens(self) -> int:
@@ -55,12 +55,12 @@ class Encoder:
 def load_tokenizer(folder: Path) -> Tokenizer:
     """CLIP's tokenizer from tokenizer.json, or from vocab.json and merges.txt; cuts and pads as the checkpoint does."""
     try:
-        fast = folder / "tokenizer.json"
-        tokenizer = Tokenizer.from_file(str(fast)) if fast.is_file() else _from_vocabulary(folder)
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         pad = config.get("pad_token") or END
         pad = pad["content"] if isinstance(pad, dict) else pad
         length = min(int(config.get("model_max_length", 77)), 77)
+        fast = folder / "tokenizer.json"
+        tokenizer = Tokenizer.from_file(str(fast)) if fast.is_file() else _from_vocabulary(folder, pad)
     except Exception as error:  # tokenizers raises bare Exception
         raise LoadError(f"{folder}: the tokenizer cannot be read: {error}") from None
     pad_id = tokenizer.token_to_id(pad)
@@ -71,7 +71,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def _from_vocabulary(folder: Path) -> Tokenizer:
+def _from_vocabulary(folder: Path, pad: str) -> Tokenizer:
     """The slow form that older checkpoints have: byte-level BPE whose words end in </w> (Radford et al., 2021)."""
     bpe = models.BPE.from_file(
         str(folder / "vocab.json"), str(folder / "merges.txt"), end_of_word_suffix="</w>", unk_token=END
@@ -84,12 +84,13 @@ def _from_vocabulary(folder: Path) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(words, behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
     tokenizer.post_processor = processors.RobertaProcessing(
         sep=(END, end), cls=(START, start), trim_offsets=False, add_prefix_space=False
     )
-    tokenizer.add_special_tokens([START, END])
+    # SDXL's second encoder pads with "!", which then is never part of a word.
+    tokenizer.add_special_tokens([token for token in (START, END, pad) if tokenizer.token_to_id(token) is not None])
     return tokenizer

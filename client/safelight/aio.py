@@ -1,0 +1,200 @@
+"""The client for asyncio; `client` has its twin for ordinary code."""
+
+# ruff: noqa: ASYNC109 - a timeout here is the call's deadline, which the server is told and acts upon
+
+from __future__ import annotations
+
+import asyncio
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar, Unpack, cast
+
+import grpc.aio
+
+from .channel import OPTIONS, QUICK, target, timeout_of
+from .errors import cancelled, error_from
+from .events import Event
+from .gathering import Gathering
+from .health import METHOD, Check, Checked, Health, health_from
+from .models import Model, models_from
+from .pictures import ImageInput
+from .progress import Watch, watching
+from .requests import DrawOptions, Previews, generate_request, refine_request, stream_request
+from .results import Result, result_from
+from .v1 import images_pb2 as pb
+from .v1.images_pb2_grpc import ImageServiceStub
+
+if TYPE_CHECKING:
+    from .v1.images_pb2_grpc import ImageServiceAsyncStub
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+class AsyncClient:
+    """A connection to a Safelight server, for one event loop; closed by `async with` or `await close()`.
+
+    Arguments, options and errors are those of `safelight.Client`. Cancelling a task that waits for a call stops the
+    work on the server.
+    """
+
+    def __init__(self, address: str | None = None, *, timeout: float | None = None) -> None:
+        self.address = target(address)
+        self.timeout = timeout_of(timeout)
+
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        progress: bool | Watch = False,
+        timeout: float | None = None,
+        **options: Unpack[DrawOptions],
+    ) -> Result:
+        """Draws pictures from words; see `Client.generate`. A function as `progress` is called, not awaited."""
+        if progress:
+            return await self._watched(self.stream(prompt, previews=0, timeout=timeout, **options), progress)
+        response = await self._call(self._stub.Generate, generate_request(prompt, options), timeout)
+        return result_from(response)
+
+    async def refine(
+        self,
+        image: ImageInput,
+        prompt: str,
+        *,
+        strength: float | None = None,
+        mask: ImageInput | None = None,
+        progress: bool | Watch = False,
+        timeout: float | None = None,
+        **options: Unpack[DrawOptions],
+    ) -> Result:
+        """Redraws a picture; see `Client.refine`."""
+        if progress:
+            stream = self.stream(
+                prompt, image=image, mask=mask, strength=strength, previews=0, timeout=timeout, **options
+            )
+            return await self._watched(stream, progress)
+        request = refine_request(image, prompt, mask, strength, options)
+        response = await self._call(self._stub.Refine, request, timeout)
+        return result_from(response)
+
+    def stream(
+        self,
+        prompt: str,
+        *,
+        image: ImageInput | None = None,
+        mask: ImageInput | None = None,
+        strength: float | None = None,
+        previews: Previews | int | None = None,
+        timeout: float | None = None,
+        **options: Unpack[DrawOptions],
+    ) -> AsyncStream:
+        """Draws, or with `image` redraws, and tells as it happens; for an `async with`. See `Client.stream`."""
+        request = stream_request(prompt, image, mask, strength, previews, options)
+        return AsyncStream(self._stub.Stream(request, timeout=self._patience(timeout)))
+
+    async def models(self, *, timeout: float | None = None) -> list[Model]:
+        """What the server draws with; the first is the default."""
+        return models_from(await self._call(self._stub.ListModels, pb.ListModelsRequest(), timeout, QUICK))
+
+    async def health(self, model: str | None = None, *, timeout: float | None = None) -> Health:
+        """SERVING (true in a condition) or not; see `Client.health`."""
+        return health_from(await self._call(self._check, Check(value=model or ""), timeout, QUICK))
+
+    async def close(self) -> None:
+        """Cancels what still runs, and hangs up."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # The channel belongs to the loop that runs when it is made, and a client may be made before there is one.
+    @cached_property
+    def _channel(self) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(self.address, OPTIONS)
+
+    @cached_property
+    def _stub(self) -> ImageServiceAsyncStub:
+        return cast("ImageServiceAsyncStub", ImageServiceStub(self._channel))
+
+    @cached_property
+    def _check(self) -> grpc.aio.UnaryUnaryMultiCallable[Check, Checked]:
+        return self._channel.unary_unary(METHOD, Check.SerializeToString, Checked.FromString)
+
+    def _patience(self, timeout: float | None, default: float | None = None) -> float | None:
+        return timeout_of(timeout) if timeout is not None else self.timeout or default
+
+    async def _call(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        timeout: float | None,
+        default: float | None = None,
+    ) -> Response:
+        try:
+            return await method(request, timeout=self._patience(timeout, default))
+        except grpc.aio.AioRpcError as error:
+            raise error_from(error) from error
+
+    @staticmethod
+    async def _watched(stream: AsyncStream, progress: bool | Watch) -> Result:
+        async with stream:
+            with watching(progress) as watch:
+                async for event in stream:
+                    watch(event)
+            return await stream.final()
+
+
+class AsyncStream:
+    """The events of a job, as they happen. Leaving the `async with` cancels the job; dropping the stream does not."""
+
+    def __init__(self, call: grpc.aio.UnaryStreamCall[pb.StreamRequest, pb.StreamResponse]) -> None:
+        self._call = call
+        self._messages = aiter(call)
+        self._gathering = Gathering()
+        self._cancelled = False
+
+    @property
+    def job_id(self) -> str:
+        """The server's name for the job; empty before the first event."""
+        return self._gathering.job_id
+
+    async def final(self) -> Result:
+        """Reads on to the end, and returns the result. Raises what iterating raises."""
+        async for _ in self:
+            pass
+        return self._gathering.result()
+
+    def cancel(self) -> None:
+        """Stops the work on the server; a stream that is read on raises Cancelled."""
+        self._cancelled = True
+        self._call.cancel()
+
+    def __aiter__(self) -> AsyncStream:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            # A loop, for events that this client does not know are passed over.
+            while (event := self._gathering.take(await anext(self._messages))) is None:
+                pass
+            return event
+        except grpc.aio.AioRpcError as error:
+            raise error_from(error) from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._cancelled or (task and task.cancelling()):
+                raise
+            raise cancelled() from None  # it is the call that was cancelled, not the task that reads it
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.cancel()

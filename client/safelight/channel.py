@@ -1,0 +1,81 @@
+"""Where the server is, and how to speak to it: address, timeout, channel options."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+
+DEFAULT_ADDRESS = "localhost:50051"
+QUICK = 10.0  # seconds for calls that draw nothing, when no timeout is given
+MIB = 1024 * 1024
+
+RETRIES = {
+    "methodConfig": [
+        {
+            # Not Stream: what it has told cannot be taken back, and whoever watches sees that it failed.
+            "name": [
+                {"service": "safelight.v1.ImageService", "method": method}
+                for method in ("Generate", "Refine", "ListModels")
+            ],
+            "retryPolicy": {
+                "maxAttempts": 3,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+
+# gRPC takes a misspelt name without a word: each of these has a test that fails without it.
+OPTIONS: list[tuple[str, str | int]] = [
+    ("grpc.service_config", json.dumps(RETRIES)),
+    ("grpc.max_receive_message_length", 64 * MIB),
+    # A request above this size is not sent again; the default is 256 KiB, less than most pictures.
+    ("grpc.per_rpc_retry_buffer_size", 64 * MIB),
+    # A dead network is noticed within a minute, also while the server is silent over long steps. Left alone, gRPC waits
+    # a minute for the answer to a ping whatever keepalive_timeout says (that is for TCP), and sends but two in a row.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+_SCHEME = re.compile(r"(unix|unix-abstract|dns|ipv4|ipv6|passthrough|xds):")
+
+
+def target(address: str | None) -> str:
+    """The gRPC target for "host", "host:port", "[::1]:port", "unix:path" or "http://host:port".
+
+    None: $SAFELIGHT_ADDRESS, else localhost:50051. Raises ValueError for https, which is not spoken yet.
+    """
+    address = (address or os.environ.get("SAFELIGHT_ADDRESS") or DEFAULT_ADDRESS).strip()
+    if _SCHEME.match(address):
+        return address
+    scheme, found, rest = address.rpartition("://")
+    if found and scheme != "http":
+        raise ValueError(f"cannot connect to {address!r}: only plain text is spoken yet, as in {DEFAULT_ADDRESS!r}")
+    return _with_port(rest.rstrip("/"))
+
+
+def timeout_of(timeout: float | None) -> float | None:
+    """Seconds for each call; None: $SAFELIGHT_TIMEOUT, else as long as it takes. Raises ValueError below 0."""
+    told = os.environ.get("SAFELIGHT_TIMEOUT", "").strip()
+    try:
+        chosen = float(told) if timeout is None and told else timeout
+    except ValueError:
+        chosen = math.nan
+    if chosen is not None and not chosen > 0:
+        source = f"SAFELIGHT_TIMEOUT={told!r}" if timeout is None else f"timeout={timeout}"
+        raise ValueError(f"{source}: a timeout is a number of seconds above 0")
+    return chosen
+
+
+def _with_port(host: str) -> str:
+    if host.count(":") > 1 and not host.startswith("["):
+        host = f"[{host}]"  # a bare IPv6 address
+    name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
+    return f"{name or 'localhost'}:{port or '50051'}"

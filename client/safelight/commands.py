@@ -1,0 +1,167 @@
+"""What the commands of `safelight` do, once their arguments are read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from .client import Client
+from .events import Event, ImageDone, Preview, Started
+from .models import Model
+from .pictures import SUFFIXES
+from .progress import Bar
+from .requests import DrawOptions, Output, Previews
+from .results import Result, path_of
+
+
+def generate(client: Client, args: Namespace) -> int:
+    with _bar(args) as bar:
+        result = client.generate(args.prompt, progress=bar.show if bar else False, **_options(args))
+    return _deliver(result, args)
+
+
+def refine(client: Client, args: Namespace) -> int:
+    with _bar(args) as bar:
+        result = client.refine(
+            args.image,
+            args.prompt,
+            strength=args.strength,
+            mask=args.mask,
+            progress=bar.show if bar else False,
+            **_options(args),
+        )
+    return _deliver(result, args)
+
+
+def stream(client: Client, args: Namespace) -> int:
+    previews = Previews(every=args.preview_every if args.preview else 0)
+    source = {"image": args.image, "mask": args.mask, "strength": args.strength}
+    events = client.stream(args.prompt, previews=previews, **source, **_options(args))
+    with events, _bar(args) as bar:
+        count = 1
+        for event in events:
+            if isinstance(event, Started):
+                count = len(event.seeds)
+            _tell(event, _written(event, args, count), args)
+            if bar:
+                bar.show(event)
+        result = events.final()
+    _conclude(result, args)
+    return 0
+
+
+def models(client: Client, args: Namespace) -> int:
+    found = client.models()
+    print(json.dumps([asdict(model) for model in found], indent=2) if args.json else _table(found))
+    return 0
+
+
+def health(client: Client, args: Namespace) -> int:
+    state = client.health(args.model)
+    print(json.dumps({"status": state.name}) if args.json else state.name)
+    return 0 if state else 1
+
+
+def _options(args: Namespace) -> DrawOptions:
+    options = {name: getattr(args, name) for name in DrawOptions.__annotations__ if hasattr(args, name)}
+    width, height = args.size or (None, None)
+    return cast(DrawOptions, options | {"width": width, "height": height, "output": _output(args)})
+
+
+def _output(args: Namespace) -> Output:
+    """The format that was asked for, else the one that the file's name asks for."""
+    suffix = args.output_path.suffix.lower()
+    named = (format for format, suffixes in SUFFIXES.items() if suffix in suffixes)
+    return Output(args.format or next(named, "png"), args.quality)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _bar(args: Namespace) -> Iterator[Bar | None]:
+    """A bar where somebody looks: without one, Generate and Refine are plain calls, which are tried again."""
+    if args.quiet or not _on_terminal():
+        yield None
+        return
+    try:
+        bar = Bar()
+    except ImportError as error:
+        print(f"safelight: {error}", file=sys.stderr)
+        yield None
+        return
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+def _written(event: Event, args: Namespace, count: int) -> Path | None:
+    """The file that an event was written to."""
+    if isinstance(event, Preview) and args.preview:
+        return event.save(args.preview)
+    if isinstance(event, ImageDone):
+        return event.save(path_of(event, args.output_path, count))
+    return None
+
+
+def _tell(event: Event, path: Path | None, args: Namespace) -> None:
+    if args.json:
+        print(json.dumps(_record(event, path)), flush=True)
+    elif isinstance(event, ImageDone):
+        print(path, flush=True)
+
+
+def _record(event: Event, path: Path | None) -> dict[str, Any]:
+    name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type(event).__name__)
+    fields = {field: value for field, value in asdict(event).items() if field != "data"}
+    return {"event": name.lstrip("_"), **fields, **({"path": str(path)} if path else {})}
+
+
+def _deliver(result: Result, args: Namespace) -> int:
+    paths = [str(path) for path in result.save(args.output_path)]
+    if args.json:
+        fields = {"job_id": result.job_id, "paths": paths, "seeds": result.seeds, "warnings": result.warnings}
+        print(json.dumps({**fields, "timings": asdict(result.timings)}))
+    else:
+        print(*paths, sep="\n")
+    _conclude(result, args)
+    return 0
+
+
+def _conclude(result: Result, args: Namespace) -> None:
+    if args.quiet:
+        return
+    for warning in result.warnings:
+        print(f"safelight: {warning}", file=sys.stderr)
+    seeds = ", ".join(str(seed) for seed in result.seeds)
+    print(f"seed {seeds}; {result.timings.total:.1f} s", file=sys.stderr)
+
+
+def _table(found: list[Model]) -> str:
+    rows: list[tuple[str, ...]] = [("NAME", "KIND", "SIZE", "STEPS", "GUIDANCE", "SCHEDULERS", "RUNS ON", "REFINERS")]
+    rows += [_row(model) for model in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _row(model: Model) -> tuple[str, ...]:
+    taken = model.defaults
+    others = [name for name in model.schedulers if name != taken.scheduler]
+    return (
+        model.name,
+        model.kind,
+        f"{taken.width}x{taken.height}",
+        str(taken.steps),
+        f"{taken.guidance_scale:g}",
+        ",".join([taken.scheduler, *others]),
+        f"{model.device} {model.precision}",
+        ",".join(model.refiners) or "-",
+    )

@@ -1,0 +1,119 @@
+"""What a stream tells, one frozen dataclass per kind of event."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from PIL import Image
+
+from .pictures import Picture, open_image, save_picture
+from .results import Timings, format_name
+from .v1 import images_pb2 as pb
+from .wire import read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened to the job."""
+
+    job_id: str
+    sequence: int  # 1, 2, 3, ... in this stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queued(Event):
+    """The job waits."""
+
+    position: int  # jobs that come first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Event):
+    """The job as it is drawn, defaults filled in."""
+
+    model: str
+    width: int  # pixels
+    height: int
+    steps: int  # that each picture will take, on all its models
+    guidance_scale: float
+    scheduler: str
+    seeds: tuple[int, ...]  # one per picture
+    warnings: tuple[str, ...]  # what was not taken as it was sent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """A step was done. A slow reader gets the newest of these only."""
+
+    image_index: int  # the picture, from 0
+    step: int  # steps done of this picture
+    steps: int
+    model: str  # took the step
+    step_time: float  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview(Event):
+    """The model's current guess at the finished picture. A slow reader gets the newest of these only."""
+
+    image_index: int
+    step: int
+    steps: int
+    data: bytes = field(repr=False)  # a JPEG file
+    width: int  # pixels
+    height: int
+    skipped: int  # previews left out since the last one, for the reader was too slow
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The preview, decoded when first asked for."""
+        return open_image(self.data)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Replaces the file at `path` in one move; another suffix than .jpg encodes the preview again."""
+        return save_picture(path, self.data, "jpeg")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDone(Event, Picture):
+    """A picture is finished: `.image`, `.data`, `.seed`, `.index`, `.save(path)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done(Event):
+    """Everything is drawn."""
+
+    timings: Timings
+
+
+def event_from(message: pb.StreamResponse) -> Event | None:
+    """The event in a message; None for a kind that is newer than this client."""
+    name = message.WhichOneof("event")
+    return None if name is None else _READERS[name](message)
+
+
+def _reader(name: str, kind: type[Event]) -> Callable[[pb.StreamResponse], Event]:
+    return lambda message: read(kind, getattr(message, name), job_id=message.job_id, sequence=message.sequence)
+
+
+def _image_done(message: pb.StreamResponse) -> Event:
+    name = format_name(message.image.format)
+    return read(ImageDone, message.image, format=name, job_id=message.job_id, sequence=message.sequence)
+
+
+def _done(message: pb.StreamResponse) -> Event:
+    return Done(job_id=message.job_id, sequence=message.sequence, timings=read(Timings, message.done.timings))
+
+
+_READERS: dict[str, Callable[[pb.StreamResponse], Event]] = {
+    "queued": _reader("queued", Queued),
+    "started": _reader("started", Started),
+    "progress": _reader("progress", Progress),
+    "preview": _reader("preview", Preview),
+    "image": _image_done,
+    "done": _done,
+}

@@ -1,0 +1,38 @@
+"""Follows a stream, from its messages to its result."""
+
+from __future__ import annotations
+
+from .errors import Internal
+from .events import Done, Event, ImageDone, Started, event_from
+from .pictures import Picture
+from .results import Result, Timings
+from .v1 import images_pb2 as pb
+
+
+class Gathering:
+    """What a stream has told so far."""
+
+    def __init__(self) -> None:
+        self.job_id = ""
+        self._pictures: dict[int, Picture] = {}
+        self._timings: Timings | None = None
+        self._warnings: tuple[str, ...] = ()
+
+    def take(self, message: pb.StreamResponse) -> Event | None:
+        """The event in `message`, noted; None for one that this client does not know."""
+        event = event_from(message)
+        self.job_id = message.job_id
+        if isinstance(event, Started):
+            self._warnings = event.warnings
+        elif isinstance(event, ImageDone):
+            self._pictures[event.index] = event
+        elif isinstance(event, Done):
+            self._timings = event.timings
+        return event
+
+    def result(self) -> Result:
+        """The result of a stream that has ended. Raises Internal when it ended before it was done."""
+        if self._timings is None:
+            raise Internal("the stream ended before the job was done", code="INTERNAL")
+        pictures = tuple(self._pictures[index] for index in sorted(self._pictures))
+        return Result(self.job_id, pictures, self._timings, self._warnings)

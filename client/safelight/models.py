@@ -1,0 +1,62 @@
+"""What a server draws with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .v1 import images_pb2 as pb
+from .wire import read
+
+KINDS = {pb.MODEL_KIND_BASE: "base", pb.MODEL_KIND_REFINER: "refiner", pb.MODEL_KIND_INPAINT: "inpaint"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model can do at most; edges in pixels."""
+
+    min_edge: int
+    max_edge: int
+    edge_multiple: int  # width and height are multiples of this
+    max_steps: int
+    max_images: int
+    max_prompt_tokens: int
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a model takes for arguments that are left out."""
+
+    width: int
+    height: int
+    steps: int
+    guidance_scale: float
+    scheduler: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that the server serves."""
+
+    name: str
+    kind: str  # "base", "refiner", "inpaint", or "unknown" for one that is newer than this client
+    limits: Limits
+    defaults: Defaults
+    schedulers: tuple[str, ...]
+    precision: str  # as the device runs it: "f32", "bf16", "f16"
+    device: str  # "CPU", "GPU.0", ...
+    has_tiny_decoder: bool  # previews may be sharper
+    refiners: tuple[str, ...]  # names of models that may take over from this one
+
+
+def models_from(response: pb.ListModelsResponse) -> list[Model]:
+    """The models in the answer of a ListModels; the first is the server's default."""
+    return [
+        read(
+            Model,
+            model,
+            kind=KINDS.get(model.kind, "unknown"),
+            limits=read(Limits, model.limits),
+            defaults=read(Defaults, model.defaults),
+        )
+        for model in response.models
+    ]

@@ -1,0 +1,66 @@
+"""Shows the events of a stream as a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .events import Event, ImageDone, Progress, Queued, Started
+
+Watch = Callable[[Event], object]
+
+
+class Bar:
+    """A bar over all steps of all pictures, by tqdm, on stderr or in the notebook.
+
+    Raises ImportError, with the remedy, when there is no tqdm.
+    """
+
+    def __init__(self) -> None:
+        self._bar = _tqdm()(unit="step", dynamic_ncols=True, desc="waiting")
+        self._done: dict[int, int] = {}
+        self._steps = 0
+
+    def show(self, event: Event) -> None:
+        """Moves the bar."""
+        if isinstance(event, Queued) and event.position:
+            self._bar.set_description(f"queued, {event.position} ahead")
+        elif isinstance(event, Started):
+            self._steps = event.steps
+            self._bar.reset(total=event.steps * len(event.seeds))
+            self._bar.set_description(event.model)
+        elif isinstance(event, Progress):
+            self._bar.set_description(event.model, refresh=False)
+            self._reach(event.image_index, event.step)
+        elif isinstance(event, ImageDone):
+            self._reach(event.index, self._steps)  # its last steps may have been left out
+
+    def close(self) -> None:
+        """Leaves the bar as it stands."""
+        self._bar.close()
+
+    def _reach(self, index: int, step: int) -> None:
+        self._done[index] = step
+        self._bar.update(sum(self._done.values()) - self._bar.n)
+
+
+@contextmanager
+def watching(progress: bool | Watch) -> Iterator[Watch]:
+    """What to call with each event: the function that the caller gave, or a bar."""
+    if callable(progress):
+        yield progress
+        return
+    bar = Bar()
+    try:
+        yield bar.show
+    finally:
+        bar.close()
+
+
+def _tqdm() -> Any:
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError('a progress bar needs tqdm: pip install "safelight[progress]"') from error
+    return tqdm

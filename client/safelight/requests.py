@@ -1,0 +1,192 @@
+"""Turns keyword arguments into the messages that the server takes; None means "not sent"."""
+
+from __future__ import annotations
+
+import dataclasses
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+
+from .pictures import SUFFIXES, Format, ImageInput, picture_file
+from .v1 import images_pb2 as pb
+from .wire import duration
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Request = TypeVar("Request", pb.GenerateRequest, pb.RefineRequest)
+
+
+@dataclass(frozen=True)
+class Refiner:
+    """A second model that takes the latents over on the way."""
+
+    model: str
+    handoff: float | None = None  # 0 to 1: the share of the noise that the first model takes away; server default 0.8
+
+
+@dataclass(frozen=True)
+class Output:
+    """The file that the server makes of a picture."""
+
+    format: Format = "png"
+    quality: int | None = None  # 1 to 100, for JPEG and WebP; server default 90
+
+
+@dataclass(frozen=True)
+class SchedulerOptions:
+    """Changes to the scheduler's configuration in the model."""
+
+    use_karras_sigmas: bool | None = None
+    timestep_spacing: Literal["leading", "trailing", "linspace"] | None = None
+    eta: float | None = None  # DDIM's noise, 0 (none) to 1
+
+
+@dataclass(frozen=True)
+class SizeConditioning:
+    """What SDXL is told of the picture's size and crop: sizes are (width, height), crops (x, y), in pixels."""
+
+    original: tuple[int, int] | None = None
+    crop: tuple[int, int] | None = None
+    target: tuple[int, int] | None = None
+    negative_original: tuple[int, int] | None = None
+    negative_crop: tuple[int, int] | None = None
+    negative_target: tuple[int, int] | None = None
+    aesthetic_score: float | None = None
+    negative_aesthetic_score: float | None = None
+
+
+@dataclass(frozen=True)
+class Previews:
+    """Which previews a stream brings."""
+
+    every: int | None = None  # one every so many steps; 0: none; server default 1
+    min_interval: float | None = None  # seconds: at most one in this time
+    max_edge: int | None = None  # the longer edge in pixels, 16 to 1024; server default 256
+    quality: int | None = None  # of the JPEG, 1 to 100; server default 80
+    decoder: Literal["linear", "tiny"] | None = None  # server default: tiny where the model has it
+
+
+class DrawOptions(TypedDict, total=False):
+    """The keyword arguments of every call that draws. What is left out, or None, is the model's own default."""
+
+    model: str | None  # a name from models(); default: the first there
+    prompt_2: str | None  # for the second text encoder; default: the prompt
+    negative_prompt: str | None  # takes effect when guidance_scale is above 1; "" is not the same as None
+    negative_prompt_2: str | None
+    width: int | None  # pixels
+    height: int | None
+    steps: int | None
+    guidance_scale: float | None  # 1 or less turns guidance off, and halves the work
+    guidance_rescale: float | None  # 0 to 1
+    seed: int | None  # of the first picture, picture i has seed + i; default: drawn by lot, see Result.seeds
+    num_images: int | None
+    scheduler: str | None  # a name from models()
+    scheduler_options: SchedulerOptions | None
+    size_conditioning: SizeConditioning | None
+    refiner: Refiner | str | None  # a str is the model's name
+    output: Output | Format | None
+
+
+def generate_request(prompt: str, options: DrawOptions) -> pb.GenerateRequest:
+    """Raises TypeError or ValueError, with the field's name, for a value that the message cannot hold."""
+    return _filled(pb.GenerateRequest(), options, {"prompt": prompt})
+
+
+def refine_request(
+    image: ImageInput, prompt: str, mask: ImageInput | None, strength: float | None, options: DrawOptions
+) -> pb.RefineRequest:
+    """As generate_request; also raises what `picture_file` raises."""
+    files = {"image": picture_file(image), "mask": None if mask is None else picture_file(mask)}
+    return _filled(pb.RefineRequest(), options, {"prompt": prompt, "strength": strength, **files})
+
+
+def stream_request(
+    prompt: str,
+    image: ImageInput | None,
+    mask: ImageInput | None,
+    strength: float | None,
+    previews: Previews | int | None,
+    options: DrawOptions,
+) -> pb.StreamRequest:
+    """Asks for a Refine when there is an image, else for a Generate."""
+    preview = _preview(previews)
+    if image is not None:
+        return pb.StreamRequest(refine=refine_request(image, prompt, mask, strength, options), preview=preview)
+    if mask is not None or strength is not None:
+        raise TypeError("mask and strength say how to redraw an image, and there is no image")
+    return pb.StreamRequest(generate=generate_request(prompt, options), preview=preview)
+
+
+def _filled(message: Request, options: DrawOptions, more: Mapping[str, object]) -> Request:
+    unknown = options.keys() - DrawOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+    for name, value in {**options, **more}.items():
+        if value is None:
+            continue
+        try:
+            message.MergeFrom(type(message)(**{name: _WRITERS.get(name, _same)(value)}))
+        except (TypeError, ValueError, AttributeError) as fault:
+            kind = TypeError if isinstance(fault, AttributeError) else type(fault)
+            raise kind(f"{name}={reprlib.repr(value)}: {fault}") from None
+    return message
+
+
+def _preview(previews: Previews | int | None) -> pb.PreviewOptions | None:
+    if previews is None:
+        return None
+    fields = _sent(previews if isinstance(previews, Previews) else Previews(every=previews))
+    names = {"every": "every_steps"}
+    writers: dict[str, Callable[[Any], Any]] = {"min_interval": duration, "decoder": _decoder}
+    return pb.PreviewOptions(
+        **{names.get(name, name): writers.get(name, _same)(value) for name, value in fields.items()}
+    )
+
+
+def _sent(record: DataclassInstance) -> dict[str, Any]:
+    fields = ((field.name, getattr(record, field.name)) for field in dataclasses.fields(record))
+    return {name: value for name, value in fields if value is not None}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _decoder(name: str) -> str:
+    return f"PREVIEW_DECODER_{name.upper()}"
+
+
+def _refiner(value: Refiner | str) -> dict[str, Any]:
+    return _sent(Refiner(value) if isinstance(value, str) else value)
+
+
+def _output(value: Output | str) -> dict[str, Any]:
+    fields = {"format": value} if isinstance(value, str) else _sent(value)
+    if fields["format"] not in SUFFIXES:
+        raise ValueError(f"the format must be one of {', '.join(SUFFIXES)}")
+    return fields | {"format": f"IMAGE_FORMAT_{fields['format'].upper()}"}
+
+
+def _size_conditioning(value: SizeConditioning) -> dict[str, Any]:
+    return {name: _AXES.get(name.rpartition("_")[2], _same)(given) for name, given in _sent(value).items()}
+
+
+def _size(pair: tuple[int, int]) -> dict[str, int]:
+    width, height = pair
+    return {"width": width, "height": height}
+
+
+def _point(pair: tuple[int, int]) -> dict[str, int]:
+    x, y = pair
+    return {"x": x, "y": y}
+
+
+_AXES: dict[str, Callable[[Any], Any]] = {"original": _size, "target": _size, "crop": _point}
+_WRITERS: dict[str, Callable[[Any], Any]] = {
+    "refiner": _refiner,
+    "output": _output,
+    "scheduler_options": _sent,
+    "size_conditioning": _size_conditioning,
+}

@@ -1,0 +1,91 @@
+"""What a finished job gives back."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from .pictures import Picture
+from .v1 import images_pb2 as pb
+from .wire import read
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the time went, in seconds. With other jobs on the device the stages do not add up to `total`."""
+
+    queued: float
+    encode: float  # text, and the image of a refine
+    denoise: float
+    decode: float
+    save: float  # making the files
+    total: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """The pictures of a job, in order."""
+
+    job_id: str
+    pictures: tuple[Picture, ...]
+    timings: Timings
+    warnings: tuple[str, ...] = ()  # what was not taken as it was sent, e.g. a prompt that was cut
+
+    @property
+    def image(self) -> Image.Image:
+        """The first picture, as a Pillow image."""
+        return self.pictures[0].image
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """All pictures, as Pillow images; decoded when first asked for."""
+        return [picture.image for picture in self.pictures]
+
+    @property
+    def files(self) -> list[bytes]:
+        """All pictures, as the files that the server made."""
+        return [picture.data for picture in self.pictures]
+
+    @property
+    def formats(self) -> list[str]:
+        """ "png", "jpeg" or "webp", per picture."""
+        return [picture.format for picture in self.pictures]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed that gives each picture again, alone."""
+        return [picture.seed for picture in self.pictures]
+
+    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Writes all pictures, and returns their paths.
+
+        One picture goes to `path`; several get -0, -1, ... before the suffix; in a folder each is named after its seed.
+        The server's bytes stay as they are when the suffix fits, else the picture is encoded again.
+        """
+        return [picture.save(path_of(picture, Path(path), len(self.pictures))) for picture in self.pictures]
+
+
+def path_of(picture: Picture, path: Path, count: int) -> Path:
+    """Where a picture goes, as one of `count`; see Result.save."""
+    if path.is_dir():
+        return path / f"safelight-{picture.seed}.{picture.format}"
+    return path if count == 1 else path.with_name(f"{path.stem}-{picture.index}{path.suffix}")
+
+
+def result_from(response: pb.GenerateResponse | pb.RefineResponse) -> Result:
+    """The result in the answer of a Generate or a Refine."""
+    return Result(
+        job_id=response.job_id,
+        pictures=tuple(read(Picture, image, format=format_name(image.format)) for image in response.images),
+        timings=read(Timings, response.timings),
+        warnings=tuple(response.warnings),
+    )
+
+
+def format_name(format: int) -> str:
+    """ "png" for IMAGE_FORMAT_PNG; "unknown" for a format that is newer than this client (Pillow may know it)."""
+    name = pb.ImageFormat.DESCRIPTOR.values_by_number.get(format)
+    return name.name.removeprefix("IMAGE_FORMAT_").lower() if name else "unknown"

@@ -1,0 +1,44 @@
+"""Reads protobuf messages into plain dataclasses whose fields carry the same names."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Record = TypeVar("Record", bound=DataclassInstance)
+else:
+    Record = TypeVar("Record")
+
+
+def read(kind: type[Record], message: Message, /, **known: Any) -> Record:
+    """One `kind` from the fields of `message`; those in `known` are taken from there instead."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in known]
+    return kind(**known, **{name: _plain(getattr(message, name)) for name in names})
+
+
+def seconds(duration: Duration) -> float:
+    """The length of a google.protobuf.Duration."""
+    return duration.seconds + duration.nanos / 1e9
+
+
+def duration(length: float) -> Duration:
+    """The google.protobuf.Duration of so many seconds."""
+    message = Duration()
+    message.FromNanoseconds(round(length * 1e9))
+    return message
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Duration):
+        return seconds(value)
+    if isinstance(value, float):
+        return float(f"{value:.7g}")  # the wire has 32 bits: 7.3 came as 7.300000190734863
+    if isinstance(value, (bool, int, str, bytes)):
+        return value
+    return tuple(value)

@@ -1,0 +1,138 @@
+"""A network on a real graph: cancelling, failing, healing; and the lane that lends it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as ops
+import pytest
+from safelight_server.errors import InferenceFailed
+from safelight_server.lane import Lane, Rank
+from safelight_server.network import Network
+
+SLOW = 60  # layers: some hundreds of milliseconds
+
+
+def graph(layers: int) -> Any:
+    """x through a matrix, again and again."""
+    x = ops.parameter([-1, 1024], np.float32, name="x")
+    weights = ops.constant(np.eye(1024, dtype=np.float32) * 1.0)
+    y = x
+    for _ in range(layers):
+        y = ops.tanh(ops.matmul(y, weights, False, False))
+    return ov.Model([ops.result(y, name="y")], [x], "slow")
+
+
+def network(layers: int = 1) -> Network:
+    model = graph(layers)
+    model.outputs[0].get_tensor().set_names({"y"})
+    return Network("slow", lambda: ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+
+
+def test_runs_and_copies() -> None:
+    async def run() -> None:
+        net = network()
+        one = (await net({"x": np.full((2, 1024), 1.0)}))["y"]
+        two = (await net({"x": np.full((2, 1024), 2.0)}))["y"]
+        assert np.allclose(one, np.tanh(1.0))
+        assert np.allclose(two, np.tanh(2.0))
+
+    asyncio.run(run())
+
+
+def test_cancel_stops_inside_the_graph_and_leaves_the_network_ready() -> None:
+    async def run() -> None:
+        net = network(SLOW)
+        x = {"x": np.ones((4096, 1024))}
+        began = time.perf_counter()
+        whole = await net(x)
+        full = time.perf_counter() - began
+        task = asyncio.create_task(net(x))
+        await asyncio.sleep(full / 10)
+        began = time.perf_counter()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.perf_counter() - began < full * 0.7, "the graph ran to its end"
+        assert np.array_equal((await net(x))["y"], whole["y"])
+
+    asyncio.run(run())
+
+
+def test_a_failure_breaks_the_network_until_it_is_loaded_anew() -> None:
+    async def run() -> None:
+        net = network()
+        with pytest.raises(InferenceFailed):
+            await net({"x": np.ones((2, 7))})
+        assert net.broken
+        net.load()
+        assert not net.broken
+        assert np.allclose((await net({"x": np.zeros((1, 1024))}))["y"], 0)
+
+    asyncio.run(run())
+
+
+def test_the_lane_runs_one_at_a_time_and_previews_first() -> None:
+    async def run() -> None:
+        order: list[str] = []
+        lane = Lane("CPU")
+        inside = 0
+
+        def fake(name: str) -> Any:
+            async def network(inputs: Any) -> Any:
+                nonlocal inside
+                inside += 1
+                assert inside == 1
+                await asyncio.sleep(0.01)
+                inside -= 1
+                order.append(name)
+                return {}
+
+            return network
+
+        ranks = {"a": Rank.STEP, "b": Rank.STEP, "c": Rank.STEP, "p": Rank.PREVIEW}
+        await asyncio.gather(*(lane.run(fake(name), {}, rank) for name, rank in ranks.items()))
+        assert order == ["a", "p", "b", "c"]
+
+    asyncio.run(run())
+
+
+def test_a_cancelled_turn_is_passed_on() -> None:
+    async def run() -> None:
+        lane = Lane("CPU")
+        hold = asyncio.Event()
+        done: list[str] = []
+
+        def fake(name: str, gate: asyncio.Event | None = None) -> Any:
+            async def network(inputs: Any) -> Any:
+                if gate:
+                    await gate.wait()
+                done.append(name)
+                return {}
+
+            return network
+
+        first = asyncio.create_task(lane.run(fake("first", hold), {}))
+        second = asyncio.create_task(lane.run(fake("second"), {}))
+        third = asyncio.create_task(lane.run(fake("third"), {}))
+        await asyncio.sleep(0)
+        second.cancel()
+        hold.set()
+        await asyncio.wait_for(asyncio.gather(first, third), 5)
+        # Cancelled in the very moment in which its turn comes: the turn must not be lost with it.
+        fourth = asyncio.create_task(lane.run(fake("fourth", asyncio.Event()), {}))
+        fifth = asyncio.create_task(lane.run(fake("fifth"), {}))
+        sixth = asyncio.create_task(lane.run(fake("sixth"), {}))
+        await asyncio.sleep(0)
+        lane._pass_on()
+        fifth.cancel()
+        await asyncio.wait_for(sixth, 5)
+        fourth.cancel()
+        await asyncio.gather(fourth, fifth, return_exceptions=True)
+        assert done == ["first", "third", "sixth"]
+
+    asyncio.run(run())
