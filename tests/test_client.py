@@ -419,6 +419,12 @@ def test_every_bad_field_is_told(connect: Connect) -> None:
     assert (str(again), again.code, again.retry_after) == (str(error), error.code, 1.5)
 
 
+def test_a_message_that_repeats_the_fields_is_not_told_twice() -> None:
+    wrong = [safelight.FieldViolation("steps", "must be at least 1, not 0")]
+    error = safelight.InvalidRequest("steps: must be at least 1, not 0", violations=wrong)
+    assert str(error) == "the request was refused:\n  steps: must be at least 1, not 0"
+
+
 # A status that is none; and one with two broken details and a good one.
 BROKEN = Status(
     details=[

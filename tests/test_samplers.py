@@ -151,8 +151,8 @@ def cases() -> list[Any]:
     made = []
     for sampler in ("euler", "euler_ancestral", "dpmpp_2m", "ddim", "lcm"):
         for name, changes in (ANY | OWN.get(sampler, {})).items():
-            if (sampler, changes.get("prediction_type")) == ("euler_ancestral", "sample"):
-                continue
+            if sampler == "euler_ancestral" and name in ("sample", "cosine betas, v, linspace"):
+                continue  # diffusers has not the one, and makes NaN of the other: see the test of it below
             changes = dict(changes)
             eta, bare = changes.pop("eta", None), changes.pop("_bare", False)
             config = {} if bare else {**(VEGA_RT if sampler == "lcm" else SDXL), **changes}
@@ -268,6 +268,13 @@ def test_a_schedule_is_that_of_diffusers(case: Case, steps: int) -> None:
         a, b = schedule.noising(i)
         noisy = np.float32(a) * sample.numpy() + np.float32(b) * noise.numpy()
         near(noisy, scheduler.add_noise(sample, noise, t[None]).numpy())
+
+
+def test_from_much_noise_to_little_in_one_ancestral_step_is_a_number() -> None:
+    """diffusers subtracts nearly equal squares in float32 here, and takes the square root of less than 0."""
+    case = Case("euler_ancestral", {**SDXL, **ANY["cosine betas, v, linspace"]}, None)
+    assert np.isnan(theirs(case, 4, 0).samples[-1]).all()
+    assert np.isfinite(ours(case, 4, 0).samples).all()
 
 
 @pytest.mark.parametrize("name", ANY)
@@ -388,6 +395,8 @@ DPM = {"_class_name": "DPMSolverMultistepScheduler"}
         ({"trained_betas": [0.1, 0.2]}, r"trained_betas must be a list of num_train_timesteps \(1000\) numbers, not 2"),
         ({"trained_betas": "x"}, "trained_betas must"),
         ({"trained_betas": [*BETAS[1:], 1.0]}, r"trained_betas\[999\] must be a number"),
+        ({"beta_schedule": "linear", "beta_end": 0.9}, "beta_end, or trained_betas, must leave some of the signal"),
+        ({**DPM, "lambda_min_clipped": 3.0}, "lambda_min_clipped must be a number"),
         ({**VEGA_RT, "original_inference_steps": 2000}, "original_inference_steps must be at most"),
         ({**VEGA_RT, "original_inference_steps": 0}, "original_inference_steps must be an integer"),
     ],
@@ -410,6 +419,7 @@ def test_what_we_do_not_do_is_refused_by_name(changes: Config, message: str) -> 
         ("euler", {}, 4, {"eta": 0.5}, "eta must be left out for euler, not 0.5"),
         ("ddim", {}, 4, {"use_karras_sigmas": True}, "use_karras_sigmas must be left out for ddim"),
         ("euler", {}, 4, {"timestep_spacing": "odd"}, "timestep_spacing must be 'leading' or .*not 'odd'"),
+        ("euler", {"sigma_min": 20.0}, 4, {"use_karras_sigmas": True}, "sigma_min must be below sigma_max .*not 20"),
         ("ddim", {**ZERO_SNR, "prediction_type": "epsilon"}, 4, {}, "prediction_type must be 'v_prediction'"),
         ("euler_ancestral", {"prediction_type": "sample"}, 4, {}, "prediction_type must be .*not 'sample'"),
     ],

@@ -43,11 +43,6 @@ def kinds(told: list[pb.StreamResponse]) -> list[str]:
     return [str(response.WhichOneof("event")) for response in told]
 
 
-def coarse(picture: Image.Image, edge: int = 8) -> Any:
-    """Its colours at edge x edge, averaged."""
-    return np.asarray(picture.convert("RGB").resize((edge, edge), Image.Resampling.BOX)).astype(float)
-
-
 def test_a_stream_tells_all_in_order(stub: ImageServiceStub) -> None:
     told = events(stub, num_images=2)
     seen = kinds(told)
@@ -84,19 +79,6 @@ def test_previews_are_of_the_size_that_is_asked_for(decoder: Any, stub: ImageSer
         picture = Image.open(io.BytesIO(preview.data))
         assert (picture.format, picture.size) == ("JPEG", (48, 32))
         assert (preview.width, preview.height, preview.steps) == (48, 32, 5)
-
-
-def test_the_linear_preview_looks_like_the_picture(stub: ImageServiceStub) -> None:
-    """The map is fitted to this VAE: the last preview must be nearer to the finished picture than its mean colour."""
-    told = events(stub, pb.PreviewOptions(decoder=pb.PREVIEW_DECODER_LINEAR, quality=95), width=128, height=128)
-    last = [response.preview for response in told if response.HasField("preview")][-1]
-    final = next(response.image for response in told if response.HasField("image"))
-    small = (16, 16)
-    preview, picture = (
-        np.asarray(Image.open(io.BytesIO(data)).resize(small, Image.Resampling.BOX)).astype(float)
-        for data in (last.data, final.data)
-    )
-    assert np.abs(preview - picture).mean() < 0.7 * np.abs(picture - picture.mean(axis=(0, 1))).mean()
 
 
 def test_previews_come_when_they_are_due(stub: ImageServiceStub) -> None:
@@ -174,7 +156,9 @@ def test_other_formats(format: Any, name: str, stub: ImageServiceStub) -> None:
     picture = Image.open(io.BytesIO(response.images[0].data))
     assert picture.format == name
     exact = Image.open(io.BytesIO(generate(stub)))
-    assert np.abs(coarse(picture) - coarse(exact)).max() < 6
+    # What is compressed keeps its colours in the large; the fine noise of random weights, it does not.
+    small = [np.asarray(p.convert("RGB").resize((8, 8), Image.Resampling.BOX)).astype(float) for p in (picture, exact)]
+    assert np.abs(small[0] - small[1]).max() < 6
 
 
 def test_no_seed_is_a_new_seed_that_is_told(stub: ImageServiceStub) -> None:

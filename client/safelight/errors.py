@@ -138,7 +138,8 @@ KINDS: dict[StatusCode, type[SafelightError]] = {
 def error_from(error: grpc.RpcError) -> SafelightError:
     """The exception for a failed call, with what its details say. To be raised `from` the error."""
     code = error.code()
-    trailers: Any = error.trailing_metadata() or ()  # pairs, of another type in grpc.aio
+    # As a tuple: grpc.aio's Metadata looks like a mapping, and that of gRPC 1.71 is one whose keys are pairs.
+    trailers: tuple[Any, ...] = tuple(error.trailing_metadata() or ())
     status = _status(dict(trailers).get("grpc-status-details-bin", b""))
     info = next(_details(status, error_details_pb2.ErrorInfo), error_details_pb2.ErrorInfo())
     bad = (entry for part in _details(status, error_details_pb2.BadRequest) for entry in part.field_violations)

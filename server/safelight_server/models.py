@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import openvino as ov
 
 from .cards import Card, Limits
 from .errors import LoadError
-from .facts import Facts
-from .jobs import Array, Job, Solver, Words
+from .facts import Facts, Latents
+from .jobs import Array, Job, Pixels, Solver, Words
 from .lane import Lane
 from .network import Network
 from .pipeline import Networks, Pipeline
@@ -110,7 +110,7 @@ async def warm(model: Pipeline, told: Told) -> None:
     await model.lane.run(model.networks.vae_encoder, {"sample": np.zeros(pixels, np.float32)})
     if model.networks.tiny_decoder is not None:
         await model.preview(np.zeros((1, channels, latents, latents), np.float32), tiny=True)
-    fitted = await _fit_latent_rgb(model)
+    fitted = await fit_latent_rgb(model.decode, model.facts.latents)
     model.latent_rgb = model.facts.latent_rgb or fitted
 
 
@@ -122,12 +122,12 @@ def pair(models: Mapping[str, Pipeline]) -> None:
         model.card = replace(model.card, refiners=refiners)
 
 
-async def _fit_latent_rgb(model: Pipeline) -> tuple[Array, Array]:
-    """The linear map from latents to RGB in -1..1 that is nearest to the model's own VAE decoder, by least squares."""
-    space, edge = model.facts.latents, 32
-    rough = np.random.default_rng(0).standard_normal((1, space.channels, edge // 2, edge // 2))
-    latents = rough.repeat(2, axis=2).repeat(2, axis=3).astype(np.float32)  # flat areas, as pictures have them
-    picture = await model.decode(latents)
+async def fit_latent_rgb(decode: Callable[[Array], Awaitable[Pixels]], space: Latents) -> tuple[Array, Array]:
+    """The linear map from latents to RGB in -1..1 that is nearest to a decoder, by least squares over small patches."""
+    edge = 32
+    patches = np.random.default_rng(0).standard_normal((1, space.channels, edge // 2, edge // 2))
+    latents = patches.repeat(2, axis=2).repeat(2, axis=3).astype(np.float32)
+    picture = await decode(latents)
     blocks = picture.reshape(edge, space.factor, edge, space.factor, 3).mean(axis=(1, 3)).reshape(-1, 3) / 127.5 - 1
     columns = np.column_stack([latents.reshape(space.channels, -1).T, np.ones(edge * edge)])
     solution = np.linalg.lstsq(columns, blocks, rcond=None)[0].astype(np.float32)

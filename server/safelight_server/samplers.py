@@ -82,11 +82,9 @@ SAMPLERS: dict[str, Sampler] = {
 
 def name_of(config: Mapping[str, Any]) -> str:
     """Our name of a scheduler_config.json's class. ValueError for a class that is none of ours."""
-    scheduler = config.get("_class_name")
+    scheduler, karras = config.get("_class_name"), bool(config.get("use_karras_sigmas"))
     for name, sampler in SAMPLERS.items():
-        if scheduler == sampler.scheduler and all(
-            bool(config.get(key)) == sampler.preset[key] for key in sampler.preset
-        ):
+        if scheduler == sampler.scheduler and sampler.preset.get("use_karras_sigmas", karras) == karras:
             return name
     raise ValueError(f"_class_name must be one of {', '.join(DEFAULTS)}, not {scheduler!r}")
 

@@ -118,7 +118,7 @@ RANGES: Mapping[str, tuple[type, float, float]] = {
     "steps_offset": (int, 0, 1000),
     "sigma_min": (float, _TINY, 1e6),
     "sigma_max": (float, _TINY, 1e6),
-    "lambda_min_clipped": (float, -math.inf, math.inf),
+    "lambda_min_clipped": (float, -math.inf, 0),
     "clip_sample_range": (float, _TINY, math.inf),
     "original_inference_steps": (int, 1, 1_000_000),
     "timestep_scaling": (float, _TINY, math.inf),

@@ -50,7 +50,10 @@ def alphas_bar(settings: Settings) -> Floats:
         betas = _BETAS[settings["beta_schedule"]](settings["beta_start"], settings["beta_end"], count)
     if settings["rescale_betas_zero_snr"]:
         betas = _without_terminal_signal(betas)
-    return _products(1 - betas)
+    bar = _products(1 - betas)
+    if not bar[-1] and not settings["rescale_betas_zero_snr"]:
+        raise ValueError("beta_end, or trained_betas, must leave some of the signal at the last timestep, not 0")
+    return bar
 
 
 def sigma_table(settings: Settings) -> Floats:
@@ -111,6 +114,8 @@ def _karras(settings: Settings, first: float, last: float, steps: int) -> Double
     """Sigmas (steps,) that fall evenly in their seventh root (Karras et al. 2022, equation 5)."""
     given = settings["sigma_max"], settings["sigma_min"]
     ends = [default if end is None else end for end, default in zip(given, (first, last), strict=True)]
+    if steps > 1 and ends[0] <= ends[1]:
+        raise ValueError(f"sigma_min must be below sigma_max ({ends[0]:g}), not {ends[1]:g}")
     high, low = (end ** (1 / RHO) for end in ends)
     return np.asarray((high + np.linspace(0, 1, steps) * (low - high)) ** RHO)
 
