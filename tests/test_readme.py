@@ -91,7 +91,7 @@ def test_python(block: str, demo: ServerProcess, tmp_path: Path) -> None:
 def test_every_bad_field_shows_in_buf_curl(demo: ServerProcess) -> None:
     body = '{"width": 7, "steps": 0, "scheduler": "heun"}'
     url = f"http://{demo.address}/safelight.v1.ImageService/Generate"
-    command = [BIN / "buf", "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", body, url]
+    command = [str(BIN / "buf"), "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", body, url]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 3 << 3, "INVALID_ARGUMENT, as buf tells it"
     assert all(f"{field}: must be" in ended.stderr for field in ("width", "steps", "scheduler"))

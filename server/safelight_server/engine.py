@@ -40,7 +40,11 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        return not self._draining and all(model.ready for model in self.models.values())
+        return all(self.health().values())
+
+    def health(self) -> dict[str, bool]:
+        """Whether each model takes jobs."""
+        return {name: model.ready and not self._draining for name, model in self.models.items()}
 
     async def run(self, job: Job, previews: Previews | None = None) -> AsyncGenerator[Event, None]:
         """Draws `job`; events as they happen, Done last. Closing the generator stops the work inside its step.

@@ -25,7 +25,7 @@ def legs(job: Job, facts: Mapping[str, Facts]) -> list[Leg]:
     """One leg, or two with a handoff; none is empty. Raises InvalidRequest for what leaves a model nothing to do."""
     schedule = _schedule(job, facts[job.model])
     first = _start(job.steps, job.source.strength) if job.source else 0
-    if first >= job.steps:
+    if first >= len(schedule):
         strength = job.source.strength if job.source else 1.0
         raise InvalidRequest([Violation("strength", f"{strength:g} of {job.steps} steps leaves none to run")])
     if job.handoff is None:

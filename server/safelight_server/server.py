@@ -25,6 +25,7 @@ from .service import NAME, ImageService
 log = logging.getLogger(__name__)
 
 MIB = 2**20
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 # Misspelt options are ignored in silence: tests/test_server.py has a test for each that fails without it.
 CHANNEL_OPTIONS = (
@@ -57,7 +58,8 @@ async def serve(config: Config) -> None:
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     server.add_generic_rpc_handlers((service.handlers(),))
     reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    await _tell(status, False)
+    for name in ("", NAME, *read):
+        await status.set(name, NOT_SERVING)
     port = _bind(server, config.listen)
     await server.start()
     log.info("listening on %s:%d, loading %s", config.listen.rpartition(":")[0], port, ", ".join(read))
@@ -72,7 +74,6 @@ async def serve(config: Config) -> None:
             await service.engine.drain(config.grace)
     finally:
         loading.cancel()
-        await _tell(status, False)
         await server.stop(1.0)  # the jobs are done; this sends the last bytes
         log.info("stopped")
 
@@ -84,17 +85,12 @@ async def _watch(
     log.info("ready: serving %s", ", ".join(engine.models))
     while not stop.done():
         changed.clear()
-        await _tell(status, engine.ready)
+        for name, ready in {"": engine.ready, NAME: engine.ready, **engine.health()}.items():
+            await status.set(name, SERVING if ready else NOT_SERVING)
         news = asyncio.create_task(changed.wait())
         await asyncio.wait((news, stop), return_when=asyncio.FIRST_COMPLETED)
         news.cancel()
-    await _tell(status, False)
-
-
-async def _tell(status: health.aio.HealthServicer, serving: bool) -> None:
-    state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-    for name in ("", NAME):
-        await status.set(name, state)
+    await status.enter_graceful_shutdown()  # NOT_SERVING, all of it, from now on
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:
