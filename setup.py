@@ -18,6 +18,7 @@ setup(
         Extension(
             "safelight_server._pixels",
             ["server/safelight_server/_pixels.c"],
+            depends=["server/safelight_server/_pixels_arguments.h", "server/safelight_server/_pixels_loops.h"],
             extra_compile_args=flags + sanitize,
             extra_link_args=sanitize,
             define_macros=[("Py_LIMITED_API", "0x030B0000")],

@@ -1,17 +1,20 @@
-"""What many tests share: small exported models, and one server that serves them all in f32."""
+"""What many tests share: small exported models, one server that serves them all in f32, and both forms of the client."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
+from clients import connect as connect
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from servers import ServerProcess
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 KINDS = ("base", "zero_snr", "vega_lcm", "refiner", "inpaint")
 
@@ -19,10 +22,6 @@ KINDS = ("base", "zero_snr", "vega_lcm", "refiner", "inpaint")
 @pytest.fixture(scope="session")
 def folders() -> dict[str, str]:
     """The folder of each kind of tests/tiny_models.py, built where this machine has none."""
-    import subprocess
-    import sys
-    from pathlib import Path
-
     # In a process of its own, for exporting warns a lot and keeps its memory.
     script = Path(__file__).with_name("tiny_models.py")
     told = subprocess.run([sys.executable, str(script), *KINDS], check=True, capture_output=True, text=True)

@@ -43,6 +43,7 @@ class Facts:
 
     folder: Path
     kind: Kind
+    encoders: tuple[str, ...]  # folders of the text encoders, in the order in which their features are joined
     latents: Latents
     scheduler: Json  # scheduler_config.json
     sampler: str  # our name of it
@@ -52,11 +53,6 @@ class Facts:
     guidance_embedding: int | None  # width of the UNet's own guidance input
     zero_negative: bool  # no negative prompt is zeros, not the encoded empty text
     latent_rgb: tuple[Array, Array] | None  # (channels, 3) and (3,); None: to be fitted
-
-    @property
-    def encoders(self) -> tuple[str, ...]:
-        """The folders of the text encoders, in the order in which their features are joined."""
-        return ("text_encoder_2",) if self.kind == "refiner" else ("text_encoder", "text_encoder_2")
 
     @property
     def has_tiny_decoder(self) -> bool:
@@ -73,13 +69,13 @@ def read(folder: Path) -> Facts:
         )
     unet, vae = _json(folder / "unet/config.json"), _json(folder / "vae_decoder/config.json")
     scheduler = _json(folder / "scheduler/scheduler_config.json")
-    kind = _kind(folder, index, unet)
+    latents = _latents(vae)
     sampler = _sampler(folder, scheduler)
     few_steps = sampler == "lcm"
-    latents = _latents(vae)
     facts = Facts(
         folder=folder,
-        kind=kind,
+        kind=_kind(folder, index, unet, latents),
+        encoders=("text_encoder", "text_encoder_2") if _names(index, "text_encoder") else ("text_encoder_2",),
         latents=latents,
         scheduler=scheduler,
         sampler=sampler,
@@ -106,7 +102,12 @@ def _json(path: Path) -> Json:
     return value
 
 
-def _kind(folder: Path, index: Json, unet: Json) -> Kind:
+def _names(index: Json, part: str) -> bool:
+    """Whether the index has this part; [null, null], and nothing at all, say that it has not."""
+    return bool(index.get(part) and index[part][-1])
+
+
+def _kind(folder: Path, index: Json, unet: Json, latents: Latents) -> Kind:
     if unet.get("addition_embed_type") != "text_time":
         raise LoadError(
             f"{folder}/unet/config.json: addition_embed_type must be 'text_time', as SDXL has it, "
@@ -114,10 +115,13 @@ def _kind(folder: Path, index: Json, unet: Json) -> Kind:
         )
     if index.get("requires_aesthetics_score"):
         return "refiner"
-    channels = unet.get("in_channels", 4)
-    if channels not in (4, 9):
-        raise LoadError(f"{folder}/unet/config.json: in_channels must be 4, or 9 for inpainting, not {channels!r}")
-    return "inpaint" if channels == 9 else "base"
+    plain, inpaint = latents.channels, 2 * latents.channels + 1
+    channels = unet.get("in_channels", plain)
+    if channels not in (plain, inpaint):
+        raise LoadError(
+            f"{folder}/unet/config.json: in_channels must be {plain}, or {inpaint} for inpainting, not {channels!r}"
+        )
+    return "inpaint" if channels == inpaint else "base"
 
 
 def _sampler(folder: Path, scheduler: Json) -> str:

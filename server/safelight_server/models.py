@@ -68,8 +68,8 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
         ),
         unet=network("unet", lambda graph: _check_unet(graph, facts)),
         vae_encoder=network("vae_encoder"),
-        vae_decoder=network("vae_decoder", lambda graph: ["sample"]),
-        tiny_decoder=network("vae_tiny_decoder", lambda graph: ["sample"]) if facts.has_tiny_decoder else None,
+        vae_decoder=network("vae_decoder"),
+        tiny_decoder=network("vae_tiny_decoder") if facts.has_tiny_decoder else None,
     )
     multiple = _edge_multiple(core.read_model(facts.folder / "unet/openvino_model.xml"), facts)
     card = Card(
@@ -160,7 +160,7 @@ def _check_unet(graph: Any, facts: Facts) -> Sequence[str]:
     ids = 5 if facts.kind == "refiner" else 6
     if ports["time_ids"][1].is_static and ports["time_ids"][1].get_length() != ids:
         raise LoadError(f"{path}: a {facts.kind} model's time_ids must be {ids} wide, not {ports['time_ids'][1]}")
-    return ["out_sample"]
+    return ()
 
 
 def _edge_multiple(graph: Any, facts: Facts) -> int:

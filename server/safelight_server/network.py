@@ -41,10 +41,6 @@ class Network:
         self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
         self.broken = False
 
-    @property
-    def inputs(self) -> frozenset[str]:
-        return frozenset(self._types)
-
     async def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs the graph once. A cancelled task stops it inside the graph and leaves the request ready for the next.
 

@@ -177,8 +177,8 @@ class Pipeline:
             "timestep": np.full(conditioning.rows, leg.schedule.timesteps[state.step]),
             **conditioning.inputs,
         }
-        outputs = await self.lane.run(self.networks.unet, inputs)
-        return outputs["out_sample"]
+        (output,) = (await self.lane.run(self.networks.unet, inputs)).values()
+        return output
 
     async def decode(self, latents: Array) -> Pixels:
         """Latents to a picture (height, width, 3)."""
@@ -196,8 +196,7 @@ class Pipeline:
         return await self._picture(decoder, denoised, Rank.PREVIEW)
 
     async def _picture(self, decoder: Network, latents: Array, rank: Rank) -> Pixels:
-        outputs = await self.lane.run(decoder, {"latent_sample": latents}, rank)
-        planes = outputs["sample"]
+        (planes,) = (await self.lane.run(decoder, {"latent_sample": latents}, rank)).values()
         if not np.isfinite(planes).all():
             raise InferenceFailed(decoder.name)
         return pixels.picture_from_planes(planes)

@@ -1,0 +1,64 @@
+"""Both forms of the client behind one face, so that one test drives both."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, cast
+
+import pytest
+from safelight import AsyncClient, AsyncStream, Client
+
+Connect = Callable[..., Client]
+
+
+class Blocking:
+    """AsyncClient and AsyncStream in the manner of Client and Stream, so that one test drives both."""
+
+    def __init__(self, inner: Any, runner: asyncio.Runner) -> None:
+        self._inner, self._runner = inner, runner
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return (lambda *given, **named: self._run(found, *given, **named)) if callable(found) else found
+
+    def _run(self, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        async def call() -> Any:
+            value = function(*given, **named)
+            return await value if inspect.isawaitable(value) else value
+
+        value = self._runner.run(call())
+        return Blocking(value, self._runner) if isinstance(value, AsyncStream) else value
+
+    def __iter__(self) -> Blocking:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._run(self._inner.__anext__)
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def __enter__(self) -> Blocking:
+        self._run(self._inner.__aenter__)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._run(self._inner.__aexit__, *error)
+
+
+@pytest.fixture(params=["sync", "async"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Connects a client of one of both forms; it is closed at the end."""
+    with ExitStack() as stack:
+        if request.param == "sync":
+            yield lambda *given, **named: stack.enter_context(Client(*given, **named))
+            return
+        runner = stack.enter_context(asyncio.Runner())
+
+        def connect(*given: Any, **named: Any) -> Client:
+            return cast(Client, stack.enter_context(Blocking(AsyncClient(*given, **named), runner)))
+
+        yield connect
