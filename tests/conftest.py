@@ -1,4 +1,4 @@
-"""What many tests share: small exported models, one server that serves them all in f32, and both forms of the client."""
+"""What many tests share: small exported models, one server that serves them all in f32, and both clients."""
 
 from __future__ import annotations
 

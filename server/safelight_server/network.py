@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class Network:
         self.broken = False
         self._compile = compile
         self._outputs = tuple(outputs)
+        # A thread of its own to wait in: the pool that reads and writes pictures may be full.
+        self._waiter = ThreadPoolExecutor(1, thread_name_prefix=name)
         self.load()
 
     def load(self) -> None:
@@ -51,7 +54,7 @@ class Network:
             # start_async and wait only: with one thread the synchronous infer() has returned the output of the request
             # before in place of an error, and no callback fires for a request that was cancelled.
             self._request.start_async(given, share_inputs=True)
-            waiting = asyncio.get_running_loop().run_in_executor(None, self._request.wait)
+            waiting = asyncio.get_running_loop().run_in_executor(self._waiter, self._request.wait)
             await asyncio.shield(waiting)
         except asyncio.CancelledError:
             self._request.cancel()

@@ -22,6 +22,8 @@ from .plan import Leg
 from .start import Canvas, Encoded, Moments, State
 from .text import Encoder, Prompt
 
+PROMPTS_KEPT = 32  # some 600 kB each, for SDXL
+
 
 class Networks(NamedTuple):
     encoders: tuple[Encoder, ...]
@@ -61,6 +63,7 @@ class Pipeline:
         self.lane = lane
         self.networks = networks
         self.latent_rgb = latent_rgb
+        self._prompts: dict[tuple[str, ...], Prompt] = {}
 
     @property
     def ready(self) -> bool:
@@ -109,6 +112,14 @@ class Pipeline:
         return await self._prompt(negative, words.negative_2 or negative)
 
     async def _prompt(self, *texts: str) -> Prompt:
+        """The texts through the encoders; the last ones are kept, as people try a prompt many times over."""
+        if texts not in self._prompts:
+            self._prompts[texts] = await self._encode(*texts)
+            if len(self._prompts) > PROMPTS_KEPT:
+                del self._prompts[next(iter(self._prompts))]
+        return self._prompts[texts]
+
+    async def _encode(self, *texts: str) -> Prompt:
         """Each encoder reads its text; a refiner's one encoder reads the first."""
         features, pooled = [], None
         for encoder, text in zip(self.networks.encoders, texts, strict=False):

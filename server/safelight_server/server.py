@@ -25,6 +25,7 @@ from .service import NAME, ImageService
 log = logging.getLogger(__name__)
 
 MIB = 2**20
+LAST_BYTES = 10.0  # seconds for finished pictures to reach slow readers
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 # Misspelt options are ignored in silence: tests/test_server.py has a test for each that fails without it.
@@ -72,9 +73,10 @@ async def serve(config: Config) -> None:
             await _watch(service.engine, status, changed, stop)
             log.info("draining: no new jobs, %g s for those that run", config.grace)
             await service.engine.drain(config.grace)
+            await service.finish(LAST_BYTES)
     finally:
         loading.cancel()
-        await server.stop(1.0)  # the jobs are done; this sends the last bytes
+        await server.stop(0.5)
         log.info("stopped")
 
 

@@ -34,6 +34,7 @@ class ImageService:
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
+        self._calls: set[asyncio.Task[Any]] = set()
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Raw bytes in: a message that does not parse must be INVALID_ARGUMENT, not UNKNOWN with a Python traceback."""
@@ -45,6 +46,11 @@ class ImageService:
         methods["Stream"] = grpc.unary_stream_rpc_method_handler(self.stream, response_serializer=_serialize)
         return grpc.method_handlers_generic_handler(NAME, methods)
 
+    async def finish(self, patience: float) -> None:
+        """Waits until the calls that run have sent their last bytes; gRPC's own stop() does not always."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=patience)
+
     async def generate(self, body: bytes, context: Context) -> pb.GenerateResponse:
         return await self._unary(body, context, pb.GenerateRequest, pb.GenerateResponse)
 
@@ -52,13 +58,13 @@ class ImageService:
         return await self._unary(body, context, pb.RefineRequest, pb.RefineResponse)
 
     async def list_models(self, body: bytes, context: Context) -> pb.ListModelsResponse:
-        async with _reported(context):
+        async with self._call(context):
             _parse(pb.ListModelsRequest, body)
             return pb.ListModelsResponse(models=[replies.model(model.card) for model in self._ready().models.values()])
         raise AssertionError("abort does not return")
 
     async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:
-        async with _reported(context) as job_id:
+        async with self._call(context) as job_id:
             request = _parse(pb.StreamRequest, body)
             job, previews = await asyncio.to_thread(stream_from, request, self._cards(), job_id)
             async with aclosing(self._drawn(job, previews)) as events:
@@ -68,7 +74,7 @@ class ImageService:
                     yield replies.stream_response(job_id, sequence, event)
 
     async def _unary(self, body: bytes, context: Context, request: type[Any], response: type[M]) -> M:
-        async with _reported(context) as job_id:
+        async with self._call(context) as job_id:
             job = await asyncio.to_thread(job_from, _parse(request, body), self._cards(), job_id)
             answer: Any = response(job_id=job_id)
             async with aclosing(self._drawn(job, None)) as events:
@@ -81,6 +87,17 @@ class ImageService:
                         answer.timings.CopyFrom(replies.timings(event))
             return answer  # type: ignore[no-any-return]
         raise AssertionError("abort does not return")
+
+    @asynccontextmanager
+    async def _call(self, context: Context) -> AsyncGenerator[str, None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            async with _reported(context) as job_id:
+                yield job_id
+        finally:
+            self._calls.discard(task)
 
     async def _drawn(self, job: Job, previews: Previews | None) -> AsyncGenerator[Any, None]:
         height, width = job.size
