@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +62,36 @@ def test_cancel_stops_inside_the_graph_and_leaves_the_network_ready() -> None:
             await task
         assert time.perf_counter() - began < full * 0.7, "the graph ran to its end"
         assert np.array_equal((await net(x))["y"], whole["y"])
+
+    asyncio.run(run())
+
+
+def test_cancelling_at_a_change_of_shape_leaves_no_mixture_behind(folders: dict[str, str]) -> None:
+    """A UNet that is stopped while its nodes go over to another size must not keep some at the old one."""
+    path = Path(folders["vega_lcm"]) / "unet" / "openvino_model.xml"
+
+    def inputs(width: int) -> dict[str, Any]:
+        sizes = {"sample": (1, 4, 8, width), "encoder_hidden_states": (1, 77, 80), "text_embeds": (1, 40)}
+        more = {"time_ids": (1, 6), "timestep_cond": (1, 16)}
+        fixed = {name: np.full(size, 0.1) for name, size in {**sizes, **more}.items()}
+        return {**fixed, "timestep": np.array([500])}
+
+    async def run() -> None:
+        net = Network("unet", lambda: ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+        right = {width: (await net(inputs(width)))["out_sample"] for width in (8, 32, 16)}
+        began = time.perf_counter()
+        await net(inputs(16))
+        step = time.perf_counter() - began
+        chance = random.Random(0)
+        for _ in range(150):
+            before, stopped, after = (chance.choice((8, 16, 32)) for _ in range(3))
+            await net(inputs(before))
+            task = asyncio.create_task(net(inputs(stopped)))
+            await asyncio.sleep(chance.random() * step)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            assert np.array_equal((await net(inputs(after)))["out_sample"], right[after])
 
     asyncio.run(run())
 

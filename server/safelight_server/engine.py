@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 
 from . import pictures, plan
 from .drawing import Clock, Drawing
-from .errors import InferenceFailed, ModelRecovering, QueueFull, ShuttingDown
+from .errors import ModelRecovering, QueueFull, ShuttingDown
 from .jobs import Event, Job, Preview, Previews, Queued
 from .outbox import Frame, Outbox
 from .pipeline import Pipeline
@@ -99,13 +99,13 @@ class Engine:
             outbox.close(ShuttingDown())  # after any other cancellation nobody is left to read it
             raise
         except Exception as error:
-            if isinstance(error, InferenceFailed):
-                self._heal(legs)
             outbox.close(error)
         else:
             timings = clock.timings()
             self._job_seconds += 0.3 * (timings["total"] - timings["queued"] - self._job_seconds)
             outbox.close()
+        finally:
+            self._heal({leg.model for leg in legs})
 
     async def _painted(self, frame: Frame, job: Job, previews: Previews) -> Preview:
         model = self.models[frame.model]
@@ -113,12 +113,12 @@ class Engine:
         data, size = await asyncio.to_thread(pictures.thumbnail, picture, job.size, previews.max_edge, previews.quality)
         return Preview(frame.index, frame.step, frame.steps, data, size, frame.skipped)
 
-    def _heal(self, legs: list[Leg]) -> None:
+    def _heal(self, names: set[str]) -> None:
         """Compiles anew what has failed, while the other models go on."""
-        for name in {leg.model for leg in legs}:
-            if not self.models[name].ready and name not in self._healing:
+        for name in names - self._healing.keys():
+            if not self.models[name].ready:
                 self._healing[name] = asyncio.create_task(self._healed(name))
-        self._on_health()
+                self._on_health()
 
     async def _healed(self, name: str) -> None:
         try:

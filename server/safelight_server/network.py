@@ -41,6 +41,7 @@ class Network:
         self._types = {port.get_any_name(): port.element_type.to_dtype() for port in compiled.inputs}
         names = [port.get_any_name() for port in compiled.outputs]
         self._ports = {name: compiled.output(name) for name in (self._outputs or names)}
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
         self.broken = False
 
@@ -50,6 +51,7 @@ class Network:
         Raises InferenceFailed, after which the network is `broken` until `load` is called.
         """
         given = {name: np.ascontiguousarray(value, self._types[name]) for name, value in inputs.items()}
+        shapes = {name: value.shape for name, value in given.items()}
         try:
             # start_async and wait only: with one thread the synchronous infer() has returned the output of the request
             # before in place of an error, and no callback fires for a request that was cancelled.
@@ -57,24 +59,29 @@ class Network:
             waiting = asyncio.get_running_loop().run_in_executor(self._waiter, self._request.wait)
             await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            self._request.cancel()
-            await _settled(waiting)
+            # Not on the way from one shape to another: a graph that is stopped there keeps some nodes at the new shape
+            # and some at the old, and its next inferences fail or mix them up. The first step of a shape runs out.
+            if steady := shapes == self._shapes:
+                self._request.cancel()
+            failure = await _settled(waiting)
+            if not steady:
+                self._shapes, self.broken = shapes, failure is not None
             raise
         except Exception as error:
             # A failed inference can poison the whole compiled graph: nothing more runs on it until it is compiled anew.
             self.broken = True
             log.exception("network %s failed", self.name)
             raise InferenceFailed(self.name) from error
+        self._shapes = shapes
         # Copies, for the next inference overwrites the request's own.
         return {name: self._request.get_tensor(port).data.copy() for name, port in self._ports.items()}
 
 
-async def _settled(waiting: asyncio.Future[Any]) -> None:
-    """Waits for the end of a cancelled inference, whatever it is and however often the task is cancelled again."""
+async def _settled(waiting: asyncio.Future[Any]) -> BaseException | None:
+    """Waits for the end of an inference, however often the task is cancelled meanwhile; what it failed with, if so."""
     while not waiting.done():
         try:
             await asyncio.wait({waiting})
         except asyncio.CancelledError:
             continue
-    if not waiting.cancelled():
-        waiting.exception()  # looked at, so that asyncio does not report it as forgotten
+    return waiting.exception()
