@@ -81,9 +81,10 @@ def test_a_client_may_keep_its_connection_alive_between_steps(demo: ServerProces
         watch.cancel()
 
 
-def test_a_frozen_client_is_noticed(demo: ServerProcess) -> None:
+@pytest.mark.parametrize("call", ["stream", "generate"])
+def test_a_frozen_client_is_noticed(call: str, demo: ServerProcess) -> None:
     """Its kernel still answers TCP; only the keepalive finds out. 10 + 5 seconds, and the slot is free."""
-    command = [sys.executable, "-c", FROZEN, demo.address]
+    command = [sys.executable, "-c", FROZEN[call], demo.address]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout
         assert client.stdout.readline() == "drawing\n"
@@ -95,15 +96,26 @@ def test_a_frozen_client_is_noticed(demo: ServerProcess) -> None:
             client.kill()
 
 
-FROZEN = """
-import sys, grpc
+BEGIN = """
+import sys, time, grpc
 from safelight.v1 import images_pb2 as pb, images_pb2_grpc
 stub = images_pb2_grpc.ImageServiceStub(grpc.insecure_channel(sys.argv[1]))
 job = pb.GenerateRequest(prompt="x", width=1024, height=1024, steps=150, num_images=16)
+"""
+FROZEN = {
+    "stream": f"""{BEGIN}
 for response in stub.Stream(pb.StreamRequest(generate=job)):
     if response.HasField("progress"):
         print("drawing", flush=True)
-"""
+""",
+    # Over this call nothing is sent until the pictures are done.
+    "generate": f"""{BEGIN}
+call = stub.Generate.future(job)
+time.sleep(1)
+print("drawing", flush=True)
+call.result()
+""",
+}
 
 
 def test_health_is_there_for_the_whole_the_service_and_each_model(demo: ServerProcess) -> None:
