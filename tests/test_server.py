@@ -38,6 +38,7 @@ def test_every_option_has_its_test() -> None:
         "grpc.http2.min_ping_interval_without_data_ms",
         "grpc.keepalive_time_ms",
         "grpc.keepalive_timeout_ms",
+        "grpc.http2.ping_timeout_ms",
     }
 
 
