@@ -37,7 +37,6 @@ def test_every_option_has_its_test() -> None:
         "grpc.max_concurrent_streams",
         "grpc.http2.min_ping_interval_without_data_ms",
         "grpc.keepalive_time_ms",
-        "grpc.keepalive_timeout_ms",
         "grpc.http2.ping_timeout_ms",
     }
 

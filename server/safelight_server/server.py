@@ -34,10 +34,9 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 32 * MIB),
     ("grpc.max_concurrent_streams", 32),  # per connection: a flood of resets starves nobody else
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients may keep alive between two steps
-    # A client that froze is noticed, and its job stopped: the first timeout is TCP's, for bytes on the way; the second
-    # is the ping's own, which is a minute whatever the first one says.
+    # A client that froze is noticed, and its job stopped. The timeout goes by this name: keepalive_timeout_ms is
+    # for bytes on their way, and leaves a ping its minute.
     ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 5_000),
 )
 
