@@ -78,6 +78,9 @@ class Pipeline:
     def warnings(self, words: Words) -> list[str]:
         """A line for every prompt that is longer than its encoder reads."""
         texts = {"prompt": words.prompt, "negative_prompt": words.negative or ""}
+        # Those of the second encoder are the same as the first's, unless somebody said so.
+        texts |= {"prompt_2": words.prompt_2} if words.prompt_2 != words.prompt else {}
+        texts |= {"negative_prompt_2": words.negative_2 or ""} if words.negative_2 != words.negative else {}
         encoder = self.networks.encoders[0]
         cut = {field: encoder.excess(text) for field, text in texts.items()}
         return [
