@@ -14,6 +14,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from . import facts, models
 from .engine import Engine
@@ -125,9 +126,9 @@ async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pi
     lane = Lane(config.device.name)
     loaded: dict[str, Pipeline] = {}
     total = sum(models.steps(model) for model in read.values())
-    with tqdm(
-        total=total, disable=not sys.stderr.isatty(), bar_format="{desc:32} {bar} {n}/{total}", leave=False
-    ) as bar:
+    style = "{desc:32} {bar} {n}/{total}"
+    bar = tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=style, leave=False)
+    with bar, logging_redirect_tqdm():
 
         def told(what: str) -> None:
             log.debug("%s", what)
