@@ -51,7 +51,7 @@ GENERATE: list[tuple[dict[str, Any], str]] = [
     ({"size_conditioning": {"aesthetic_score": NAN}}, "size_conditioning.aesthetic_score"),
     ({"refiner": {"model": "refiner", "handoff": 1.0}}, "refiner.handoff"),
     ({"refiner": {"model": "refiner", "handoff": NAN}}, "refiner.handoff"),
-    ({"refiner": {"model": "inpaint"}}, "refiner.model"),
+    ({"refiner": {"model": "inpaint"}, "steps": 10}, "refiner.model"),
     ({"refiner": {"model": "refiner", "handoff": 0.01}}, "refiner.handoff"),
     ({"model": "refiner"}, "model"),
     ({"model": "inpaint"}, "model"),
@@ -62,7 +62,7 @@ GENERATE: list[tuple[dict[str, Any], str]] = [
 def test_generate(fields: dict[str, Any], field: str, stub: ImageServiceStub) -> None:
     request = pb.GenerateRequest(**{**SMALL, **fields})
     assert list(refused(stub.Generate, request)) == [field]
-    assert list(refused(stub.Stream, pb.StreamRequest(generate=request))) in ([field], [f"generate.{field}"])
+    assert list(refused(stub.Stream, pb.StreamRequest(generate=request))) == [f"generate.{field}"]
 
 
 def test_all_bad_fields_at_once(stub: ImageServiceStub) -> None:

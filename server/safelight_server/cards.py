@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .facts import Kind
+from .facts import Facts
 
 
 @dataclass(frozen=True)
@@ -13,22 +12,16 @@ class Limits:
     min_edge: int
     max_edge: int
     edge_multiple: int
+    max_prompt_tokens: int
     max_steps: int = 150
     max_images: int = 16
-    max_prompt_tokens: int = 77
 
 
 @dataclass(frozen=True)
 class Card:
     name: str
-    kind: Kind
+    facts: Facts
     limits: Limits
-    edge: int  # default width and height
-    steps: int
-    guidance: float
-    sampler: str
-    samplers: Sequence[str]
     precision: str
     device: str
-    has_tiny_decoder: bool
-    refiners: tuple[str, ...] = ()
+    refiners: tuple[str, ...] = ()  # models that can take this one's latents over

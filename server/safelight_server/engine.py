@@ -78,15 +78,18 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _admit(self, legs: list[Leg]) -> None:
-        """Refuses before anything is taken."""
+    def knock(self) -> None:
+        """Raises ShuttingDown or QueueFull if no job at all would be let in: asked before a picture is unpacked."""
         if self._draining:
             raise ShuttingDown
+        if len(self._tasks) >= self._room:
+            raise QueueFull(self._slots.waiting, max(1.0, self._job_seconds))
+
+    def _admit(self, legs: list[Leg]) -> None:
+        self.knock()
         for leg in legs:
             if not self.models[leg.model].ready:
                 raise ModelRecovering(leg.model)
-        if len(self._tasks) >= self._room:
-            raise QueueFull(self._slots.waiting, max(1.0, self._job_seconds))
 
     async def _draw(self, job: Job, legs: list[Leg], previews: Previews | None, outbox: Outbox) -> None:
         """The job's task: fills the outbox, and closes it whatever happens."""

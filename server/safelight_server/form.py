@@ -24,8 +24,12 @@ class Form:
     def has(self, name: str) -> bool:
         return bool(self.message.HasField(name))
 
+    def path(self, field: str) -> str:
+        """The field's path in the whole request."""
+        return self._prefix + field
+
     def bad(self, field: str, description: str) -> None:
-        self.violations.append(Violation(self._prefix + field, description))
+        self.violations.append(Violation(self.path(field), description))
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         value = getattr(self.message, name) if self.has(name) else default

@@ -17,7 +17,6 @@ from .jobs import Array, Job, Pixels, Solver, Words
 from .lane import Lane
 from .network import Network
 from .pipeline import Networks, Pipeline
-from .samplers import SAMPLERS
 from .text import Encoder, load_tokenizer
 
 Told = Callable[[str], None]  # hears what is being done, for a progress bar
@@ -74,24 +73,18 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
     multiple = _edge_multiple(core.read_model(facts.folder / "unet/openvino_model.xml"), facts)
     card = Card(
         name=name,
-        kind=facts.kind,
+        facts=facts,
         limits=Limits(
             min_edge=max(32, multiple),
             max_edge=max_edge,
             edge_multiple=multiple,
             max_prompt_tokens=networks.encoders[0].max_tokens,
         ),
-        edge=facts.native_edge,
-        steps=facts.steps,
-        guidance=facts.guidance,
-        sampler=facts.sampler,
-        samplers=tuple(SAMPLERS),
         precision=_short(networks.unet.precision),
         device=device.name,
-        has_tiny_decoder=facts.has_tiny_decoder,
     )
     nothing = np.zeros((facts.latents.channels, 3), np.float32), np.zeros(3, np.float32)
-    return Pipeline(card, facts, lane, networks, facts.latent_rgb or nothing)
+    return Pipeline(card, lane, networks, facts.latent_rgb or nothing)
 
 
 async def warm(model: Pipeline, told: Told) -> None:
@@ -99,7 +92,7 @@ async def warm(model: Pipeline, told: Told) -> None:
     told(f"{model.card.name}: warming")
     edge = max(model.card.limits.min_edge, 64)
     words = Words("warm", "warm", "cold", "cold")
-    job = Job("warm", model.card.name, words, (edge, edge), 1, 5.0, 0.0, (0,), Solver(model.card.sampler))
+    job = Job("warm", model.card.name, words, (edge, edge), 1, 5.0, 0.0, (0,), Solver(model.facts.sampler))
     latents = edge // model.facts.latents.factor
     channels, pixels = model.facts.latents.channels, (1, 3, edge, edge)
     conditioning = await model.encode(job)

@@ -55,15 +55,16 @@ class Step(NamedTuple):
 class Pipeline:
     """A served model. Every await of a method is at most one inference on the model's lane."""
 
-    def __init__(
-        self, card: Card, facts: Facts, lane: Lane, networks: Networks, latent_rgb: tuple[Array, Array]
-    ) -> None:
+    def __init__(self, card: Card, lane: Lane, networks: Networks, latent_rgb: tuple[Array, Array]) -> None:
         self.card = card
-        self.facts = facts
         self.lane = lane
         self.networks = networks
         self.latent_rgb = latent_rgb
         self._prompts: dict[tuple[str, ...], Prompt] = {}
+
+    @property
+    def facts(self) -> Facts:
+        return self.card.facts
 
     @property
     def ready(self) -> bool:

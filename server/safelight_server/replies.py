@@ -11,6 +11,7 @@ from safelight.v1 import images_pb2 as pb
 
 from .cards import Card
 from .jobs import Done, Event, Image, Preview, Progress, Queued, Started
+from .samplers import SAMPLERS
 
 FORMATS = {"png": pb.IMAGE_FORMAT_PNG, "jpeg": pb.IMAGE_FORMAT_JPEG, "webp": pb.IMAGE_FORMAT_WEBP}
 KINDS = {"base": pb.MODEL_KIND_BASE, "refiner": pb.MODEL_KIND_REFINER, "inpaint": pb.MODEL_KIND_INPAINT}
@@ -92,10 +93,10 @@ def stream_response(job_id: str, sequence: int, event: Event) -> pb.StreamRespon
 
 
 def model(card: Card) -> pb.Model:
-    limits = card.limits
+    limits, facts = card.limits, card.facts
     return pb.Model(
         name=card.name,
-        kind=KINDS[card.kind],
+        kind=KINDS[facts.kind],
         limits=pb.Limits(
             min_edge=limits.min_edge,
             max_edge=limits.max_edge,
@@ -105,12 +106,16 @@ def model(card: Card) -> pb.Model:
             max_prompt_tokens=limits.max_prompt_tokens,
         ),
         defaults=pb.Defaults(
-            width=card.edge, height=card.edge, steps=card.steps, guidance_scale=card.guidance, scheduler=card.sampler
+            width=facts.native_edge,
+            height=facts.native_edge,
+            steps=facts.steps,
+            guidance_scale=facts.guidance,
+            scheduler=facts.sampler,
         ),
-        schedulers=card.samplers,
+        schedulers=SAMPLERS,
         precision=card.precision,
         device=card.device,
-        has_tiny_decoder=card.has_tiny_decoder,
+        has_tiny_decoder=facts.has_tiny_decoder,
         refiners=card.refiners,
     )
 

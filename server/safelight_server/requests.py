@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from safelight.v1 import images_pb2 as pb
 
-from . import pictures
+from . import pictures, plan
 from .cards import Card
 from .errors import InvalidRequest, ModelNotFound, Violation
 from .form import Form
 from .jobs import Format, Handoff, Hw, Job, Output, Previews, Sizes, Solver, Source, Words
+from .samplers import SAMPLERS
 
 Request = pb.GenerateRequest | pb.RefineRequest
 
@@ -41,12 +43,13 @@ def job_from(request: Request, cards: Mapping[str, Card], job_id: str, prefix: s
     """
     form = Form(request, prefix)
     card = _card(form, cards)
+    facts = card.facts
     handoff = _handoff(form, card, cards)
-    steps = form.integer("steps", card.steps, 1, card.limits.max_steps)
+    steps = form.integer("steps", facts.steps, 1, card.limits.max_steps)
     refines = isinstance(request, pb.RefineRequest)
-    if not refines and card.kind != "base":
+    if not refines and facts.kind != "base":
         form.bad("model", f"{card.name} is made to redraw a picture: call Refine, or name a base model")
-    size, source = _source(form, card) if refines else (_size(form, card, (card.edge, card.edge)), None)
+    size, source = _source(form, card) if refines else (_size(form, card, (facts.native_edge, facts.native_edge)), None)
     seed = request.seed if form.has("seed") else secrets.randbits(32)
     count = form.integer("num_images", 1, 1, card.limits.max_images)
     job = Job(
@@ -55,7 +58,7 @@ def job_from(request: Request, cards: Mapping[str, Card], job_id: str, prefix: s
         words=_words(form),
         size=size,
         steps=steps,
-        guidance=form.number("guidance_scale", card.guidance, 0, 100),
+        guidance=form.number("guidance_scale", facts.guidance, 0, 100),
         rescale=form.number("guidance_rescale", 0.0, 0, 1),
         seeds=tuple((seed + i) % 2**32 for i in range(count)),
         solver=_solver(form, card),
@@ -64,8 +67,9 @@ def job_from(request: Request, cards: Mapping[str, Card], job_id: str, prefix: s
         source=source,
         output=_output(form),
     )
+    _check_plan(form, job, cards)
     form.finish()
-    return Job(**{**job.__dict__, "recipe": _recipe(request, job)})
+    return replace(job, recipe=_recipe(request, job))
 
 
 def stream_from(request: pb.StreamRequest, cards: Mapping[str, Card], job_id: str) -> tuple[Job, Previews | None]:
@@ -80,15 +84,24 @@ def stream_from(request: pb.StreamRequest, cards: Mapping[str, Card], job_id: st
     except InvalidRequest as error:
         raise InvalidRequest([*error.violations, *form.violations]) from None
     form.finish()
-    if previews.tiny and not cards[job.model].has_tiny_decoder:
+    if previews.tiny and not cards[job.model].facts.has_tiny_decoder:
         raise InvalidRequest([Violation("preview.decoder", f"model {job.model} has no tiny decoder")])
     return job, previews if previews.every else None
+
+
+def _check_plan(form: Form, job: Job, cards: Mapping[str, Card]) -> None:
+    """Whether the scheduler takes the job's steps, and strength and handoff leave each model some."""
+    try:
+        plan.legs(job, {name: card.facts for name, card in cards.items()})
+    except InvalidRequest as error:
+        for violation in error.violations:
+            form.bad(*violation)
 
 
 def _card(form: Form, cards: Mapping[str, Card]) -> Card:
     name = form.message.model or next(iter(cards))
     if name not in cards:
-        raise ModelNotFound("model", name, list(cards))
+        raise ModelNotFound(form.path("model"), name, list(cards))
     return cards[name]
 
 
@@ -98,7 +111,7 @@ def _handoff(form: Form, card: Card, cards: Mapping[str, Card]) -> Handoff | Non
     stage = form.part("refiner")
     name = stage.message.model
     if name not in cards:
-        raise ModelNotFound("refiner.model", name, list(cards))
+        raise ModelNotFound(stage.path("model"), name, list(cards))
     if name not in card.refiners:
         allowed = ", ".join(card.refiners) or "none of those served"
         stage.bad(
@@ -126,7 +139,7 @@ def _source(form: Form, card: Card) -> tuple[Hw, Source | None]:
         picture = pictures.open_picture(form.message.image)
     except pictures.BadPicture as error:
         form.bad("image", str(error))
-        return (card.edge, card.edge), None
+        return (card.facts.native_edge, card.facts.native_edge), None
     own = pictures.upright_size(picture)
     multiple = card.limits.edge_multiple
     size = _size(form, card, (own[0] - own[0] % multiple, own[1] - own[1] % multiple))
@@ -168,7 +181,7 @@ def _words(form: Form) -> Words:
 
 def _solver(form: Form, card: Card) -> Solver:
     options = form.part("scheduler_options")
-    name = form.choice("scheduler", card.sampler, card.samplers)
+    name = form.choice("scheduler", card.facts.sampler, SAMPLERS)
     spacing = options.choice("timestep_spacing", "", ("", *SPACINGS)) or None
     karras = options.message.use_karras_sigmas if options.has("use_karras_sigmas") else None
     return Solver(name, karras, spacing, options.number("eta", 0, 0, 1) if options.has("eta") else None)

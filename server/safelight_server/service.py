@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ NAME = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 class ImageService:
@@ -66,7 +67,7 @@ class ImageService:
     async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:
         async with self._call(context) as job_id:
             request = _parse(pb.StreamRequest, body)
-            job, previews = await asyncio.to_thread(stream_from, request, self._cards(), job_id)
+            job, previews = await self._checked(stream_from, request, job_id)
             async with aclosing(self._drawn(job, previews)) as events:
                 sequence = 0
                 async for event in events:
@@ -75,7 +76,7 @@ class ImageService:
 
     async def _unary(self, body: bytes, context: Context, request: type[Any], response: type[M]) -> M:
         async with self._call(context) as job_id:
-            job = await asyncio.to_thread(job_from, _parse(request, body), self._cards(), job_id)
+            job = await self._checked(job_from, _parse(request, body), job_id)
             answer: Any = response(job_id=job_id)
             async with aclosing(self._drawn(job, None)) as events:
                 async for event in events:
@@ -113,8 +114,12 @@ class ImageService:
             raise StillLoading
         return self.engine
 
-    def _cards(self) -> dict[str, Any]:
-        return {name: model.card for name, model in self._ready().models.items()}
+    async def _checked(self, check: Callable[..., T], request: Message, job_id: str) -> T:
+        """The job of a request; in a thread, for its picture may take a while."""
+        engine = self._ready()
+        engine.knock()
+        cards = {name: model.card for name, model in engine.models.items()}
+        return await asyncio.to_thread(check, request, cards, job_id)
 
 
 def _serialize(message: Message) -> bytes:
