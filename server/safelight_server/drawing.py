@@ -62,7 +62,10 @@ class Drawing:
         """Puts Started, then Progress, Frames and one Image per seed, then Done."""
         job, first, last = self._job, self._models[self._job.model], self._models[self._legs[-1].model]
         self._outbox.put(Started(job, self._steps, tuple(first.warnings(job.words))))
-        conditionings = [await self._models[leg.model].encode(job) for leg in self._legs]
+        conditionings = [
+            await self._models[leg.model].encode(job, refines=job.source is not None or place > 0)
+            for place, leg in enumerate(self._legs)
+        ]
         encoded = await first.read(job)
         clock.lap("encode")
         for index, seed in enumerate(job.seeds):

@@ -95,7 +95,7 @@ async def warm(model: Pipeline, told: Told) -> None:
     job = Job("warm", model.card.name, words, (edge, edge), 1, 5.0, 0.0, (0,), Solver(model.facts.sampler))
     latents = edge // model.facts.latents.factor
     channels, pixels = model.facts.latents.channels, (1, 3, edge, edge)
-    conditioning = await model.encode(job)
+    conditioning = await model.encode(job, refines=False)
     unet_channels = 2 * channels + 1 if model.facts.kind == "inpaint" else channels
     sample = np.zeros((conditioning.rows, unet_channels, latents, latents), np.float32)
     timestep = np.zeros(conditioning.rows)

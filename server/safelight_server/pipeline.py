@@ -90,13 +90,13 @@ class Pipeline:
             if n
         ]
 
-    async def encode(self, job: Job) -> Conditioning:
-        """Words and sizes of a job as this model's UNet takes them."""
+    async def encode(self, job: Job, *, refines: bool) -> Conditioning:
+        """Words and sizes of a job as this model's UNet takes them; `refines`: it goes on from another's work."""
         embedding = self.facts.guidance_embedding
         guided = job.guidance > 1 and embedding is None
         words = job.words
         positive = await self._prompt(words.prompt, words.prompt_2)
-        negative_ids, positive_ids = time_ids(self.facts.kind, job.sizes, job.size, refines=job.source is not None)
+        negative_ids, positive_ids = time_ids(self.facts.kind, job.sizes, job.size, refines=refines)
         rows, ids = [positive], [positive_ids]
         if guided:
             rows, ids = [await self._negative(words, positive), positive], [negative_ids, positive_ids]
@@ -144,8 +144,10 @@ class Pipeline:
             mask = np.full(job.size, 255, np.uint8)
         if mask is None:
             return Encoded(picture, None, None)
-        masked = await self._moments(np.where(mask < 128, planes, np.float32(0)))
-        return Encoded(picture, masked, pixels.weights_from_mask(mask, self.facts.latents.factor))
+        weights = pixels.weights_from_mask(mask, self.facts.latents.factor)
+        if self.facts.kind != "inpaint":
+            return Encoded(picture, None, weights)
+        return Encoded(picture, await self._moments(np.where(mask < 128, planes, np.float32(0))), weights)
 
     async def _moments(self, planes: Array) -> Moments:
         outputs = await self.lane.run(self.networks.vae_encoder, {"sample": planes})
@@ -168,7 +170,7 @@ class Pipeline:
         latents = self.facts.latents
         if encoded is None:
             return start.from_noise(leg, seed, start.latent_shape(job.size, latents.channels, latents.factor)), None
-        return start.from_picture(leg, job, seed, encoded, sees_mask=self.facts.kind == "inpaint")
+        return start.from_picture(leg, job, seed, encoded)
 
     async def denoise(
         self, leg: Leg, job: Job, seed: int, state: State, conditioning: Conditioning, canvas: Canvas | None

@@ -41,8 +41,8 @@ class Encoded(NamedTuple):
     """A job's source picture as the VAE sees it, the same for every seed."""
 
     picture: Moments
-    masked: Moments | None  # the picture without what is to be drawn anew
-    weights: Array | None
+    masked: Moments | None  # the picture without what is to be drawn anew, for a UNet that looks at it
+    weights: Array | None  # 1 where it is to be drawn anew; None: no mask
 
 
 def from_noise(leg: Leg, seed: int, shape: tuple[int, ...]) -> State:
@@ -50,26 +50,24 @@ def from_noise(leg: Leg, seed: int, shape: tuple[int, ...]) -> State:
     return State(leg.first, noise * np.float32(leg.schedule.init_noise_sigma), None, position)
 
 
-def from_picture(leg: Leg, job: Job, seed: int, encoded: Encoded, *, sees_mask: bool) -> tuple[State, Canvas]:
-    """Starts at the leg's first noise level. `sees_mask`: the UNet takes the mask as channels of its own."""
+def from_picture(leg: Leg, job: Job, seed: int, encoded: Encoded) -> tuple[State, Canvas]:
+    """Starts at the leg's first noise level, or with a mask and all strength from pure noise."""
     assert job.source is not None
-    masked, strongest = encoded.masked is not None, job.source.strength == 1.0
+    anew = encoded.weights is not None and job.source.strength == 1.0
     original, position = encoded.picture.mean, 0
-    if not (masked and sees_mask and strongest):  # then diffusers has no use for the picture's latents, and draws none
+    if not (anew and encoded.masked):  # then diffusers has no use for the picture's latents, and draws none
         original, position = _sample(encoded.picture, seed, position)
     noise, position = draw(seed, position, original.shape)
-    extra = None
-    if encoded.masked is not None:
-        # The masked picture's draw is made whether a UNet looks at it or not: ancestral samplers go on from there.
-        latents, position = _sample(encoded.masked, seed, position)
-        if sees_mask and encoded.weights is not None:
-            extra = np.concatenate([encoded.weights, latents], axis=1)
-    kept, noised = leg.schedule.noising(leg.first)
-    if masked and strongest:
-        kept, noised = 0.0, leg.schedule.init_noise_sigma
+    kept, noised = (0.0, leg.schedule.init_noise_sigma) if anew else leg.schedule.noising(leg.first)
     latents = np.float32(kept) * original + np.float32(noised) * noise
-    weights = None if sees_mask else encoded.weights
-    return State(leg.first, latents, None, position), Canvas(original, noise, weights, extra)
+    if encoded.weights is None:
+        return State(leg.first, latents, None, position), Canvas(original, noise, None, None)
+    # The masked picture's draw is made whether a UNet looks at it or not: ancestral samplers go on from there.
+    masked, position = _sample(encoded.masked or encoded.picture, seed, position)
+    state = State(leg.first, latents, None, position)
+    if encoded.masked is None:
+        return state, Canvas(original, noise, encoded.weights, None)
+    return state, Canvas(original, noise, None, np.concatenate([encoded.weights, masked], axis=1))
 
 
 def _sample(moments: Moments, seed: int, position: int) -> tuple[Array, int]:
