@@ -47,6 +47,17 @@ def test_runs_and_copies() -> None:
     asyncio.run(run())
 
 
+def test_ports_without_a_name_go_by_their_number() -> None:
+    async def run() -> None:
+        x = ops.parameter([-1, 2], np.float32)
+        model = ov.Model([ops.result(ops.negative(x))], [x])
+        net = Network("nameless", lambda: ov.Core().compile_model(model, "CPU"))
+        (y,) = (await net({net.input: np.ones((1, 2))})).values()
+        assert y.tolist() == [[-1, -1]]
+
+    asyncio.run(run())
+
+
 def test_cancel_stops_inside_the_graph_and_leaves_the_network_ready() -> None:
     async def run() -> None:
         net = network(SLOW)

@@ -140,7 +140,7 @@ def _text_outputs(graph: Any) -> Sequence[str]:
 
 def _check_unet(graph: Any, facts: Facts) -> Sequence[str]:
     path = facts.folder / "unet/openvino_model.xml"
-    ports = {port.get_any_name(): port.partial_shape for port in graph.inputs}
+    ports = {name: port.partial_shape for port in graph.inputs for name in port.names}
     needed = {"sample", "timestep", "encoder_hidden_states", "text_embeds", "time_ids"}
     if facts.guidance_embedding is not None:
         needed.add("timestep_cond")

@@ -38,20 +38,31 @@ class Network:
         """Compiles the graph, or compiles it anew; blocks for seconds."""
         compiled = self._compile()
         self._request = compiled.create_infer_request()
-        self._types = {port.get_any_name(): port.element_type.to_dtype() for port in compiled.inputs}
-        names = [port.get_any_name() for port in compiled.outputs]
-        self._ports = {name: compiled.output(name) for name in (self._outputs or names)}
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        self._inputs: dict[str, tuple[int, Any]] = {
+            name: (index, port.element_type.to_dtype())
+            for index, port in enumerate(compiled.inputs)
+            for name in port.names or {str(index)}  # only graphs that Optimum wrote are sure to have names
+        }
+        self._ports = {name: compiled.output(name) for name in self._outputs} or {
+            min(port.names, default=str(index)): port for index, port in enumerate(compiled.outputs)
+        }
+        self._shapes: dict[int, tuple[int, ...]] = {}
+        self.precision = _precision(compiled)
         self.broken = False
+
+    @property
+    def input(self) -> str:
+        """The name of the first input, which is the only one of most graphs."""
+        return next(iter(self._inputs))
 
     async def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs the graph once. A cancelled task stops it inside the graph and leaves the request ready for the next.
 
         Raises InferenceFailed, after which the network is `broken` until `load` is called.
         """
-        given = {name: np.ascontiguousarray(value, self._types[name]) for name, value in inputs.items()}
-        shapes = {name: value.shape for name, value in given.items()}
+        ports = {name: self._inputs[name] for name in inputs}
+        given = {index: np.ascontiguousarray(inputs[name], type) for name, (index, type) in ports.items()}
+        shapes = {index: value.shape for index, value in given.items()}
         try:
             # start_async and wait only: with one thread the synchronous infer() has returned the output of the request
             # before in place of an error, and no callback fires for a request that was cancelled.
@@ -75,6 +86,14 @@ class Network:
         self._shapes = shapes
         # Copies, for the next inference overwrites the request's own.
         return {name: self._request.get_tensor(port).data.copy() for name, port in self._ports.items()}
+
+
+def _precision(compiled: Any) -> str:
+    """How the device calculates, as OpenVINO spells it; virtual devices, as AUTO, do not say."""
+    try:
+        return str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+    except RuntimeError:
+        return "unknown"
 
 
 async def _settled(waiting: asyncio.Future[Any]) -> BaseException | None:

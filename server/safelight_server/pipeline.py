@@ -213,7 +213,7 @@ class Pipeline:
         return await self._picture(decoder, denoised, Rank.PREVIEW)
 
     async def _picture(self, decoder: Network, latents: Array, rank: Rank) -> Pixels:
-        (planes,) = (await self.lane.run(decoder, {"latent_sample": latents}, rank)).values()
+        (planes,) = (await self.lane.run(decoder, {decoder.input: latents}, rank)).values()
         if not np.isfinite(planes).all():
             raise InferenceFailed(decoder.name)
         return pixels.picture_from_planes(planes)
