@@ -5,42 +5,19 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
-from failures import failure
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from asking import JOB, events, generate, kinds, stream
 from PIL import Image
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from servers import ServerProcess
-
-JOB: dict[str, Any] = {"model": "base", "prompt": "a red apple", "steps": 5, "seed": 11, "width": 96, "height": 64}
-LONG: dict[str, Any] = {**JOB, "width": 512, "height": 512, "steps": 150}
-
-
-def generate(stub: ImageServiceStub, **fields: Any) -> bytes:
-    return stub.Generate(pb.GenerateRequest(**{**JOB, **fields})).images[0].data
-
-
-def stream(stub: ImageServiceStub, preview: Any = None, **fields: Any) -> Any:
-    return stub.Stream(pb.StreamRequest(generate=pb.GenerateRequest(**{**JOB, **fields}), preview=preview))
-
-
-def events(stub: ImageServiceStub, preview: Any = None, **fields: Any) -> list[pb.StreamResponse]:
-    return list(stream(stub, preview, **fields))
-
-
-def kinds(told: list[pb.StreamResponse]) -> list[str]:
-    return [str(response.WhichOneof("event")) for response in told]
 
 
 def test_a_stream_tells_all_in_order(stub: ImageServiceStub) -> None:
@@ -191,133 +168,6 @@ def test_a_request_id_comes_back_and_is_in_the_log(server: ServerProcess, stub: 
     assert dict(call.trailing_metadata())["x-request-id"] == "my-own-id"
     assert "my-own-id" in server.log()
     assert "red apple" not in server.log(), "prompts are nobody's business"
-
-
-# One slot, so that a job that is not stopped is in the way of the next.
-@pytest.fixture(scope="module")
-def narrow(folders: dict[str, str]) -> Iterator[ServerProcess]:
-    with ServerProcess(
-        f"--model=base={folders['base']}", "--precision=f32", "--slots=1", "--queue=1", "--log-format=json"
-    ) as process:
-        yield process
-
-
-@pytest.fixture
-def one(narrow: ServerProcess) -> Iterator[ImageServiceStub]:
-    with grpc.insecure_channel(narrow.address) as channel:
-        yield ImageServiceStub(channel)
-
-
-def begun(call: Any) -> None:
-    """Reads on until a step is done."""
-    for response in call:
-        if response.HasField("progress"):
-            return
-
-
-def remaining(call: Any) -> int:
-    return sum(response.HasField("progress") for response in call)
-
-
-def test_cancelling_frees_the_slot(one: ImageServiceStub) -> None:
-    expected = generate(one)
-    began = time.perf_counter()
-    remaining(stream(one, **{**LONG, "steps": 8}))
-    step = (time.perf_counter() - began) / 8
-    call = stream(one, **LONG)
-    begun(call)
-    call.cancel()
-    began = time.perf_counter()
-    assert generate(one) == expected, "the next job's picture is right"
-    assert time.perf_counter() - began < 100 * step, "the cancelled job ran on to its end"
-
-
-def test_a_deadline_stops_the_work(one: ImageServiceStub) -> None:
-    request = pb.StreamRequest(generate=pb.GenerateRequest(**LONG))
-    with pytest.raises(grpc.RpcError, match="Deadline"):
-        list(one.Stream(request, timeout=1.0))
-    generate(one)
-
-
-CLIENT = """
-import sys, time, grpc
-from safelight.v1 import images_pb2 as pb, images_pb2_grpc
-stub = images_pb2_grpc.ImageServiceStub(grpc.insecure_channel(sys.argv[1]))
-job = pb.GenerateRequest(prompt="x", width=512, height=512, steps=150)
-for response in stub.Stream(pb.StreamRequest(generate=job, preview={"max_edge": 512, "quality": 100})):
-    if response.HasField("progress"):
-        print("drawing", flush=True)
-        time.sleep(float(sys.argv[2]))
-"""
-
-
-@pytest.mark.parametrize("reading", [True, False], ids=["reading", "stalled"])
-def test_a_killed_client_frees_the_slot(reading: bool, narrow: ServerProcess, one: ImageServiceStub) -> None:
-    client = subprocess.Popen(
-        [sys.executable, "-c", CLIENT, narrow.address, "0" if reading else "600"], stdout=subprocess.PIPE, text=True
-    )
-    assert client.stdout
-    assert client.stdout.readline() == "drawing\n"
-    client.kill()
-    client.wait()
-    client.stdout.close()
-    finished = len([line for line in narrow.log().splitlines() if "done in" in line])
-    generate(one)
-    done = [json.loads(line)["message"] for line in narrow.log().splitlines() if "done in" in line]
-    assert len(done) == finished + 1, "the dead client's job was drawn to its end"
-
-
-def test_a_full_queue_refuses_and_says_when_to_come_back(one: ImageServiceStub) -> None:
-    running = stream(one, **LONG)
-    begun(running)
-    waiting = stream(one, **LONG)
-    assert next(waiting).queued.position == 1
-    full = failure(lambda: generate(one))
-    assert (full.code, full.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
-    assert full.retry_delay
-    assert full.retry_delay >= 1
-    assert float(full.trailers["grpc-retry-pushback-ms"]) == full.retry_delay * 1000
-    waiting.cancel()  # a queued job whose client left never starts
-    running.cancel()
-    generate(one)
-
-
-def test_logs_are_json_with_the_request_id(narrow: ServerProcess, one: ImageServiceStub) -> None:
-    one.Generate(pb.GenerateRequest(**JOB), metadata=(("x-request-id", "id-7"),))
-    lines = [json.loads(line) for line in narrow.log().splitlines()]
-    assert {"time", "level", "logger", "request_id", "message"} <= lines[-1].keys()
-    assert lines[-1]["request_id"] == "id-7"
-
-
-def test_sigterm_lets_running_jobs_finish(folders: dict[str, str]) -> None:
-    with (
-        ServerProcess(f"--model=base={folders['base']}", "--grace=60") as process,
-        grpc.insecure_channel(process.address) as channel,
-    ):
-        stub, health = ImageServiceStub(channel), health_pb2_grpc.HealthStub(channel)
-        watch = health.Watch(health_pb2.HealthCheckRequest(service="safelight.v1.ImageService"))
-        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        call = stream(stub, **{**LONG, "steps": 20})
-        begun(call)
-        process.process.send_signal(signal.SIGTERM)
-        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        late = failure(lambda: generate(stub))
-        assert (late.code, late.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
-        assert kinds(list(call))[-2:] == ["image", "done"]
-        assert process.stop() == 0
-
-
-def test_sigterm_stops_what_outlasts_the_grace(folders: dict[str, str]) -> None:
-    with (
-        ServerProcess(f"--model=base={folders['base']}", "--grace=0.2") as process,
-        grpc.insecure_channel(process.address) as channel,
-    ):
-        call = stream(ImageServiceStub(channel), **LONG)
-        begun(call)
-        process.process.send_signal(signal.SIGTERM)
-        stopped = failure(lambda: list(call))
-        assert (stopped.code, stopped.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
-        assert process.stop() == 0
 
 
 def test_the_server_imports_no_training_libraries() -> None:
