@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,8 @@ class Network:
             # Not on the way from one shape to another: a graph that is stopped there keeps some nodes at the new shape
             # and some at the old, and its next inferences fail or mix them up. The first step of a shape runs out.
             if steady := shapes == self._shapes:
-                self._request.cancel()
+                with suppress(RuntimeError):  # of devices that cannot stop: their inference runs out
+                    self._request.cancel()
             failure = await _settled(waiting)
             if not steady:
                 self._shapes, self.broken = shapes, failure is not None
