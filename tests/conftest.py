@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 from clients import connect as connect
+from pixel_cases import low as low
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from servers import ServerProcess
 

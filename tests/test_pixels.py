@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import os
 import sys
 import threading
 import tracemalloc
@@ -11,41 +10,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from pixel_cases import FULL, INF, NAN, PURE, SIZES, advancing, bytes_of, f32, normal, readonly, step, u8
 from safelight_server import _pixels_numpy as twin
 from safelight_server import pixels
 from safelight_server.update import Update
-
-Floats = npt.NDArray[np.float32]
-SIZES = [(1, 1), (3, 5), (7, 17), (64, 64), (33, 129)]
-PURE = os.environ.get("SAFELIGHT_PURE") == "1"
-NAN, INF = np.float32("nan"), np.float32("inf")
-PLAIN = Update(x0_sample=1.25, x0_output=-0.75, sample=0.5, denoised=0.5)
-FULL = Update(1.25, -0.75, 0.5, 0.3, output=0.1, previous=-0.2, noise=0.6, clip=1.5)
-
-
-@pytest.fixture(params=["numpy", pytest.param("c", marks=pytest.mark.skipif(PURE, reason="SAFELIGHT_PURE=1"))])
-def low(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """One implementation, with `pixels` bound to it; where C was not built, its cases fail."""
-    name = {"numpy": "_pixels_numpy", "c": "_pixels"}[request.param]
-    module = importlib.import_module(f"safelight_server.{name}")
-    monkeypatch.setattr(pixels, "_low", module)
-    return module
-
-
-def normal(*shape: int, seed: int = 0) -> Floats:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def bytes_of(*shape: int) -> npt.NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-
-
-def step(update: Update = PLAIN, *, rows: int = 2, size: tuple[int, int] = (7, 17), rescale: float = 0.7) -> Any:
-    sample, output, previous, noise = (normal(n, 4, *size, seed=n + s) for s, n in enumerate((1, rows, 1, 1)))
-    return pixels.advance(sample, output, guidance=7.5, rescale=rescale, update=update, previous=previous, noise=noise)
-
 
 # ---- references (scripts/sanitize leaves these out by their names: torch does not run under a sanitizer) ----
 
@@ -234,110 +203,6 @@ def test_another_thread_runs_meanwhile(low: ModuleType) -> None:
     sys.setswitchinterval(interval)
     thread.join()
     assert not alone
-
-
-# ---- bad arguments: (what the error says, its class, the function, its arguments) ----
-
-
-def f32(*shape: int) -> Floats:
-    return np.zeros(shape, np.float32)
-
-
-def u8(*shape: int) -> npt.NDArray[np.uint8]:
-    return np.zeros(shape, np.uint8)
-
-
-def readonly(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    array.flags.writeable = False
-    return array
-
-
-def unaligned(*shape: int) -> Floats:
-    return np.frombuffer(bytearray(4 * int(np.prod(shape)) + 1), np.uint8)[1:].view(np.float32).reshape(shape)
-
-
-def advancing(**changed: Any) -> tuple[Any, ...]:
-    arguments: dict[str, Any] = {"sample": f32(1, 4, 3, 5), "output": f32(2, 4, 3, 5), "guidance": 5.0, "rescale": 0.5}
-    arguments |= {"update": PLAIN, "previous": None, "noise": None}
-    arguments |= {"out_sample": f32(1, 4, 3, 5), "out_denoised": f32(1, 4, 3, 5)}
-    return tuple((arguments | changed).values())
-
-
-def blending(**changed: Any) -> tuple[Any, ...]:
-    arguments: dict[str, Any] = {"sample": f32(1, 4, 3, 5), "weights": f32(1, 1, 3, 5), "original": f32(1, 4, 3, 5)}
-    arguments |= {"noise": f32(1, 4, 3, 5), "original_scale": 1.0, "noise_scale": 1.0, "out": f32(1, 4, 3, 5)}
-    return tuple((arguments | changed).values())
-
-
-shared = f32(1, 4, 3, 5)
-NUMBERS = "must be|missing|not supported"  # in the words of Python, which differ between C and NumPy
-BAD: list[tuple[str, type[Exception], str, tuple[Any, ...]]] = [
-    ("picture must be an array", TypeError, "planes_from_picture", (None, f32(1, 3, 3, 5))),
-    ("picture must hold uint8", TypeError, "planes_from_picture", (f32(3, 5, 3), f32(1, 3, 3, 5))),
-    (r"\(\*, \*, \*\).*not \(3, 5\)", ValueError, "planes_from_picture", (u8(3, 5), f32(1, 3, 3, 5))),
-    ("3 or 4 channels, not 2", ValueError, "planes_from_picture", (u8(3, 5, 2), f32(1, 3, 3, 5))),
-    ("no empty dimension", ValueError, "planes_from_picture", (u8(0, 5, 3), f32(1, 3, 0, 5))),
-    ("picture.*C-contiguous", ValueError, "planes_from_picture", (u8(6, 5, 3)[::2], f32(1, 3, 3, 5))),
-    ("picture.*C-contiguous", ValueError, "planes_from_picture", (u8(5, 3, 3).transpose(1, 0, 2), f32(1, 3, 3, 5))),
-    ("out must hold float32", TypeError, "planes_from_picture", (u8(3, 5, 3), np.zeros((1, 3, 3, 5)))),
-    ("out must hold float32", TypeError, "planes_from_picture", (u8(3, 5, 3), f32(1, 3, 3, 5).astype(">f4"))),
-    (r"\(1, 3, 3, 5\).*not \(1, 3, 5, 3\)", ValueError, "planes_from_picture", (u8(3, 5, 3), f32(1, 3, 5, 3))),
-    ("out.*read-only", ValueError, "planes_from_picture", (u8(3, 5, 3), readonly(f32(1, 3, 3, 5)))),
-    ("aligned", ValueError, "planes_from_picture", (u8(3, 5, 3), unaligned(1, 3, 3, 5))),
-    ("planes must hold float32", TypeError, "picture_from_planes", (np.zeros((1, 3, 3, 5), np.float16), u8(3, 5, 3))),
-    (r"\(1, 3, \*, \*\)", ValueError, "picture_from_planes", (f32(2, 3, 3, 5), u8(3, 5, 3))),
-    ("planes.*aligned", ValueError, "picture_from_planes", (unaligned(1, 3, 3, 5), u8(3, 5, 3))),
-    ("out must have the shape", ValueError, "picture_from_planes", (f32(1, 3, 3, 5), u8(3, 5, 4))),
-    ("out must not share memory with planes", ValueError, "picture_from_planes",
-     (shared[:, :3], shared.view(np.uint8).reshape(-1)[:45].reshape(3, 5, 3))),
-    ("1 to 64 channels, not 65", ValueError, "preview_from_latents",
-     (f32(1, 65, 3, 5), f32(65, 3), f32(3), u8(3, 5, 3))),
-    (r"matrix.*\(4, 3\).*not \(3, 4\)", ValueError, "preview_from_latents",
-     (f32(1, 4, 3, 5), f32(3, 4), f32(3), u8(3, 5, 3))),
-    (r"bias.*\(3,\).*not \(4,\)", ValueError, "preview_from_latents",
-     (f32(1, 4, 3, 5), f32(4, 3), f32(4), u8(3, 5, 3))),
-    ("mask must hold uint8", TypeError, "weights_from_mask", (np.zeros((16, 16), bool), f32(1, 1, 2, 2))),
-    ("whole number of times.*17x16 over 2x2", ValueError, "weights_from_mask", (u8(17, 16), f32(1, 1, 2, 2))),
-    ("whole number of times", ValueError, "weights_from_mask", (u8(16, 32), f32(1, 1, 2, 2))),
-    ("whole number of times", ValueError, "weights_from_mask", (u8(2, 2), f32(1, 1, 4, 4))),
-    ("output must have 1 or 2 rows, not 3", ValueError, "advance", advancing(output=f32(3, 4, 3, 5))),
-    ("output must have the shape", ValueError, "advance", advancing(output=f32(2, 4, 5, 3))),
-    ("guidance must be in", ValueError, "advance", advancing(guidance=float("inf"))),
-    (NUMBERS, TypeError, "advance", advancing(guidance="5")),
-    ("rescale must be in 0..1, not 1.5", ValueError, "advance", advancing(rescale=1.5)),
-    ("rescale must be in 0..1, not nan", ValueError, "advance", advancing(rescale=float("nan"))),
-    ("update must be a tuple", TypeError, "advance", advancing(update=[1.0] * 8)),
-    (NUMBERS, TypeError, "advance", advancing(update=(1.0, 2.0))),
-    (NUMBERS, TypeError, "advance", advancing(update=(1.0, 1.0, "1", 1.0, 0.0, 0.0, 0.0, None))),
-    (NUMBERS, TypeError, "advance", advancing(update=(1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, "1"))),
-    ("update.denoised must be in", ValueError, "advance", advancing(update=PLAIN._replace(denoised=1e39))),
-    ("update.clip must be None or above 0", ValueError, "advance", advancing(update=PLAIN._replace(clip=0.0))),
-    ("update.clip must be None or above 0", ValueError, "advance", advancing(update=PLAIN._replace(clip=float("nan")))),
-    ("previous must not be None", ValueError, "advance", advancing(update=PLAIN._replace(previous=1.0))),
-    ("noise must not be None", ValueError, "advance", advancing(update=PLAIN._replace(noise=1.0))),
-    ("noise must have the shape", ValueError, "advance", advancing(noise=f32(1, 1, 3, 5))),
-    ("out_sample.*read-only", ValueError, "advance", advancing(out_sample=readonly(f32(1, 4, 3, 5)))),
-    ("must not share memory with sample", ValueError, "advance", advancing(sample=shared, out_sample=shared)),
-    ("must not share memory with", ValueError, "advance", advancing(out_sample=shared, out_denoised=shared)),
-    ("weights must have the shape", ValueError, "blend", blending(weights=f32(1, 4, 3, 5))),
-    ("original must have the shape", ValueError, "blend", blending(original=f32(1, 3, 3, 5))),
-    ("noise_scale must be in", ValueError, "blend", blending(noise_scale=float("nan"))),
-    ("out must not share memory with noise", ValueError, "blend", blending(noise=shared, out=shared)),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("words", "error", "function", "arguments"), BAD)
-def test_bad_arguments_are_named(
-    low: ModuleType, words: str, error: type[Exception], function: str, arguments: tuple[Any, ...]
-) -> None:
-    with pytest.raises(error, match=words):
-        getattr(low, function)(*arguments)
-
-
-def test_weights_need_a_factor_that_divides(low: ModuleType) -> None:
-    for mask, factor in ((u8(16, 20), 8), (u8(16, 16), 0), (u8(0, 8), 8)):
-        with pytest.raises(ValueError, match="mask must"):
-            pixels.weights_from_mask(mask, factor)
 
 
 # ---- manners ----
