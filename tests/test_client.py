@@ -21,7 +21,6 @@ from PIL import Image
 from safelight import AsyncClient, Client
 from safelight.v1 import images_pb2 as pb
 
-
 # Requests
 
 
