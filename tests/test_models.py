@@ -55,6 +55,14 @@ def spoil(path: str) -> Callable[[Path], None]:
     return change
 
 
+def replaced(part: str, by: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        for end in ("xml", "bin"):
+            shutil.copy(folder / by / f"openvino_model.{end}", folder / part / f"openvino_model.{end}")
+
+    return change
+
+
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "no index": (removed("model_index.json"), "model_index.json: is missing"),
     "another class": (rewritten("model_index.json", _class_name="FluxPipeline"), "_class_name must be one of"),
@@ -71,6 +79,10 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         "_class_name must be one of",
     ),
     "odd scheduler": (rewritten("scheduler/scheduler_config.json", prediction_type="flow"), "prediction_type must be"),
+    "no number": (rewritten("vae_decoder/config.json", scaling_factor=None), "is not of its kind"),
+    "no list": (rewritten("model_index.json", text_encoder=7), "is not of its kind"),
+    "no text encoder": (replaced("text_encoder", by="vae_encoder"), "must give its hidden states"),
+    "first for second": (replaced("text_encoder_2", by="text_encoder"), "must give text_embeds"),
     "other conditioning": (rewritten("model_index.json", requires_aesthetics_score=True), "time_ids must be 5 wide"),
     "guidance input": (rewritten("unet/config.json", time_cond_proj_dim=16), "no input timestep_cond"),
     "fixed size": (made_static, "must take any size"),
@@ -108,6 +120,21 @@ def test_the_command_ends_with_one_clear_line(arguments: list[str], told: str, f
     assert ended.returncode in (1, 2)
     assert told in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
+
+
+def test_graphs_that_do_not_fit_each_other_are_refused(folders: dict[str, str], tmp_path: Path) -> None:
+    """A decoder of the right kind, with other channels: only the first run can tell."""
+    import openvino.opset13 as ops
+
+    folder = tmp_path / "model"
+    shutil.copytree(folders["base"], folder)
+    latents = ops.parameter([-1, 5, -1, -1], np.float32, name="latent_sample")
+    ov.save_model(ov.Model([ops.result(ops.negative(latents))], [latents]), folder / "vae_decoder/openvino_model.xml")
+    command = [sys.executable, "-m", "safelight_server", "serve", "--listen", "127.0.0.1:0", f"--model=m={folder}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    told = ended.stderr.splitlines()[-1]
+    assert told == f"safelight-server: {folder}: m/vae_decoder failed on its first run; the log says how"
 
 
 def test_two_servers_do_not_share_a_port(folders: dict[str, str]) -> None:

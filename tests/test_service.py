@@ -18,6 +18,7 @@ from PIL import Image
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from servers import ServerProcess
+from test_reference import mask, picture
 
 
 def test_a_stream_tells_all_in_order(stub: ImageServiceStub) -> None:
@@ -78,6 +79,17 @@ def test_a_slow_reader_gets_the_newest_preview_and_every_picture(stub: ImageServ
     assert steps == sorted(steps)
     taken = sum(1 + r.preview.skipped for r in told if r.HasField("preview"))
     assert len(steps) <= taken <= 120
+
+
+def test_a_masked_picture_may_be_handed_from_a_model_that_sees_the_mask_to_one_that_does_not(
+    stub: ImageServiceStub,
+) -> None:
+    source = {"image": picture(), "mask": mask(), "strength": 0.8}
+    job: dict[str, Any] = {**JOB, **source, "width": 136, "height": 104, "steps": 10, "model": "inpaint"}
+    alone = stub.Refine(pb.RefineRequest(**job)).images[0].data
+    handed = stub.Refine(pb.RefineRequest(**job, refiner=pb.RefinerStage(model="refiner", handoff=0.6))).images[0].data
+    assert handed != alone
+    assert stub.Refine(pb.RefineRequest(**job)).images[0].data == alone, "and nothing is broken by it"
 
 
 def test_every_image_is_the_one_that_its_seed_gives_alone(stub: ImageServiceStub) -> None:

@@ -92,3 +92,4 @@ class InferenceFailed(JobError):
 
     def __init__(self, network: str) -> None:
         super().__init__(f"network {network} failed; the job is lost, the server goes on")
+        self.network = network

@@ -61,6 +61,15 @@ class Facts:
 
 def read(folder: Path) -> Facts:
     """Raises LoadError, one line, for a folder that is not one of ours, or that is missing something."""
+    try:
+        facts = _facts(folder)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise LoadError(f"{folder}: a value in one of its JSON files is not of its kind: {error}") from None
+    _check_files(facts)
+    return facts
+
+
+def _facts(folder: Path) -> Facts:
     index = _json(folder / "model_index.json")
     if str(index.get("_class_name", "")).removeprefix("OV") not in CLASSES:
         raise LoadError(
@@ -72,7 +81,7 @@ def read(folder: Path) -> Facts:
     latents = _latents(vae)
     sampler = _sampler(folder, scheduler)
     few_steps = sampler == "lcm"
-    facts = Facts(
+    return Facts(
         folder=folder,
         kind=_kind(folder, index, unet, latents),
         encoders=("text_encoder", "text_encoder_2") if _names(index, "text_encoder") else ("text_encoder_2",),
@@ -86,8 +95,6 @@ def read(folder: Path) -> Facts:
         zero_negative=bool(index.get("force_zeros_for_empty_prompt", True)),
         latent_rgb=_latent_rgb(vae),
     )
-    _check_files(facts)
-    return facts
 
 
 def _json(path: Path) -> Json:

@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 
 from .cards import Card, Limits
-from .errors import LoadError
+from .errors import InferenceFailed, LoadError
 from .facts import Facts, Latents
 from .jobs import Array, Job, Pixels, Solver, Words
 from .lane import Lane
@@ -48,12 +48,12 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
     """Compiles a model; blocks for seconds to minutes. Raises LoadError for graphs that are not as the folder says."""
     core = ov.Core()
 
-    def network(part: str, outputs: Callable[[Any], Sequence[str]] = lambda graph: ()) -> Network:
+    def network(part: str, outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: ()) -> Network:
         told(f"{name}: compiling {part}")
         path = facts.folder / part / "openvino_model.xml"
         try:
             graph = core.read_model(path)
-            wanted = outputs(graph)
+            wanted = outputs(graph, path)
             return Network(f"{name}/{part}", lambda: core.compile_model(graph, device.name, device.settings()), wanted)
         except RuntimeError as error:
             raise LoadError(f"{path}: OpenVINO on {device.name} says: {_first_line(error)}") from None
@@ -65,7 +65,7 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
             )
             for part in facts.encoders
         ),
-        unet=network("unet", lambda graph: _check_unet(graph, facts)),
+        unet=network("unet", lambda graph, path: _check_unet(graph, path, facts)),
         vae_encoder=network("vae_encoder"),
         vae_decoder=network("vae_decoder"),
         tiny_decoder=network("vae_tiny_decoder") if facts.has_tiny_decoder else None,
@@ -88,8 +88,21 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
 
 
 async def warm(model: Pipeline, told: Told) -> None:
-    """Runs every network once, as the first inference repacks the weights; fits the preview map where there is none."""
+    """Runs every network once, as the first inference repacks the weights; fits the preview map where there is none.
+
+    Raises LoadError where one fails: then the graphs of the folder do not fit each other.
+    """
     told(f"{model.card.name}: warming")
+    try:
+        await _run_all(model)
+        fitted = await fit_latent_rgb(model.decode, model.facts.latents)
+    except InferenceFailed as error:
+        raise LoadError(f"{model.facts.folder}: {error.network} failed on its first run; the log says how") from None
+    model.latent_rgb = model.facts.latent_rgb or fitted
+
+
+async def _run_all(model: Pipeline) -> None:
+    """All networks but the VAE decoder, at a small size."""
     edge = max(model.card.limits.min_edge, 64)
     words = Words("warm", "warm", "cold", "cold")
     job = Job("warm", model.card.name, words, (edge, edge), 1, 5.0, 0.0, (0,), Solver(model.facts.sampler))
@@ -103,8 +116,6 @@ async def warm(model: Pipeline, told: Told) -> None:
     await model.lane.run(model.networks.vae_encoder, {"sample": np.zeros(pixels, np.float32)})
     if model.networks.tiny_decoder is not None:
         await model.preview(np.zeros((1, channels, latents, latents), np.float32), tiny=True)
-    fitted = await fit_latent_rgb(model.decode, model.facts.latents)
-    model.latent_rgb = model.facts.latent_rgb or fitted
 
 
 def pair(models: Mapping[str, Pipeline]) -> None:
@@ -127,19 +138,20 @@ async def fit_latent_rgb(decode: Callable[[Array], Awaitable[Pixels]], space: La
     return np.ascontiguousarray(solution[:-1]), np.ascontiguousarray(solution[-1])
 
 
-def _text_outputs(graph: Any) -> Sequence[str]:
-    """The features before the last layer, which SDXL was trained on, and the pooled vector if there is one."""
+def _text_outputs(graph: Any, path: Path) -> Sequence[str]:
+    """The features before the last layer, which SDXL was trained on, and of the last encoder the pooled vector."""
     names = {name for port in graph.outputs for name in port.names}
     hidden = sorted(
         (name for name in names if name.startswith("hidden_states.")), key=lambda name: int(name.split(".")[1])
     )
     if len(hidden) < 2:
-        raise LoadError(f"{graph.friendly_name}: a text encoder must give its hidden states; export again for SDXL")
+        raise LoadError(f"{path}: a text encoder must give its hidden states; export again for SDXL")
+    if path.parent.name == "text_encoder_2" and "text_embeds" not in names:
+        raise LoadError(f"{path}: the second text encoder must give text_embeds, its pooled vector")
     return [hidden[-2], *({"text_embeds"} & names)]
 
 
-def _check_unet(graph: Any, facts: Facts) -> Sequence[str]:
-    path = facts.folder / "unet/openvino_model.xml"
+def _check_unet(graph: Any, path: Path, facts: Facts) -> Sequence[str]:
     ports = {name: port.partial_shape for port in graph.inputs for name in port.names}
     needed = {"sample", "timestep", "encoder_hidden_states", "text_embeds", "time_ids"}
     if facts.guidance_embedding is not None:

@@ -176,19 +176,21 @@ class Pipeline:
         self, leg: Leg, job: Job, seed: int, state: State, conditioning: Conditioning, canvas: Canvas | None
     ) -> AsyncGenerator[Step, None]:
         """The leg's steps, from `state` on, each as it is done."""
+        # Of two models on one job, one may look at the masked picture and the other need it blended in.
+        extra, blended = (canvas.extra, None) if canvas and self.facts.kind == "inpaint" else (None, canvas)
         while state.step < leg.last:
             began = time.perf_counter()
-            output = await self._predict(leg, state, conditioning, canvas)
-            state, denoised = advance(leg, job, seed, state, output, canvas)
+            output = await self._predict(leg, state, conditioning, extra)
+            state, denoised = advance(leg, job, seed, state, output, blended)
             if not np.isfinite(state.latents).all():
                 raise InferenceFailed(self.networks.unet.name)  # a black picture would say that all is well
             yield Step(state, denoised, time.perf_counter() - began)
 
-    async def _predict(self, leg: Leg, state: State, conditioning: Conditioning, canvas: Canvas | None) -> Array:
+    async def _predict(self, leg: Leg, state: State, conditioning: Conditioning, extra: Array | None) -> Array:
         """The UNet's output (rows, channels, h, w) for the next step of `state`."""
         sample = state.latents * np.float32(leg.schedule.input_scale(state.step))
-        if canvas is not None and canvas.extra is not None:
-            sample = np.concatenate([sample, canvas.extra], axis=1)
+        if extra is not None:
+            sample = np.concatenate([sample, extra], axis=1)
         inputs = {
             "sample": np.repeat(sample, conditioning.rows, axis=0),
             "timestep": np.full(conditioning.rows, leg.schedule.timesteps[state.step]),

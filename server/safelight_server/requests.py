@@ -245,8 +245,10 @@ def _previews(form: Form) -> Previews:
 def _recipe(request: Request, job: Job) -> dict[str, Any]:
     """The request with the defaults filled in, as its JSON: what a PNG carries. One picture hangs on one seed alone."""
     filled = copy.deepcopy(request)
-    for field in ("image", "mask", "num_images"):
-        filled.ClearField(field) if field in filled.DESCRIPTOR.fields_by_name else None
+    filled.ClearField("num_images")
+    if isinstance(filled, pb.RefineRequest):
+        filled.ClearField("image")
+        filled.ClearField("mask")
     filled.model, filled.scheduler = job.model, job.solver.name
     filled.height, filled.width = job.size
     filled.steps, filled.guidance_scale, filled.seed = job.steps, job.guidance, job.seeds[0]

@@ -28,8 +28,8 @@ class Moments(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """What a Refine keeps to: the picture's latents and noise, blended in where `weights` (1, 1, h, w) is 0; `extra`
-    channels for a UNet that looks at the masked picture itself (1, 1 + channels, h, w)."""
+    """What a Refine keeps to: the picture's latents and noise, blended in where `weights` (1, 1, h, w) is 0. A UNet
+    that looks at the masked picture itself is given `extra` channels (1, 1 + channels, h, w) in place of that."""
 
     original: Array
     noise: Array
@@ -64,10 +64,8 @@ def from_picture(leg: Leg, job: Job, seed: int, encoded: Encoded) -> tuple[State
         return State(leg.first, latents, None, position), Canvas(original, noise, None, None)
     # The masked picture's draw is made whether a UNet looks at it or not: ancestral samplers go on from there.
     masked, position = _sample(encoded.masked or encoded.picture, seed, position)
-    state = State(leg.first, latents, None, position)
-    if encoded.masked is None:
-        return state, Canvas(original, noise, encoded.weights, None)
-    return state, Canvas(original, noise, None, np.concatenate([encoded.weights, masked], axis=1))
+    extra = np.concatenate([encoded.weights, masked], axis=1) if encoded.masked else None
+    return State(leg.first, latents, None, position), Canvas(original, noise, encoded.weights, extra)
 
 
 def _sample(moments: Moments, seed: int, position: int) -> tuple[Array, int]:
