@@ -11,6 +11,8 @@ import numpy as np
 
 from .errors import LoadError
 from .jobs import Array
+from .manifest import Manifest
+from .manifest import read as read_manifest
 from .samplers import check_config, name_of
 
 Kind = Literal["base", "refiner", "inpaint"]
@@ -53,10 +55,19 @@ class Facts:
     guidance_embedding: int | None  # width of the UNet's own guidance input
     zero_negative: bool  # no negative prompt is zeros, not the encoded empty text
     latent_rgb: tuple[Array, Array] | None  # (channels, 3) and (3,); None: to be fitted
+    manifest: Manifest
 
     @property
     def has_tiny_decoder(self) -> bool:
-        return (self.folder / "vae_tiny_decoder" / "openvino_model.xml").is_file()
+        return self.graph("vae_tiny_decoder").is_file()
+
+    def graph(self, part: str) -> Path:
+        """Where a network's graph lies: in the folder, or in the one that it shares this part with."""
+        return self.manifest.part(part) / "openvino_model.xml"
+
+    def tokenizer(self, encoder: str) -> Path:
+        """The folder of a text encoder's tokenizer."""
+        return self.manifest.part(encoder.replace("text_encoder", "tokenizer"))
 
 
 def read(folder: Path) -> Facts:
@@ -76,9 +87,12 @@ def _facts(folder: Path) -> Facts:
             f"{folder}/model_index.json: _class_name must be one of {', '.join(CLASSES)}, "
             f"not {index.get('_class_name')!r}"
         )
-    unet, vae = _json(folder / "unet/config.json"), _json(folder / "vae_decoder/config.json")
+    manifest = read_manifest(folder)
+    unet, vae = _json(folder / "unet/config.json"), _json(manifest.part("vae_decoder") / "config.json")
     scheduler = _json(folder / "scheduler/scheduler_config.json")
     latents = _latents(vae)
+    if manifest.latent_rgb and len(manifest.latent_rgb[0]) != latents.channels:
+        raise LoadError(f"{folder}/safelight.json: latent_rgb.matrix must have {latents.channels} rows, as the VAE has")
     sampler = _sampler(folder, scheduler)
     few_steps = sampler == "lcm"
     return Facts(
@@ -89,11 +103,12 @@ def _facts(folder: Path) -> Facts:
         scheduler=scheduler,
         sampler=sampler,
         native_edge=_edge(unet.get("sample_size")) * latents.factor,
-        steps=4 if few_steps else 25,
-        guidance=1.0 if few_steps else 5.0,
+        steps=manifest.steps or (4 if few_steps else 25),
+        guidance=manifest.guidance if manifest.guidance is not None else 1.0 if few_steps else 5.0,
         guidance_embedding=unet.get("time_cond_proj_dim"),
         zero_negative=bool(index.get("force_zeros_for_empty_prompt", True)),
-        latent_rgb=_latent_rgb(vae),
+        latent_rgb=manifest.latent_rgb or _latent_rgb(vae),
+        manifest=manifest,
     )
 
 
@@ -167,10 +182,9 @@ def _latent_rgb(vae: Json) -> tuple[Array, Array] | None:
 
 def _check_files(facts: Facts) -> None:
     networks = (*facts.encoders, "unet", "vae_encoder", "vae_decoder")
-    tokenizers = (encoder.replace("text_encoder", "tokenizer") for encoder in facts.encoders)
-    for path in (facts.folder / network / f"openvino_model.{end}" for network in networks for end in ("xml", "bin")):
+    for path in (facts.graph(network).with_suffix(end) for network in networks for end in (".xml", ".bin")):
         if not path.is_file():
             raise LoadError(f"{path}: is missing; a folder written by `optimum-cli export openvino` has it")
-    for path in (facts.folder / tokenizer / "tokenizer.json" for tokenizer in tokenizers):
+    for path in (facts.tokenizer(encoder) / "tokenizer.json" for encoder in facts.encoders):
         if not path.is_file() and not (path.parent / "vocab.json").is_file():
             raise LoadError(f"{path}: is missing, and there is no vocab.json in its place")

@@ -50,7 +50,7 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
 
     def network(part: str, outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: ()) -> Network:
         told(f"{name}: compiling {part}")
-        path = facts.folder / part / "openvino_model.xml"
+        path = facts.graph(part)
         try:
             graph = core.read_model(path)
             wanted = outputs(graph, path)
@@ -60,17 +60,14 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
 
     networks = Networks(
         encoders=tuple(
-            Encoder(
-                network(part, _text_outputs), load_tokenizer(facts.folder / part.replace("text_encoder", "tokenizer"))
-            )
-            for part in facts.encoders
+            Encoder(network(part, _text_outputs), load_tokenizer(facts.tokenizer(part))) for part in facts.encoders
         ),
         unet=network("unet", lambda graph, path: _check_unet(graph, path, facts)),
         vae_encoder=network("vae_encoder"),
         vae_decoder=network("vae_decoder"),
         tiny_decoder=network("vae_tiny_decoder") if facts.has_tiny_decoder else None,
     )
-    multiple = _edge_multiple(core.read_model(facts.folder / "unet/openvino_model.xml"), facts)
+    multiple = _edge_multiple(core.read_model(facts.graph("unet")), facts)
     card = Card(
         name=name,
         facts=facts,

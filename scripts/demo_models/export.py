@@ -1,0 +1,185 @@
+"""Trained weights to the folders that ship: Optimum Intel's export in FP16, INT8 by NNCF, manifests, shared parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nncf
+import numpy as np
+import openvino as ov
+import torch
+from diffusers import (
+    EulerDiscreteScheduler,
+    LCMScheduler,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
+)
+from diffusers.models.attention_processor import AttnProcessor2_0
+from optimum.exporters.openvino import main_export
+from optimum.intel import OVConfig
+
+from . import diffusion
+from .diffusion import Batch, Batches
+from .text import Encoders, Tokenizers
+from .work import Work
+
+TARGET = Path(__file__).parents[2] / "server" / "safelight_server" / "demo"
+LCM_STEPS = (999, 759, 519, 259)  # what LCMScheduler runs in four steps
+CALIBRATION = 75  # captions, each seen at all four steps
+DEFAULTS = {
+    "demo-xl": {"steps": 25, "guidance_scale": 2.0},
+    "demo-refiner": {"steps": 25, "guidance_scale": 1.0},
+    "demo-vega": {"steps": 4, "guidance_scale": 1.0},
+}
+
+
+class Trained:
+    """Everything that the stages made."""
+
+    def __init__(self, vae: Any, tokenizers: Tokenizers, encoders: Encoders, unets: dict[str, Any], tiny: Any) -> None:
+        self.vae, self.tokenizers, self.encoders, self.unets, self.tiny = vae, tokenizers, encoders, unets, tiny
+
+    def pipeline(self, name: str) -> Any:
+        """A diffusers pipeline of the model's own class."""
+        unet = self.unets[name].float().cpu().eval()
+        unet.set_attn_processor(AttnProcessor2_0())  # what Optimum's patches expect
+        common = {
+            "vae": self.vae.float().cpu(),
+            "unet": unet,
+            "text_encoder_2": self.encoders.second.float().cpu(),
+            "tokenizer_2": self.tokenizers.second,
+        }
+        if name == "demo-refiner":
+            return StableDiffusionXLImg2ImgPipeline(
+                text_encoder=None,
+                tokenizer=None,
+                scheduler=EulerDiscreteScheduler(**diffusion.SCHEDULER),
+                requires_aesthetics_score=True,
+                force_zeros_for_empty_prompt=True,
+                **common,
+            )
+        scheduler = LCMScheduler if name == "demo-vega" else EulerDiscreteScheduler
+        return StableDiffusionXLPipeline(
+            text_encoder=self.encoders.first.float().cpu(),
+            tokenizer=self.tokenizers.first,
+            scheduler=scheduler(**diffusion.SCHEDULER),
+            **common,
+        )
+
+
+def run(work: Work, trained: Trained, batches: Batches, latent_rgb: dict[str, Any], target: Path = TARGET) -> None:
+    """Writes all folders aside, then puts them in the place of those that ship."""
+    aside = work / "export"
+    shutil.rmtree(aside, ignore_errors=True)
+    for name in DEFAULTS:
+        _folder(aside / name, name, trained)
+        _tiny(aside / name / "vae_tiny_decoder", trained.tiny)
+    shutil.copytree(aside / "demo-vega", aside / "demo-vega-fp16")
+    _quantize(aside / "demo-vega", batches)
+    for name, defaults in (DEFAULTS | {"demo-vega-fp16": DEFAULTS["demo-vega"]}).items():
+        shared = {} if name == "demo-xl" else _share(aside / name, aside / "demo-xl")
+        told = {"defaults": defaults, "latent_rgb": latent_rgb, "shared": shared}
+        (aside / name / "safelight.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    for name in DEFAULTS:
+        shutil.rmtree(target / name, ignore_errors=True)
+        shutil.copytree(aside / name, target / name)
+
+
+def _folder(folder: Path, name: str, trained: Trained) -> None:
+    checkpoint = folder.with_name(f"{name}-checkpoint")
+    trained.pipeline(name).save_pretrained(checkpoint)
+    task = "image-to-image" if name == "demo-refiner" else "text-to-image"
+    main_export(str(checkpoint), output=folder, task=task, library_name="diffusers", ov_config=OVConfig(dtype="fp16"))
+    for path in folder.rglob("*.xml"):  # graphs are numbered within a process: the same one should be the same file
+        path.write_text(re.sub('<net name="Model[0-9]+"', f'<net name="{path.parent.name}"', path.read_text()))
+    for path in folder.rglob("*.json"):  # where it was made is nobody's business
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if '"_name_or_path"' not in line), encoding="utf-8")
+
+
+def _tiny(folder: Path, decoder: Any) -> None:
+    """The tiny decoder's graph, as Optimum would name its ports."""
+    graph = ov.convert_model(
+        decoder.float().cpu().eval(), example_input=torch.zeros(1, 4, 16, 16), input=[("x", [-1, 4, -1, -1])]
+    )
+    graph.inputs[0].get_tensor().set_names({"latent_sample"})
+    graph.outputs[0].get_tensor().set_names({"sample"})
+    graph.set_friendly_name("vae_tiny_decoder")
+    folder.mkdir(parents=True)
+    ov.save_model(graph, folder / "openvino_model.xml")
+    settings = {"_class_name": "AutoencoderTiny", "latent_channels": 4, "scaling_factor": 1.0}
+    (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _quantize(folder: Path, batches: Batches) -> None:
+    """The UNet in INT8, by NNCF's post-training quantization with SmoothQuant, as the VegaRT notebook does."""
+    path = folder / "unet" / "openvino_model.xml"
+    core = ov.Core()
+    graph = core.read_model(path)
+    inputs = calibration(core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), batches)
+    quantized = nncf.quantize(
+        graph,
+        nncf.Dataset(inputs),
+        subset_size=len(inputs),
+        model_type=nncf.ModelType.TRANSFORMER,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters()
+        ),
+    )
+    aside = folder / "unet-int8.xml"
+    ov.save_model(quantized, aside)
+    del graph, quantized
+    for end in (".xml", ".bin"):
+        aside.with_suffix(end).replace(path.with_suffix(end))
+
+
+def calibration(unet: Any, batches: Batches) -> list[dict[str, np.ndarray]]:
+    """The UNet's inputs at all steps of four-step drawing, as the exported graph itself meets them."""
+    generator = torch.Generator().manual_seed(20_000)
+    seen = []
+    for _ in range(CALIBRATION):
+        batch = batches.draw(torch.tensor([LCM_STEPS[0]]), generator)
+        latents = batch.noise
+        for i, time in enumerate(LCM_STEPS):
+            at = replace(batch, noisy=latents, time=torch.tensor([time]))
+            seen.append(_inputs(at))
+            velocity = torch.from_numpy(unet(seen[-1])[0])
+            signal, sigma = (level.cpu() for level in diffusion.levels(at.time))
+            latents = signal * latents - sigma * velocity
+            if i + 1 < len(LCM_STEPS):
+                signal, sigma = (level.cpu() for level in diffusion.levels(torch.tensor([LCM_STEPS[i + 1]])))
+                latents = signal * latents + sigma * torch.randn(latents.shape, generator=generator)
+    return seen
+
+
+def _inputs(batch: Batch) -> dict[str, np.ndarray]:
+    values = {
+        "sample": batch.noisy,
+        "encoder_hidden_states": batch.features.float(),
+        "text_embeds": batch.pooled.float(),
+        "time_ids": batch.time_ids,
+    }
+    return {name: value.cpu().numpy() for name, value in values.items()} | {"timestep": batch.time.cpu().numpy()}
+
+
+def _share(folder: Path, owner: Path) -> dict[str, str]:
+    """Drops the parts that `owner` has byte for byte, and names them."""
+    shared = {}
+    for part in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in ("unet", "scheduler")):
+        if _digest(part) == _digest(owner / part.name):
+            shutil.rmtree(part)
+            shared[part.name] = owner.name
+    return shared
+
+
+def _digest(part: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(part.rglob("*")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
