@@ -77,7 +77,7 @@ class Judge:
     @staticmethod
     def _composed(icon: np.ndarray, colour: str) -> np.ndarray:
         rgba = icon.astype(np.float32).transpose(1, 2, 0)
-        return rgba[..., :3] + np.float32(COLOURS[colour]) * (1 - rgba[..., 3:] / 255)
+        return rgba[..., :3] + np.array(COLOURS[colour], np.float32) * (1 - rgba[..., 3:] / 255)
 
 
 def _reduced(picture: np.ndarray) -> np.ndarray:

@@ -39,7 +39,8 @@ def load(work: Work, data: Dataset, tokenizers: Tokenizers, encoders: Encoders) 
     if not kept.is_file():
         torch.save(_encode(captions, tokenizers, encoders), kept.with_suffix(".partial"))
         kept.with_suffix(".partial").rename(kept)
-    return Prompts(*torch.load(kept, weights_only=True), blank)
+    features, pooled = torch.load(kept, weights_only=True)
+    return Prompts(features, pooled, blank)
 
 
 @torch.no_grad()

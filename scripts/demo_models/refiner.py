@@ -17,7 +17,7 @@ from .icons import SIZE
 from .text import WIDTHS
 from .work import Work
 
-RECIPE = fit.Recipe(steps=700, rate=1e-3, average=0.995)
+RECIPE = fit.Recipe(steps=400, rate=1e-3, average=0.995)
 BATCH = 192
 HIGH = 400  # the noisiest time that it knows
 SHAPE = base.SHAPE | {

@@ -17,7 +17,7 @@ from .scenes import draw
 from .vae import reconstruction
 from .work import Work
 
-RECIPE = fit.Recipe(steps=1200, rate=1e-3, average=0.99)
+RECIPE = fit.Recipe(steps=700, rate=1e-3, average=0.99)
 BATCH = 24
 WIDTH = 24
 
