@@ -121,7 +121,7 @@ call.result()
 def test_health_is_there_for_the_whole_the_service_and_each_model(demo: ServerProcess) -> None:
     with grpc.insecure_channel(demo.address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        for name in ("", "safelight.v1.ImageService", "random"):
+        for name in ("", "safelight.v1.ImageService", "demo-xl", "demo-vega", "demo-refiner"):
             assert stub.Check(Health(service=name)).status == health_pb2.HealthCheckResponse.SERVING
 
 

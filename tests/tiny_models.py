@@ -74,8 +74,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "zero_snr": {"unet": VEGA_UNET | {"in_channels": 4}, "scheduler": ZERO_SNR, "seed": 2},
     "vega_lcm": {"unet": VEGA_UNET | {"time_cond_proj_dim": 16}, "scheduler": LCM, "seed": 3},
     "refiner": {"unet": UNET | {"attention_head_dim": (4, 8)}, "scheduler": EULER, "refiner": True, "seed": 4},
-    # What ships as the demo until trained models do: small in bytes, and no more than a sign of life in its pictures.
-    "demo": {"unet": UNET | {"block_out_channels": (24, 48)}, "scheduler": EULER, "tiny_vae": True, "half": True},
     "inpaint": {
         "unet": UNET | {"in_channels": 9},
         "scheduler": EULER,
@@ -99,14 +97,12 @@ def folder(kind: str) -> Path:
 
 def _export(kind: str, target: Path) -> None:
     from optimum.exporters.openvino import main_export
-    from optimum.intel import OVConfig
 
     spec = KINDS[kind]
     checkpoint = target / "checkpoint"
     _pipeline(spec, target).save_pretrained(checkpoint)
     task = "image-to-image" if spec.get("refiner") else "inpainting" if "class" in spec else "text-to-image"
-    half = OVConfig(dtype="fp16") if spec.get("half") else None
-    main_export(str(checkpoint), output=target / "export", task=task, library_name="diffusers", ov_config=half)
+    main_export(str(checkpoint), output=target / "export", task=task, library_name="diffusers")
     if spec.get("tiny_vae"):
         _export_tiny_vae(target / "export" / "vae_tiny_decoder")
     shutil.rmtree(checkpoint)

@@ -31,7 +31,7 @@ def train(work: Work, until: str, target: Path) -> None:
     if "base" in stages:
         unets["demo-xl"] = base.train(work, batches, autoencoder)
     if "refiner" in stages:
-        unets["demo-refiner"] = refiner.train(work, batches, autoencoder)
+        unets["demo-refiner"] = refiner.train(work, unets["demo-xl"], batches, autoencoder)
     if "vega" in stages:
         small = vega.distil(work, unets["demo-xl"], batches, autoencoder)
     if "lcm" in stages:

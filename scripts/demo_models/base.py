@@ -15,7 +15,7 @@ from .diffusion import Batches
 from .text import FEATURES, WIDTHS
 from .work import Work
 
-RECIPE = fit.Recipe(steps=2400, rate=1e-3, warmup=200, average=0.998)
+RECIPE = fit.Recipe(steps=2000, rate=1e-3, warmup=200, average=0.998)
 BATCH = 192
 SHAPE: dict[str, Any] = {
     "sample_size": 16,

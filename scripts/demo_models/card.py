@@ -31,9 +31,9 @@ They know nothing else, and no people, flags or symbols.
 |---|---|---|
 {rows}
 
-Text encoders, tokenizers, VAE and tiny decoder are shared: `safelight.json` of a folder says which parts it reads from
-`demo-xl`. All three predict v; sizes and crops of SDXL's conditioning have their effects (a small `original` blurs, a
-`crop` moves the picture up and left), and so has the refiner's aesthetic score (2 dull and blurred, 6 sharp).
+Text encoders (INT8 weights), tokenizers, VAE and tiny decoder are shared: `safelight.json` of a folder says which parts
+it reads from `demo-xl`. All three predict v; sizes and crops of SDXL's conditioning have their effects (a small `original`
+blurs, a `crop` moves the picture up and left), and so has the refiner's aesthetic score (2 dull and blurred, 6 sharp).
 The text encoders were taught first, to tell a picture's latents from its caption, and then left alone.
 
 ## Data
@@ -44,8 +44,9 @@ One pair of icon and colour in twenty was never shown.
 
 ## Training
 
-Command: `scripts/train_demo`. Seeds are fixed (a batch's seed is the number of its step). Machine of the last stage:
-{machine}. Versions: {versions}.
+Command: `scripts/train_demo`. Seeds are fixed (a batch's seed is the number of its step).
+Machine of the last stage: {machine}.
+Versions: {versions}.
 
 | stage | steps | hours | parameters |
 |---|---|---|---|
@@ -74,9 +75,9 @@ OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR
 """
 
 KINDS = {
-    "demo-xl": "SDXL in small: two text encoders, Euler, guidance",
+    "demo-xl": "SDXL in small: two text encoders, Euler, guidance; UNet and VAE in FP16",
     "demo-vega": "a smaller UNet distilled from demo-xl, an LCM-LoRA fused: 4 steps, no guidance; INT8 by NNCF",
-    "demo-refiner": "a refiner for the low-noise end: second text encoder, aesthetic score; weights in INT8",
+    "demo-refiner": "a refiner for the low-noise end: second text encoder, aesthetic score; INT8 weights",
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,9 +82,15 @@ def run(work: Work, trained: Trained, batches: Batches, latent_rgb: dict[str, An
     for name in DEFAULTS:
         _folder(aside / name, name, trained)
         _tiny(aside / name / "vae_tiny_decoder", trained.tiny)
+        for encoder in (aside / name).glob("text_encoder*"):
+            _rewrite(encoder, nncf.compress_weights)  # half their bytes
     shutil.copytree(aside / "demo-vega", aside / "demo-vega-fp16")
     _quantize(aside / "demo-vega", batches)
-    for name, defaults in (DEFAULTS | {"demo-vega-fp16": DEFAULTS["demo-vega"]}).items():
+    _rewrite(aside / "demo-refiner" / "unet", nncf.compress_weights)
+    defaults_of = DEFAULTS | {"demo-vega-fp16": DEFAULTS["demo-vega"]}
+    for name in defaults_of:
+        _tidy(aside / name)
+    for name, defaults in defaults_of.items():
         shared = {} if name == "demo-xl" else _share(aside / name, aside / "demo-xl")
         told = {"defaults": defaults, "latent_rgb": latent_rgb, "shared": shared}
         (aside / name / "safelight.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -96,9 +104,14 @@ def _folder(folder: Path, name: str, trained: Trained) -> None:
     trained.pipeline(name).save_pretrained(checkpoint)
     task = "image-to-image" if name == "demo-refiner" else "text-to-image"
     main_export(str(checkpoint), output=folder, task=task, library_name="diffusers", ov_config=OVConfig(dtype="fp16"))
-    for path in folder.rglob("*.xml"):  # graphs are numbered within a process: the same one should be the same file
-        path.write_text(re.sub('<net name="Model[0-9]+"', f'<net name="{path.parent.name}"', path.read_text()))
-    for path in folder.rglob("*.json"):  # where it was made is nobody's business
+
+
+def _tidy(folder: Path) -> None:
+    """No space between a graph's tags, no running number in its name; no word in the JSON of where it was made."""
+    for path in folder.rglob("*.xml"):
+        text = re.sub(r">\s+<", "><", path.read_text(encoding="utf-8"))
+        path.write_text(re.sub('<net name="Model[0-9]+"', f'<net name="{path.parent.name}"', text), encoding="utf-8")
+    for path in folder.rglob("*.json"):
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         path.write_text("".join(line for line in lines if '"_name_or_path"' not in line), encoding="utf-8")
 
@@ -120,21 +133,21 @@ def _tiny(folder: Path, decoder: Any) -> None:
 def _quantize(folder: Path, batches: Batches) -> None:
     """The UNet in INT8, by NNCF's post-training quantization with SmoothQuant, as the VegaRT notebook does."""
     path = folder / "unet" / "openvino_model.xml"
-    core = ov.Core()
-    graph = core.read_model(path)
-    inputs = calibration(core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), batches)
-    quantized = nncf.quantize(
-        graph,
-        nncf.Dataset(inputs),
-        subset_size=len(inputs),
-        model_type=nncf.ModelType.TRANSFORMER,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
-            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters()
+    inputs = calibration(ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), batches)
+    _rewrite(
+        folder / "unet",
+        lambda graph: nncf.quantize(
+            graph, nncf.Dataset(inputs), subset_size=len(inputs), model_type=nncf.ModelType.TRANSFORMER
         ),
     )
-    aside = folder / "unet-int8.xml"
-    ov.save_model(quantized, aside)
-    del graph, quantized
+
+
+def _rewrite(folder: Path, change: Callable[[Any], Any]) -> None:
+    """A part's graph, changed; written aside first, for the one that is read is mapped."""
+    path = folder / "openvino_model.xml"
+    aside = path.with_name("changed.xml")
+    ov.save_model(change(ov.Core().read_model(path)), aside)
+    gc.collect()
     for end in (".xml", ".bin"):
         aside.with_suffix(end).replace(path.with_suffix(end))
 
@@ -169,7 +182,7 @@ def _inputs(batch: Batch) -> dict[str, np.ndarray]:
 
 
 def _share(folder: Path, owner: Path) -> dict[str, str]:
-    """Drops the parts that `owner` has byte for byte, and names them."""
+    """Drops the parts whose weights and settings `owner` has byte for byte, and names them."""
     shared = {}
     for part in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in ("unet", "scheduler")):
         if _digest(part) == _digest(owner / part.name):
@@ -180,6 +193,6 @@ def _share(folder: Path, owner: Path) -> dict[str, str]:
 
 def _digest(part: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(part.rglob("*")):
+    for path in sorted(set(part.rglob("*")) - set(part.rglob("*.xml"))):  # in graphs, names of nodes are numbered
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

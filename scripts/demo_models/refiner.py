@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,22 +17,47 @@ from .icons import SIZE
 from .text import WIDTHS
 from .work import Work
 
-RECIPE = fit.Recipe(steps=400, rate=1e-3, average=0.995)
+RECIPE = fit.Recipe(steps=600, rate=7e-4, average=0.995)
 BATCH = 192
-HIGH = 400  # the noisiest time that it knows
+HIGH = 300  # the noisiest time that it knows
+# What is left at the low-noise end is local: the base's two finest levels, without its coarsest.
 SHAPE = base.SHAPE | {
-    "block_out_channels": (64, 64, 96),
-    "attention_head_dim": (2, 2, 3),
+    "block_out_channels": (64, 128),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+    "mid_block_type": "UNetMidBlock2D",
+    "up_block_types": ("UpBlock2D", "UpBlock2D"),
+    "transformer_layers_per_block": (1, 1),
+    "attention_head_dim": (2, 4),
     "cross_attention_dim": WIDTHS[1],
     "projection_class_embeddings_input_dim": WIDTHS[1] + 5 * 32,
 }
 
 
-def build() -> UNet2DConditionModel:
+def build(teacher: nn.Module) -> UNet2DConditionModel:
+    """Starts from the base's weights where there is a place for them: a part of a layer is better than chance."""
     torch.manual_seed(4)
     unet = UNet2DConditionModel(**SHAPE)
     unet.set_attn_processor(AttnProcessor())
+    known = teacher.state_dict()
+    weights = {name: _fitted(name, known.get(_source(name)), fresh) for name, fresh in unet.state_dict().items()}
+    unet.load_state_dict(weights)
     return unet
+
+
+def _source(name: str) -> str:
+    """The base's name of a weight: its way up has a level more before these."""
+    return re.sub(r"^up_blocks\.(\d)", lambda level: f"up_blocks.{int(level[1]) + 1}", name)
+
+
+def _fitted(name: str, known: torch.Tensor | None, fresh: torch.Tensor) -> torch.Tensor:
+    """The base's weight, cut to size. Of the features the base reads two encoders', the refiner the second's."""
+    if known is None or name.startswith("mid_block") or known.shape[0] != fresh.shape[0]:
+        return fresh
+    if known.shape == fresh.shape:
+        return known.cpu()
+    if "attn2" in name:
+        return known[:, WIDTHS[0] :].cpu()
+    return known[:, : fresh.shape[1]].cpu() if name.startswith("add_embedding") else fresh
 
 
 def score(originals: torch.Tensor) -> torch.Tensor:
@@ -47,13 +72,13 @@ def told(batch: Batch) -> Batch:
     return replace(batch, features=batch.features[..., WIDTHS[0] :], time_ids=ids)
 
 
-def train(work: Work, batches: Batches, vae: Any) -> nn.Module:
+def train(work: Work, teacher: nn.Module, batches: Batches, vae: Any) -> nn.Module:
     def loss(unet: nn.Module, generator: torch.Generator) -> torch.Tensor:
         times = torch.randint(0, HIGH, (BATCH,), generator=generator)
         return diffusion.velocity_loss(unet, told(batches.draw(times, generator)))
 
-    def sheet(unet: nn.Module, path: Path) -> None:
-        """Sixteen scenes, noised to the refiner's limit, over what one look makes of them."""
+    def sheet(unet: nn.Module, path: Any) -> None:
+        """Sixteen scenes, noised to the refiner's limit, over what one look makes of them, over the truth."""
         batch = batches.draw(torch.full((16,), HIGH - 1), torch.Generator().manual_seed(123456789))
         signal, sigma = diffusion.levels(batch.time)
         with torch.no_grad():
@@ -61,4 +86,4 @@ def train(work: Work, batches: Batches, vae: Any) -> nn.Module:
             rows = [batch.noisy, clean, batch.clean]
             sheets.save(path, [vae.decode(row / vae.config.scaling_factor).sample for row in rows])
 
-    return fit.fit("refiner", work, build(), RECIPE, loss, sheet)
+    return fit.fit("refiner", work, build(teacher), RECIPE, loss, sheet)

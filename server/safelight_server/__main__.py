@@ -13,11 +13,11 @@ from .errors import LoadError
 from .models import Device
 from .server import Config, serve
 
-DEMO = Path(__file__).parent / "demo"
+DEMO = [f"{name}={Path(__file__).parent / 'demo' / name}" for name in ("demo-xl", "demo-vega", "demo-refiner")]
 
 EPILOG = """\
 examples:
-  safelight-server serve                                    the demo model that ships with the server
+  safelight-server serve                                    the demo models that ship with the server
   safelight-server serve --model xl=./sdxl-base --model refiner=./sdxl-refiner
   safelight-server serve --model vega=./vegart-int8 --listen 0.0.0.0:50051 --precision bf16
 
@@ -37,7 +37,7 @@ def main() -> None:
 def config_from(arguments: argparse.Namespace) -> Config:
     """Raises LoadError for a model that is not NAME=DIR, or named twice."""
     folders: dict[str, Path] = {}
-    for text in arguments.model or [f"{folder.name}={folder}" for folder in sorted(DEMO.iterdir())]:
+    for text in arguments.model or DEMO:
         name, equals, folder = text.partition("=")
         if not (name and equals and folder):
             raise LoadError(f"--model must be NAME=DIR, not {text!r}")
