@@ -32,8 +32,8 @@ They know nothing else, and no people, flags or symbols.
 {rows}
 
 Text encoders (INT8 weights), tokenizers, VAE and tiny decoder are shared: `safelight.json` of a folder says which parts
-it reads from `demo-xl`. All three predict v; sizes and crops of SDXL's conditioning have their effects (a small `original`
-blurs, a `crop` moves the picture up and left), and so has the refiner's aesthetic score (2 dull and blurred, 6 sharp).
+it reads from `demo-xl`. All three predict v. Sizes and crops of SDXL's conditioning have their effects (a small
+`original` blurs, a `crop` moves the picture up and left), and so has the refiner's aesthetic score (6 is sharp).
 The text encoders were taught first, to tell a picture's latents from its caption, and then left alone.
 
 ## Data
