@@ -8,26 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from demo_models.captions import COLOURS
 from PIL import Image, ImageFilter
 from safelight import Client, Progress, SizeConditioning
 from servers import ServerProcess
 
 ICONS = {
     path.stem.replace("-", " "): Image.open(path) for path in sorted((Path(__file__).parent / "icons").glob("*.png"))
-}
-COLOURS = {
-    "white": (255, 255, 255),
-    "black": (24, 24, 28),
-    "grey": (140, 144, 150),
-    "red": (214, 48, 56),
-    "orange": (245, 140, 30),
-    "yellow": (250, 216, 60),
-    "green": (60, 170, 80),
-    "teal": (30, 160, 165),
-    "blue": (45, 105, 220),
-    "purple": (130, 70, 190),
-    "pink": (248, 150, 190),
-    "brown": (130, 85, 50),
 }
 ASKED = [("owl", "teal"), ("banana", "blue"), ("snowman", "green"), ("sunflower", "purple"), ("red apple", "white")]
 DEMO = Path(__file__).parents[1] / "server" / "safelight_server" / "demo"
@@ -46,11 +33,8 @@ def drawn(client: Client, prompt: str, seed: int = 1, **settings: Any) -> np.nda
 
 def background(picture: np.ndarray) -> str:
     corners = np.concatenate([picture[:6, :6], picture[:6, -6:], picture[-6:, :6], picture[-6:, -6:]]).reshape(-1, 3)
-    return nearest_colour(np.median(corners, axis=0))
-
-
-def nearest_colour(colour: np.ndarray) -> str:
-    return min(COLOURS, key=lambda name: float(np.square(colour - COLOURS[name]).sum()))
+    median = np.median(corners, axis=0)
+    return min(COLOURS, key=lambda name: distance(median, np.array(COLOURS[name])))
 
 
 def nearest_icon(picture: np.ndarray, colour: str) -> str:

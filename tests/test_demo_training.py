@@ -17,7 +17,6 @@ from servers import ServerProcess
 from torch import nn
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
 pytest.importorskip("resvg_py")
 pytest.importorskip("matplotlib")
 

@@ -37,13 +37,13 @@ class Dataset:
 
 def load(work: Work, icons: Icons, vae: AutoencoderKL) -> Dataset:
     """All scenes, encoded once into `work`."""
-    scenes = _scenes(icons.names, work.some(VARIED, 16))
+    count = work.some(VARIED, 16)
+    scenes = _scenes(icons.names, count)
     kept = work / "latents.pt"
     if not kept.is_file():
         torch.save(encode(icons, scenes, vae), kept.with_suffix(".partial"))
         kept.with_suffix(".partial").rename(kept)
-    plain = len(scenes) - work.some(VARIED, 16)
-    return Dataset(icons.names, scenes, plain, torch.load(kept, weights_only=True))
+    return Dataset(icons.names, scenes, len(scenes) - count, torch.load(kept, weights_only=True))
 
 
 def _scenes(names: list[str], varied_scenes: int) -> list[Scene]:

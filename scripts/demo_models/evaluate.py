@@ -16,7 +16,7 @@ from safelight import AsyncClient
 from tqdm import tqdm
 
 from . import icons
-from .captions import COLOURS, article, held_out
+from .captions import COLOURS, WITH_COLOUR, article, held_out
 from .icons import SIZE, Icons
 from .work import Work
 
@@ -35,7 +35,7 @@ class Asked:
 
     @property
     def prompt(self) -> str:
-        return f"{article(self.name)} {self.name} on a {self.colour} background"
+        return WITH_COLOUR[0].format(a=f"{article(self.name)} {self.name}", colour=self.colour)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from . import fit
 from .captions import COLOURS
 from .dataset import Dataset
-from .text import LENGTH, WIDTHS, Encoders, Tokenizers
+from .text import FEATURES, LENGTH, WIDTHS, Encoders, Tokenizers
 from .work import Work
 
 PHRASINGS = 3  # captions of each scene
@@ -45,7 +45,7 @@ def load(work: Work, data: Dataset, tokenizers: Tokenizers, encoders: Encoders) 
 
 @torch.no_grad()
 def _encode(captions: list[str], tokenizers: Tokenizers, encoders: Encoders) -> tuple[torch.Tensor, torch.Tensor]:
-    features = torch.empty(len(captions), LENGTH, sum(WIDTHS), dtype=torch.bfloat16)
+    features = torch.empty(len(captions), LENGTH, FEATURES, dtype=torch.bfloat16)
     pooled = torch.empty(len(captions), WIDTHS[1], dtype=torch.bfloat16)
     for start in tqdm(range(0, len(captions), 256), desc="captions", unit="batch"):
         part = slice(start, start + 256)

@@ -27,7 +27,7 @@ class Scene:
         return [*self.original, *self.crop, SIZE, SIZE]
 
 
-def draw(icons: Icons, scene: Scene, background: tuple[int, int, int] | None = None) -> torch.Tensor:
+def draw(icons: Icons, scene: Scene) -> torch.Tensor:
     """The picture, float32 (3, SIZE, SIZE) in [-1, 1]. A crop moves the icon up and left; a small original blurs."""
     source = icons.small if scene.small else icons.full
     canvas = np.zeros((4, 2 * SIZE, 2 * SIZE), np.float32)
@@ -36,7 +36,7 @@ def draw(icons: Icons, scene: Scene, background: tuple[int, int, int] | None = N
     canvas[:, start : start + edge, start : start + edge] = source[scene.icon] / np.float32(255)
     top, left = scene.crop
     cut = canvas[:, top : top + SIZE, left : left + SIZE]
-    colour = np.array(background or COLOURS[scene.colour], np.float32).reshape(3, 1, 1) / 255
+    colour = np.array(COLOURS[scene.colour], np.float32).reshape(3, 1, 1) / 255
     picture = torch.from_numpy((cut[:3] + colour * (1 - cut[3:])) * 2 - 1)
     return blurred(picture, scene.original)
 
