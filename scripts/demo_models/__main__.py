@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import base, card, dataset, export, icons, prompts, refiner, text, tiny, vae, vega
+from . import base, card, dataset, export, icons, prompts, refiner, shipped, text, tiny, vae, vega
 from .captions import COLOURS
 from .diffusion import Batches
 from .work import Work
 
-STAGES = ("vae", "text", "base", "refiner", "vega", "lcm", "tiny", "export")
+STAGES = ("vae", "text", "base", "refiner", "vega", "lcm", "decoder", "tiny", "export")
 
 
 def main() -> None:
     arguments = parser().parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    train(Work(arguments.work, arguments.quick), arguments.until, arguments.target)
+    work = Work(arguments.work, arguments.quick)
+    for stage in arguments.shipped:
+        shipped.restore(work, stage, export.TARGET)
+    train(work, arguments.until, arguments.target)
 
 
 def train(work: Work, until: str, target: Path) -> None:
@@ -36,6 +39,8 @@ def train(work: Work, until: str, target: Path) -> None:
         small = vega.distil(work, unets["demo-xl"], batches, autoencoder)
     if "lcm" in stages:
         unets["demo-vega"] = vega.lcm(work, small, batches, autoencoder)
+    if "decoder" in stages:
+        autoencoder = vae.finish_decoder(work, autoencoder, pictures)
     if "tiny" in stages:
         decoder = tiny.train(work, data, pictures)
     if "export" in stages:
@@ -50,6 +55,14 @@ def parser() -> argparse.ArgumentParser:
     add("--work", type=Path, default=Path(".train"), help="checkpoints, loss curves and sample sheets (%(default)s)")
     add("--until", choices=STAGES, default=STAGES[-1], help="stop after this stage (%(default)s)")
     add("--target", type=Path, default=export.TARGET, help="where the exported folders go (%(default)s)")
+    add(
+        "--shipped",
+        nargs="+",
+        choices=shipped.GRAPHS,
+        default=[],
+        metavar="STAGE",
+        help=f"take the weights that ship instead of training these stages: {', '.join(shipped.GRAPHS)}",
+    )
     add("--quick", action="store_true", help="a few icons and steps, to see that every stage runs")
     return top
 

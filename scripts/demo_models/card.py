@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,13 @@ def write(target: Path, work: Work, stages: list[str], names: int, colours: int)
     )
     (target / "README.md").write_text(card, encoding="utf-8")
     (target / "NOTICE").write_text(NOTICE, encoding="utf-8")
+
+
+def trained(target: Path, stage: str) -> tuple[int, float]:
+    """The steps and seconds that the card in `target` tells of a stage."""
+    row = re.search(rf"\| {stage} \| ([\d,]+) \| ([\d.]+) \|", (target / "README.md").read_text(encoding="utf-8"))
+    assert row, f"the card of {target} knows no stage {stage}"
+    return int(row[1].replace(",", "")), 3600 * float(row[2])
 
 
 def _megabytes(folder: Path) -> str:

@@ -17,6 +17,7 @@ from .scenes import Scene, draw
 from .work import Work
 
 RECIPE = fit.Recipe(steps=5000, rate=7e-4)
+DECODER = fit.Recipe(steps=4000, rate=5e-4, decay=0.5)
 CROP, CROPS, WHOLE = 64, 24, 6  # pixels of a crop's edge; pictures in a batch of crops, and in one of whole pictures
 NOISE = 0.1  # on the latents in training, so that the decoder forgives a UNet's small errors
 
@@ -46,6 +47,27 @@ def train(work: Work, icons: Icons) -> AutoencoderKL:
 
     vae = fit.fit("vae", work, build(), RECIPE, loss, lambda model, path: _sheet(model, pictures, path))
     return _finished(vae, icons)
+
+
+def finish_decoder(work: Work, vae: AutoencoderKL, icons: Icons) -> AutoencoderKL:
+    """The VAE with a decoder that learned on, from latents that stay as the UNets know them."""
+    pictures = Pictures(icons)
+    decoder = nn.ModuleDict({"post_quant_conv": vae.post_quant_conv, "decoder": vae.decoder})
+
+    def loss(taught: nn.Module, generator: torch.Generator) -> torch.Tensor:
+        wanted = pictures.batch(generator).to(fit.DEVICE)
+        with torch.no_grad():
+            mean = vae.encode(wanted).latent_dist.mean
+            noisy = mean + NOISE / 2 * torch.randn(mean.shape, generator=generator).to(mean)
+        return reconstruction(taught["decoder"](taught["post_quant_conv"](noisy)).float(), wanted)
+
+    def sheet(taught: nn.Module, path: Path) -> None:
+        vae.load_state_dict(vae.state_dict() | taught.state_dict())
+        _sheet(vae, pictures, path)
+
+    taught = fit.fit("decoder", work, decoder, DECODER, loss, sheet)
+    vae.load_state_dict(vae.state_dict() | taught.state_dict())
+    return vae
 
 
 def reconstruction(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

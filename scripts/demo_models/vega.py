@@ -16,8 +16,8 @@ from . import base, diffusion, fit, sheets
 from .diffusion import Batch, Batches, levels
 from .work import Work
 
-DISTIL = fit.Recipe(steps=350, rate=5e-4, average=0.99)
-LCM = fit.Recipe(steps=120, rate=5e-5, warmup=10, average=0.98, weight_decay=0.0)
+DISTIL = fit.Recipe(steps=1200, rate=5e-4, average=0.995)
+LCM = fit.Recipe(steps=400, rate=5e-5, warmup=10, average=0.99, weight_decay=0.0)
 BATCH = 128
 # As Segmind Vega: no attention in the middle; and here none at 8x8 on the way down.
 SHAPE: dict[str, Any] = {
