@@ -25,6 +25,7 @@ from diffusers import (
 from diffusers.models.attention_processor import AttnProcessor2_0
 from optimum.exporters.openvino import main_export
 from optimum.intel import OVConfig
+from safelight_server import seal
 
 from . import diffusion
 from .diffusion import Batch, Batches
@@ -93,7 +94,7 @@ def run(work: Work, trained: Trained, batches: Batches, latent_rgb: dict[str, An
     for name, defaults in defaults_of.items():
         shared = {} if name == "demo-xl" else _share(aside / name, aside / "demo-xl")
         told = {"defaults": defaults, "latent_rgb": latent_rgb, "shared": shared}
-        (aside / name / "safelight.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        seal.write(aside / name, told)  # of the owner first: the others' seals cover the parts that they read from it
     for name in DEFAULTS:
         shutil.rmtree(target / name, ignore_errors=True)
         shutil.copytree(aside / name, target / name)

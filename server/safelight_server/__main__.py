@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import __version__, serve_command
+from . import __version__, compare_command, serve_command, verify_command
 from .errors import LoadError
 
-COMMANDS = (serve_command,)
+COMMANDS = (serve_command, compare_command, verify_command)
 
 
 def main() -> None:

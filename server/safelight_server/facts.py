@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from . import json_file
 from .errors import LoadError
 from .jobs import Array
 from .manifest import Manifest
@@ -74,9 +75,9 @@ def read(folder: Path) -> Facts:
     """Raises LoadError, one line, for a folder that is not one of ours, or that is missing something."""
     try:
         facts = _facts(folder)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        _check_files(facts)
+    except (OSError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise LoadError(f"{folder}: a value in one of its JSON files is not of its kind: {error}") from None
-    _check_files(facts)
     return facts
 
 
@@ -94,7 +95,7 @@ def _facts(folder: Path) -> Facts:
     if manifest.latent_rgb and len(manifest.latent_rgb[0]) != latents.channels:
         raise LoadError(f"{folder}/safelight.json: latent_rgb.matrix must have {latents.channels} rows, as the VAE has")
     sampler = _sampler(folder, scheduler)
-    few_steps = sampler == "lcm"
+    few_steps, width = sampler == "lcm", unet.get("time_cond_proj_dim")
     return Facts(
         folder=folder,
         kind=_kind(folder, index, unet, latents),
@@ -105,7 +106,7 @@ def _facts(folder: Path) -> Facts:
         native_edge=_edge(unet.get("sample_size")) * latents.factor,
         steps=manifest.steps or (4 if few_steps else 25),
         guidance=manifest.guidance if manifest.guidance is not None else 1.0 if few_steps else 5.0,
-        guidance_embedding=unet.get("time_cond_proj_dim"),
+        guidance_embedding=None if width is None else int(_number("time_cond_proj_dim", int(width), 2**16)),
         zero_negative=bool(index.get("force_zeros_for_empty_prompt", True)),
         latent_rgb=manifest.latent_rgb or _latent_rgb(vae),
         manifest=manifest,
@@ -114,14 +115,11 @@ def _facts(folder: Path) -> Facts:
 
 def _json(path: Path) -> Json:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return json_file.read(path)[1]
     except FileNotFoundError:
         raise LoadError(f"{path}: is missing; a folder written by `optimum-cli export openvino` has it") from None
     except (OSError, ValueError) as error:
         raise LoadError(f"{path}: cannot be read as JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise LoadError(f"{path}: must hold a JSON object, not {type(value).__name__}")
-    return value
 
 
 def _names(index: Json, part: str) -> bool:
@@ -155,21 +153,34 @@ def _sampler(folder: Path, scheduler: Json) -> str:
 
 
 def _latents(vae: Json) -> Latents:
+    channels = int(_number("latent_channels", int(vae.get("latent_channels", 4)), 64))
     mean, std = vae.get("latents_mean"), vae.get("latents_std")
+    levels = int(_number("block_out_channels' length", len(vae.get("block_out_channels", (0,) * 4)), 8))
     return Latents(
-        channels=int(vae.get("latent_channels", 4)),
-        factor=2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1),
-        scaling=float(vae.get("scaling_factor", 0.18215)),
-        mean=tuple(mean) if mean and std else None,
-        std=tuple(std) if mean and std else None,
+        channels=channels,
+        factor=2 ** (levels - 1),
+        scaling=float(_number("scaling_factor", vae.get("scaling_factor", 0.18215), math.inf)),
+        mean=_of_channels("latents_mean", mean, channels) if mean and std else None,
+        std=_of_channels("latents_std", std, channels) if mean and std else None,
     )
+
+
+def _of_channels(name: str, values: Any, channels: int) -> tuple[float, ...]:
+    if len(values) != channels or not all(math.isfinite(value) for value in values):
+        raise ValueError(f"{name} must be {channels} numbers, not {values!r}")
+    return tuple(values)
+
+
+def _number(name: str, value: float, most: float) -> float:
+    if not 0 < value <= most or math.isinf(value):
+        raise ValueError(f"{name} must be more than 0, and at most {most:g}, not {value!r}")
+    return value
 
 
 def _edge(sample_size: Any) -> int:
     """A UNet's sample_size is a number, a pair, or (an old export) nothing: then SDXL's."""
-    if isinstance(sample_size, list):
-        return int(max(sample_size))
-    return int(sample_size or 128)
+    edge = max(sample_size) if isinstance(sample_size, list) else sample_size or 128
+    return int(_number("sample_size", int(edge), 2**16))
 
 
 def _latent_rgb(vae: Json) -> tuple[Array, Array] | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import json_file
 from .errors import LoadError
 from .jobs import Array
 
@@ -39,21 +42,26 @@ def read(folder: Path) -> Manifest:
     """The folder's manifest, or an empty one. Raises LoadError where a value is not as above."""
     path = folder / NAME
     try:
-        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return _manifest(folder, told)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        return from_told(folder, json_file.read(path)[1] if os.path.lexists(path) else {})
+    except OSError as error:
+        raise LoadError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise LoadError(f"{path}: a value is not of its kind: {error}") from None
 
 
-def _manifest(folder: Path, told: dict[str, Any]) -> Manifest:
+def from_told(folder: Path, told: Mapping[str, Any]) -> Manifest:
+    """What the file's values mean. Some common exception where one is not as above."""
     defaults, shared = told.get("defaults", {}), told.get("shared", {})
+    for part in shared:
+        if not _is_name(part):
+            raise ValueError(f"shared must name parts of a model, not {part!r}")
     for name in shared.values():
-        if Path(name).name != name or name in ("", ".", ".."):
+        if not _is_name(name):
             raise ValueError(f"shared must name a folder beside this one, not {name!r}")
     steps, guidance = defaults.get("steps"), defaults.get("guidance_scale")
     if not (steps is None or (isinstance(steps, int) and steps >= 1)):
         raise ValueError(f"defaults.steps must be a whole number from 1 on, not {steps!r}")
-    if not (guidance is None or (isinstance(guidance, int | float) and guidance >= 0)):
+    if not (guidance is None or (isinstance(guidance, int | float) and guidance >= 0 and math.isfinite(guidance))):
         raise ValueError(f"defaults.guidance_scale must be a number from 0 on, not {guidance!r}")
     return Manifest(
         folder=folder,
@@ -64,8 +72,16 @@ def _manifest(folder: Path, told: dict[str, Any]) -> Manifest:
     )
 
 
+def _is_name(text: str) -> bool:
+    """Whether it names one thing in a folder, and can stand in a line of text."""
+    return Path(text).name == text and text not in ("", ".", "..") and text.isprintable()
+
+
 def _latent_rgb(told: dict[str, Any]) -> tuple[Array, Array]:
-    matrix, bias = np.array(told["matrix"], np.float32), np.array(told["bias"], np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+        matrix, bias = np.array(told["matrix"], np.float32), np.array(told["bias"], np.float32)
     if matrix.ndim != 2 or matrix.shape[1] != 3 or bias.shape != (3,):
         raise ValueError(f"latent_rgb must be channels x 3 and 3 numbers, not {matrix.shape} and {bias.shape}")
+    if not (np.isfinite(matrix).all() and np.isfinite(bias).all()):
+        raise ValueError("latent_rgb must be finite numbers")
     return matrix, bias

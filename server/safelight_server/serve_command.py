@@ -44,6 +44,7 @@ def add(commands: Any) -> None:
     add("--queue", type=_at_least(0), default=32, metavar="N", help="jobs that may wait for a slot (%(default)s)")
     add("--max-edge", type=_at_least(64), default=2048, metavar="PIXELS", help="largest width and height (%(default)s)")
     add("--grace", type=float, default=30.0, metavar="SECONDS", help="for running jobs after SIGTERM (%(default)g)")
+    add("--no-verify", action="store_true", help="do not check the files' hashes before loading")
     add("--log-format", choices=sorted(logs.FORMATS), default="human", help="(%(default)s)")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(%(default)s)")
 
@@ -71,6 +72,7 @@ def config_from(arguments: argparse.Namespace) -> Config:
         queue=arguments.queue,
         max_edge=arguments.max_edge,
         grace=arguments.grace,
+        verify=not arguments.no_verify,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,9 @@ from grpc_reflection.v1alpha import reflection
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from . import facts, models
+from . import facts, models, seal
 from .engine import Engine
+from .errors import LoadError
 from .lane import Lane
 from .models import Device
 from .pipeline import Pipeline
@@ -51,6 +53,7 @@ class Config:
     queue: int = 32
     max_edge: int = 2048
     grace: float = 30.0
+    verify: bool = True
 
 
 async def serve(config: Config) -> None:
@@ -122,10 +125,10 @@ def _stop_signal() -> asyncio.Future[None]:
 
 
 async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pipeline]:
-    """Compiles and warms all models on one lane, with a bar for people and lines for logs."""
+    """Checks all folders, then compiles and warms all models on one lane; a bar for people and lines for logs."""
     lane = Lane(config.device.name)
     loaded: dict[str, Pipeline] = {}
-    total = sum(models.steps(model) for model in read.values())
+    total = sum(models.steps(model) + config.verify for model in read.values())
     style = "{desc:32} {bar} {n}/{total}"
     bar = tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=style, leave=False)
     with bar, logging_redirect_tqdm():
@@ -135,6 +138,9 @@ async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pi
             bar.set_description_str(what)
             bar.update()
 
+        for name, folder in config.folders.items() if config.verify else ():
+            told(f"{name}: checking files")
+            await _check(name, folder)
         for name, model in read.items():
             loaded[name] = await asyncio.to_thread(
                 models.load, name, model, lane, config.device, told, max_edge=config.max_edge
@@ -143,3 +149,22 @@ async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pi
             log.info("model %s is loaded and warm: %s, %s", name, model.kind, loaded[name].card.precision)
     models.pair(loaded)
     return loaded
+
+
+async def _check(name: str, folder: Path) -> None:
+    """Raises LoadError where a file of the folder is not the one that was exported."""
+    stopped = threading.Event()
+
+    def told(count: int) -> None:
+        if stopped.is_set():  # SIGTERM: the thread must not read gigabytes to its end before the process ends
+            raise LoadError(f"{folder}: the check was stopped")
+
+    try:
+        sealed = await asyncio.to_thread(seal.check, folder, told)
+    finally:
+        stopped.set()
+    log.info(
+        "model %s: %s",
+        name,
+        "files are those that were exported" if sealed else "has no seal; its files are not checked",
+    )
