@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import base, card, dataset, export, icons, prompts, refiner, shipped, text, tiny, vae, vega
@@ -11,6 +12,7 @@ from .diffusion import Batches
 from .work import Work
 
 STAGES = ("vae", "text", "base", "refiner", "vega", "lcm", "decoder", "tiny", "export")
+MODEL_OF = {"refiner": "demo-refiner", "vega": "demo-vega", "lcm": "demo-vega", "decoder": "demo-xl", "tiny": "demo-xl"}
 
 
 def main() -> None:
@@ -19,31 +21,34 @@ def main() -> None:
     work = Work(arguments.work, arguments.quick)
     for stage in arguments.shipped:
         shipped.restore(work, stage, export.TARGET)
-    train(work, arguments.until, arguments.target)
+    train(work, STAGES[: STAGES.index(arguments.until) + 1], arguments.models, arguments.target)
 
 
-def train(work: Work, until: str, target: Path) -> None:
-    stages = STAGES[: STAGES.index(until) + 1]
+def train(work: Work, stages: Sequence[str], models: Sequence[str], target: Path) -> None:
+    """The stages that these models need, in order, and their export; the models that are not named stay as they are."""
+    wanted = {stage for stage in stages if MODEL_OF.get(stage, models[0]) in models}
     pictures = icons.load(work)
     autoencoder = vae.train(work, pictures)
     data = dataset.load(work, pictures, autoencoder)
-    unets = {}
-    if "text" in stages:
+    unets, decoder = {}, None
+    if "text" in wanted:
         tokenizers, encoders = text.train(work, data, autoencoder)
         batches = Batches(data, prompts.load(work, data, tokenizers, encoders))
-    if "base" in stages:
-        unets["demo-xl"] = base.train(work, batches, autoencoder)
-    if "refiner" in stages:
-        unets["demo-refiner"] = refiner.train(work, unets["demo-xl"], batches, autoencoder)
-    if "vega" in stages:
-        small = vega.distil(work, unets["demo-xl"], batches, autoencoder)
-    if "lcm" in stages:
+    if "base" in wanted:
+        base_unet = base.train(work, batches, autoencoder)
+    if "demo-xl" in models:
+        unets["demo-xl"] = base_unet
+    if "refiner" in wanted:
+        unets["demo-refiner"] = refiner.train(work, base_unet, batches, autoencoder)
+    if "vega" in wanted:
+        small = vega.distil(work, base_unet, batches, autoencoder)
+    if "lcm" in wanted:
         unets["demo-vega"] = vega.lcm(work, small, batches, autoencoder)
-    if "decoder" in stages:
+    if "decoder" in wanted:
         autoencoder = vae.finish_decoder(work, autoencoder, pictures)
-    if "tiny" in stages:
+    if "tiny" in wanted:
         decoder = tiny.train(work, data, pictures)
-    if "export" in stages:
+    if "export" in wanted:
         trained = export.Trained(autoencoder, tokenizers, encoders, unets, decoder)
         export.run(work, trained, batches, tiny.latent_rgb(data, pictures), target)
         card.write(target, work, list(STAGES[:-1]), len(pictures.names), len(COLOURS))
@@ -54,6 +59,14 @@ def parser() -> argparse.ArgumentParser:
     add = top.add_argument
     add("--work", type=Path, default=Path(".train"), help="checkpoints, loss curves and sample sheets (%(default)s)")
     add("--until", choices=STAGES, default=STAGES[-1], help="stop after this stage (%(default)s)")
+    add(
+        "--models",
+        nargs="+",
+        choices=export.DEFAULTS,
+        default=list(export.DEFAULTS),
+        metavar="MODEL",
+        help="which to make, the others stay as they ship: %(choices)s (all)",
+    )
     add("--target", type=Path, default=export.TARGET, help="where the exported folders go (%(default)s)")
     add(
         "--shipped",

@@ -84,6 +84,7 @@ KINDS = {
 
 def write(target: Path, work: Work, stages: list[str], names: int, colours: int) -> None:
     """README.md and NOTICE in `target`, from what the stages left in `work`."""
+    before = _read(target)
     lines = [f"| `{name}` | {kind} | {_megabytes(target / name)} |" for name, kind in KINDS.items()]
     card = CARD.format(
         edge=icons.SIZE,
@@ -95,7 +96,7 @@ def write(target: Path, work: Work, stages: list[str], names: int, colours: int)
         categories=", ".join(icons.CATEGORIES),
         machine=_machine(),
         versions=", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        stages="\n".join(_stage(work / name) for name in stages),
+        stages="\n".join(_stage(work / name, before) for name in stages),
     )
     (target / "README.md").write_text(card, encoding="utf-8")
     (target / "NOTICE").write_text(NOTICE, encoding="utf-8")
@@ -103,7 +104,7 @@ def write(target: Path, work: Work, stages: list[str], names: int, colours: int)
 
 def trained(target: Path, stage: str) -> tuple[int, float]:
     """The steps and seconds that the card in `target` tells of a stage."""
-    row = re.search(rf"\| {stage} \| ([\d,]+) \| ([\d.]+) \|", (target / "README.md").read_text(encoding="utf-8"))
+    row = re.search(rf"\| {stage} \| ([\d,]+) \| ([\d.]+) \|", _read(target))
     assert row, f"the card of {target} knows no stage {stage}"
     return int(row[1].replace(",", "")), 3600 * float(row[2])
 
@@ -120,7 +121,15 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}, no GPU, bf16 autocast"
 
 
-def _stage(folder: Path) -> str:
+def _stage(folder: Path, before: str) -> str:
+    """A stage's row; that of the card before, where the stage was not trained here."""
+    if not (folder / "checkpoint.pt").is_file():
+        row = re.search(rf"^\| {folder.name} \|.*$", before, re.MULTILINE)
+        return row[0] if row else f"| {folder.name} | 0 | 0.00 | - |"
     kept: dict[str, Any] = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     parameters = sum(value.numel() for value in kept["average"].values())
     return f"| {folder.name} | {kept['step']:,} | {kept['seconds'] / 3600:.2f} | {parameters / 1e6:.1f} M |"
+
+
+def _read(target: Path) -> str:
+    return (target / "README.md").read_text(encoding="utf-8") if (target / "README.md").is_file() else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import re
 import shutil
@@ -35,6 +34,8 @@ from .work import Work
 TARGET = Path(__file__).parents[2] / "server" / "safelight_server" / "demo"
 LCM_STEPS = (999, 759, 519, 259)  # what LCMScheduler runs in four steps
 CALIBRATION = 75  # captions, each seen at all four steps
+OWNER = "demo-xl"  # whose text encoders and VAE all read
+FP16 = "demo-vega-fp16"  # stays in the work folder, for comparison
 DEFAULTS = {
     "demo-xl": {"steps": 25, "guidance_scale": 2.0},
     "demo-refiner": {"steps": 25, "guidance_scale": 1.0},
@@ -77,27 +78,43 @@ class Trained:
 
 
 def run(work: Work, trained: Trained, batches: Batches, latent_rgb: dict[str, Any], target: Path = TARGET) -> None:
-    """Writes all folders aside, then puts them in the place of those that ship."""
+    """Writes the folders of what was trained aside, then puts them in the place of those that ship."""
     aside = work / "export"
     shutil.rmtree(aside, ignore_errors=True)
-    for name in DEFAULTS:
+    for name in trained.unets:
         _folder(aside / name, name, trained)
-        _tiny(aside / name / "vae_tiny_decoder", trained.tiny)
-        for encoder in (aside / name).glob("text_encoder*"):
+    if "demo-xl" in trained.unets:
+        _tiny(aside / OWNER / "vae_tiny_decoder", trained.tiny)
+        for encoder in (aside / OWNER).glob("text_encoder*"):
             _rewrite(encoder, nncf.compress_weights)  # half their bytes
-    shutil.copytree(aside / "demo-vega", aside / "demo-vega-fp16")
-    _quantize(aside / "demo-vega", batches)
-    _rewrite(aside / "demo-refiner" / "unet", nncf.compress_weights)
-    defaults_of = DEFAULTS | {"demo-vega-fp16": DEFAULTS["demo-vega"]}
-    for name in defaults_of:
+    if "demo-vega" in trained.unets:
+        shutil.copytree(aside / "demo-vega", aside / FP16)
+        _quantize(aside / "demo-vega", batches)
+    if "demo-refiner" in trained.unets:
+        _rewrite(aside / "demo-refiner" / "unet", nncf.compress_weights)
+    for name in trained.unets:
         _tidy(aside / name)
-    for name, defaults in defaults_of.items():
-        shared = {} if name == "demo-xl" else _share(aside / name, aside / "demo-xl")
-        told = {"defaults": defaults, "latent_rgb": latent_rgb, "shared": shared}
-        seal.write(aside / name, told)  # of the owner first: the others' seals cover the parts that they read from it
-    for name in DEFAULTS:
         shutil.rmtree(target / name, ignore_errors=True)
         shutil.copytree(aside / name, target / name)
+    for name in DEFAULTS:  # the owner first: the others' seals cover the parts that they read from it
+        if (target / name).is_dir():
+            _seal(target / name, latent_rgb)
+    if "demo-vega" in trained.unets:
+        shutil.copytree(target / OWNER, aside / OWNER, dirs_exist_ok=True)
+        _seal(aside / FP16, latent_rgb)
+
+
+def _seal(folder: Path, latent_rgb: dict[str, Any]) -> None:
+    defaults = DEFAULTS[folder.name.removesuffix("-fp16")]
+    shared = {} if folder.name == OWNER else dict.fromkeys(_shared(folder, folder.with_name(OWNER)), OWNER)
+    seal.write(folder, {"defaults": defaults, "latent_rgb": latent_rgb, "shared": shared})
+
+
+def _shared(folder: Path, owner: Path) -> list[str]:
+    """The parts that the owner has and this folder has not: of one training, the UNets read the same."""
+    lacking = {path.name for path in owner.iterdir() if path.is_dir()} - {path.name for path in folder.iterdir()}
+    first = "text_encoder", "tokenizer"
+    return sorted(lacking - set(first if folder.name == "demo-refiner" else ()))
 
 
 def _folder(folder: Path, name: str, trained: Trained) -> None:
@@ -105,6 +122,9 @@ def _folder(folder: Path, name: str, trained: Trained) -> None:
     trained.pipeline(name).save_pretrained(checkpoint)
     task = "image-to-image" if name == "demo-refiner" else "text-to-image"
     main_export(str(checkpoint), output=folder, task=task, library_name="diffusers", ov_config=OVConfig(dtype="fp16"))
+    if name != OWNER:
+        for part in [path for path in folder.iterdir() if path.is_dir() and path.name not in ("unet", "scheduler")]:
+            shutil.rmtree(part)
 
 
 def _tidy(folder: Path) -> None:
@@ -180,20 +200,3 @@ def _inputs(batch: Batch) -> dict[str, np.ndarray]:
         "time_ids": batch.time_ids,
     }
     return {name: value.cpu().numpy() for name, value in values.items()} | {"timestep": batch.time.cpu().numpy()}
-
-
-def _share(folder: Path, owner: Path) -> dict[str, str]:
-    """Drops the parts whose weights and settings `owner` has byte for byte, and names them."""
-    shared = {}
-    for part in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in ("unet", "scheduler")):
-        if _digest(part) == _digest(owner / part.name):
-            shutil.rmtree(part)
-            shared[part.name] = owner.name
-    return shared
-
-
-def _digest(part: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(set(part.rglob("*")) - set(part.rglob("*.xml"))):  # in graphs, names of nodes are numbered
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -7,8 +7,9 @@ import sys
 
 from . import __version__, compare_command, serve_command, verify_command
 from .errors import LoadError
+from .export import command as export_command
 
-COMMANDS = (serve_command, compare_command, verify_command)
+COMMANDS = (serve_command, export_command, compare_command, verify_command)
 
 
 def main() -> None:

@@ -63,11 +63,11 @@ def _variant(files: list[Path]) -> str | None:
 def weights(files: list[Path], dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
     """Every weight in `dtype`. One that is stored so stays mapped and takes no memory of its own."""
     for path in files:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
             names = list(file.keys())
         while names:
             read = 0
-            with safe_open(path, "pt") as file:
+            with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
                 while names and read < PIECE:
                     name = names.pop()
                     stored = file.get_tensor(name)

@@ -1,0 +1,124 @@
+"""safelight-server export: a checkpoint to a folder that the server runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from safelight_server.errors import LoadError
+
+if TYPE_CHECKING:
+    from .exporter import Export
+    from .plan import Options
+
+EPILOG = """\
+examples:
+  safelight-server export stabilityai/stable-diffusion-xl-base-1.0 ./sdxl-base
+  safelight-server export stabilityai/stable-diffusion-xl-refiner-1.0 ./sdxl-refiner --share-with ./sdxl-base
+  safelight-server export segmind/Segmind-Vega ./vegart --lora vegart.safetensors --tiny-vae ./taesdxl
+  safelight-server export segmind/Segmind-Vega ./vegart-int8 --lora vegart.safetensors --int8
+
+An export that was stopped goes on where it was when the same command is given again.
+"""
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "export",
+        help="turn a checkpoint into a folder that the server runs (needs the extra [export])",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    option = command.add_argument
+    option("source", metavar="SOURCE", help="a folder in the diffusers layout, or a name on the Hugging Face hub")
+    option("output", type=Path, metavar="DIR", help="the folder to make; it appears when it is whole")
+    option("--revision", help="of the checkpoint on the hub: a branch, a tag or a commit")
+    option("--weights", choices=("f16", "f32"), default="f16", help="how the weights are stored (%(default)s)")
+    option("--lora", type=Path, metavar="FILE", help="a LoRA for the UNet, in safetensors, fused into its weights")
+    option("--lora-scale", type=float, default=1.0, metavar="X", help="how much of it (%(default)g)")
+    option(
+        "--scheduler", choices=("keep", "lcm"), help="lcm: for 4 steps and no guidance (with --lora: lcm; else keep)"
+    )
+    option("--tiny-vae", type=Path, metavar="DIR", help="a folder with an AutoencoderTiny (TAESDXL), for previews")
+    option("--share-with", type=Path, metavar="DIR", help="an exported folder beside: equal parts are read from it")
+    option("--int8", action="store_true", help="quantize the UNet with NNCF")
+    option("--int8-mode", choices=("ptq", "hybrid", "weights"), help="how (ptq: weights and activations, the fastest)")
+    option("--int8-vae", action="store_true", help="quantize the VAE decoder, too")
+    option("--prompts", type=Path, metavar="FILE", help="what to calibrate with, a prompt a line (60 of ours)")
+    option("--samples", type=int, default=40, metavar="N", help="how many inputs to calibrate with (%(default)s)")
+    option("--allow-pickle", action="store_true", help="read weights from pickles where there is nothing else")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Raises LoadError for whatever is not as it must be; nothing is left in the place of the folder then."""
+    options = _options(arguments)
+    try:
+        from . import exporter, source
+    except ImportError as error:
+        raise LoadError(f"export needs more packages: pip install 'safelight-server[export]' ({error})") from None
+    found = source.find(arguments.source, arguments.revision, half=options.half, pickles=arguments.allow_pickle)
+    try:
+        _export(exporter, exporter.prepare(found, options))
+    except KeyboardInterrupt:
+        sys.exit("\nsafelight-server: stopped; the same command goes on from here")
+    print(f"{options.output}: {_megabytes(options.output)}; serve it with: {_serve(options.output)}")
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    from .plan import Options
+
+    if arguments.output.exists():
+        raise LoadError(f"{arguments.output}: is there already; export writes a new folder")
+    for name in ("lora", "prompts"):
+        path = getattr(arguments, name)
+        if path and not path.is_file():
+            raise LoadError(f"--{name} must be a file, and {path} is not")
+    if arguments.lora and arguments.lora.suffix != ".safetensors":
+        raise LoadError(f"--lora must be a safetensors file, not {arguments.lora.name}")
+    if arguments.tiny_vae and not (arguments.tiny_vae / "config.json").is_file():
+        raise LoadError(f"--tiny-vae must be a folder with config.json and weights, and {arguments.tiny_vae} is not")
+    if arguments.samples < 1:
+        raise LoadError(f"--samples must be from 1 on, not {arguments.samples}")
+    if not abs(arguments.lora_scale) <= 10:
+        raise LoadError(f"--lora-scale must be from -10 to 10, not {arguments.lora_scale:g}")
+    return Options(
+        output=arguments.output,
+        half=arguments.weights == "f16",
+        lora=arguments.lora,
+        lora_scale=arguments.lora_scale,
+        scheduler=arguments.scheduler or ("lcm" if arguments.lora else "keep"),
+        tiny=arguments.tiny_vae,
+        share_with=arguments.share_with,
+        int8=(arguments.int8_mode or "ptq") if arguments.int8 or arguments.int8_mode else None,
+        int8_vae=arguments.int8_vae,
+        prompts=arguments.prompts,
+        samples=arguments.samples,
+    )
+
+
+def _export(exporter: Any, export: Export) -> None:
+    """With a bar of the bytes of all parts: the part in work, and the time left."""
+    seen: dict[str, int] = {}
+    style = "{desc:22} {bar} {n_fmt}B/{total_fmt}B {elapsed}<{remaining}"
+    with tqdm(unit_scale=True, bar_format=style, mininterval=0.5, total=export.bytes) as bar:
+
+        def told(job: Any, done: int) -> None:
+            bar.set_description_str(job.name, refresh=False)
+            bar.update(max(0, done - seen.get(job.name, 0)))
+            seen[job.name] = max(done, seen.get(job.name, 0))
+
+        exporter.run(export, told)
+
+
+def _megabytes(folder: Path) -> str:
+    return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:,.0f} MB"
+
+
+def _serve(folder: Path) -> str:
+    return f"safelight-server serve --model {folder.resolve().name}={folder}"

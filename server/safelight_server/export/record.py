@@ -1,0 +1,78 @@
+"""What an exported folder says of itself: its index, its scheduler, and where all of it came from."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from safelight_server import facts, json_file
+from safelight_server.errors import LoadError
+from safelight_server.manifest import NAME
+
+from . import source as sources
+from .plan import Options
+from .source import Source
+
+VERSIONS = ("openvino", "optimum-intel", "diffusers", "transformers", "torch", "nncf", "safelight-server")
+LCM = {"_class_name": "LCMScheduler", "original_inference_steps": 50, "timestep_scaling": 10.0}
+
+
+def describe(source: Source, options: Options, folder: Path, shared: dict[str, str]) -> None:
+    """All but the networks: the index and the scheduler; enough for the pipeline that calibration runs."""
+    index = {key: value for key, value in source.index.items() if key != "_name_or_path"}
+    path = source.folder / "scheduler" / "scheduler_config.json"
+    try:
+        scheduler = json_file.read(path)[1]
+    except (OSError, ValueError) as error:
+        raise LoadError(f"{path}: cannot be read: {error}") from None
+    if options.scheduler == "lcm":
+        scheduler |= LCM
+        index["scheduler"] = ["diffusers", LCM["_class_name"]]
+    (folder / "scheduler").mkdir(exist_ok=True)
+    _write(folder / "scheduler" / path.name, scheduler)
+    _write(folder / "model_index.json", index)
+    _write(folder / NAME, {"shared": shared})
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def manifest(
+    source: Source, options: Options, folder: Path, shared: dict[str, str], hashes: dict[str, str]
+) -> dict[str, Any]:
+    """What safelight.json says beside the seal. `hashes`: the SHA-256 of the checkpoint's files."""
+    read = facts.read(folder)
+    told: dict[str, Any] = {
+        "defaults": {"steps": read.steps, "guidance_scale": read.guidance},
+        "shared": shared,
+        "source": {
+            # A folder's own name: what lies above it is nobody's business.
+            "name": Path(source.name).resolve().name if Path(source.name).is_dir() else source.name,
+            "revision": source.revision,
+            "precision": options.precision,
+            "scheduler": read.sampler,
+            "native_size": [read.native_edge, read.native_edge],
+            "weights": hashes,
+            **_changes(options),
+        },
+        "versions": {name: version(name) for name in VERSIONS},
+    }
+    if read.latent_rgb is not None:
+        told["latent_rgb"] = {"matrix": read.latent_rgb[0].tolist(), "bias": read.latent_rgb[1].tolist()}
+    return told
+
+
+def _changes(options: Options) -> dict[str, Any]:
+    """What was done to the checkpoint's weights."""
+    changes: dict[str, Any] = {}
+    if options.lora:
+        changes["lora"] = sources.digests([options.lora]) | {"scale": options.lora_scale}
+    if options.int8 or options.int8_vae:
+        modes = {"unet": options.int8, "vae_decoder": "ptq" if options.int8_vae else None}
+        prompts = next(iter(sources.digests([options.prompts]).values())) if options.prompts else "the tool's own"
+        changes["int8"] = {part: mode for part, mode in modes.items() if mode}
+        changes["calibration"] = {"samples": options.samples, "prompts": prompts}
+    return changes

@@ -1,0 +1,37 @@
+"""Converts a tiny autoencoder (TAESD's kind): its decoder for previews, and its encoder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import openvino as ov
+import torch
+from diffusers import AutoencoderTiny
+
+from safelight_server.errors import LoadError
+
+# The parts: the folder, the name of what goes in, its channels and that of what comes out.
+PARTS = (
+    ("vae_tiny_decoder", "decoder", ("latent_sample", 4), "sample"),
+    ("vae_tiny_encoder", "encoder", ("sample", 3), "latent_sample"),
+)
+
+
+def convert(source: Path, output: Path, half: bool) -> None:
+    """Both graphs, with the names that Optimum gives to a VAE's."""
+    try:
+        vae = AutoencoderTiny.from_pretrained(source, local_files_only=True).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise LoadError(f"{source}: cannot be read as an AutoencoderTiny: {str(error).splitlines()[0]}") from None
+    for folder, part, (given, channels), made in PARTS:
+        module = getattr(vae, part)
+        graph = ov.convert_model(
+            module, example_input=torch.zeros(1, channels, 16, 16), input=[("x", [-1, channels, -1, -1])]
+        )
+        graph.inputs[0].get_tensor().set_names({given})
+        graph.outputs[0].get_tensor().set_names({made})
+        graph.set_friendly_name(folder)
+        (output / folder).mkdir(parents=True)
+        ov.save_model(graph, output / folder / "openvino_model.xml", compress_to_fp16=half)
+        shutil.copyfile(source / "config.json", output / folder / "config.json")
