@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from safelight import Client
 from safelight_server import seal
 from servers import ServerProcess
@@ -155,6 +154,16 @@ def assert_refused(done: subprocess.CompletedProcess[str], output: Path, why: st
     assert not output.exists()
 
 
-def test_pictures_of_the_reference_are_pictures(made: Path) -> None:
-    for name in ("base", "vega", "refiner"):
-        assert Image.fromarray(np.load(made / f"{name}.npy")).mode == "RGB"
+def test_int8_is_calibrated_on_the_export_itself_and_served(made: Path, exported: Path) -> None:
+    output = made / "exported" / "int8"
+    options = ("--int8", "--int8-vae", "--samples", "12", "--share-with", exported / "base")
+    done = export(made / "vega", output, "--weights", "f32", "--lora", made / "lora.safetensors", *options)
+    assert done.returncode == 0, done.stderr
+    told = json.loads((output / "safelight.json").read_text(encoding="utf-8"))
+    assert told["source"]["int8"] == {"unet": "ptq", "vae_decoder": "ptq"}
+    assert told["source"]["calibration"] == {"samples": 12, "prompts": "the tool's own"}
+    for part in ("unet", "vae_decoder"):
+        assert 'type="FakeQuantize"' in (output / part / "openvino_model.xml").read_text(encoding="utf-8")
+    assert set(told["shared"]) == {"vae_encoder"}, "a decoder that is quantized is nobody else's"
+    with ServerProcess(f"--model=int8={output}") as process, Client(process.address) as client:
+        assert np.asarray(client.generate("a red apple").image).std() > 5

@@ -68,7 +68,7 @@ def quantized(folders: dict[str, str], samples: dict[str, Path], tmp_path: Path)
     def quantize(kind: str, mode: str, part: str = "unet", **more: Any) -> Path:
         folder = tmp_path / f"{kind}-{mode}"
         shutil.copytree(folders[kind], folder)
-        task = {"mode": mode, "part": part, "inputs": str(samples[kind] / part), "subset": 20, **more}
+        task = {"mode": mode, "part": part, "inputs": str(samples[kind]), "subset": 20, **more}
         counted(run("quantize", graph=str(folder / part / "openvino_model.xml"), **task))
         assert {path.name for path in (folder / part).iterdir()} == {
             path.name for path in Path(folders[kind], part).iterdir()
@@ -203,7 +203,7 @@ def test_other_names_of_the_convolutions(folders: dict[str, str], samples: dict[
             op.get_friendly_name().replace("__module.model.", "__module.").replace("_convolution/", "x/")
         )
     ov.save_model(renamed, tmp_path / "openvino_model.xml")
-    task = {"graph": str(tmp_path / "openvino_model.xml"), "inputs": str(samples["base"] / "unet"), "subset": 4}
+    task = {"graph": str(tmp_path / "openvino_model.xml"), "inputs": str(samples["base"]), "subset": 4}
     counted(run("quantize", mode="ptq", smooth_quant={"convolution": -1, "matmul": -1}, **task))
     after = graph(tmp_path.parent, tmp_path.name)
     assert "FakeQuantize" not in read_by(after, "conv_in") | read_by(after, "conv_out")
@@ -226,7 +226,10 @@ def test_a_graph_without_the_convolutions_is_refused(folders: dict[str, str], tm
     [
         ({"mode": "int4"}, "mode must be one of ptq, hybrid, weights, not 'int4'"),
         ({"mode": "ptq"}, "inputs must name the samples for mode ptq"),
-        ({"mode": "ptq", "inputs": "/nowhere"}, "inputs must be a folder that calibration wrote, and /nowhere has no"),
+        (
+            {"mode": "ptq", "inputs": "/nowhere"},
+            "inputs must be what calibration wrote, and there are no samples in /nowhere/unet",
+        ),
     ],
 )
 def test_tasks_that_are_refused(task: dict[str, str], told: str, folders: dict[str, str]) -> None:

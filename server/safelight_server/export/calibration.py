@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ KEPT = 9  # steps of one picture, at most: more pictures say more than more of t
 STRENGTHS: dict[str, tuple[float | None, ...]] = {"base": (None, None, None, 0.6), "refiner": (0.6, 0.3)}
 
 
-class Task(NamedTuple):
+@dataclass(frozen=True)
+class Task:
     """`output` becomes a folder of samples, unet/*.npz and vae_decoder/*.npz, each file one set of a graph's inputs."""
 
     folder: str
@@ -46,7 +48,7 @@ class Task(NamedTuple):
     prompts: str | None = None  # a file, one a line; None: ours
     count: int = 100  # samples of the UNet
     sizes: Sequence[int | Sequence[int]] | None = None  # each an edge, or [height, width]
-    vae: bool = False  # also the VAE decoder's, one a picture
+    vae: bool = False  # also the VAE decoder's, some of each picture
 
 
 class Picture(NamedTuple):
@@ -97,13 +99,13 @@ async def record(task: Task) -> None:
     pictures = _pictures(found, _sizes(task.sizes, model.card.limits, found), prompts, task.count)
     await models.warm(model, lambda what: None)
     unet = Samples(Path(task.output) / "unet", lane, model.networks.unet)
-    decoder = Samples(Path(task.output) / "vae_decoder", lane, model.networks.vae_decoder) if task.vae else None
+    decoder = Samples(Path(task.output) / "vae_decoder", lane, model.networks.vae_decoder)
     done, total = 0, sum(picture.leg.last - picture.leg.first for picture in pictures)
     for picture in pictures:
         latents = await _draw(model, picture, unet, done, total)
         done += picture.leg.last - picture.leg.first
-        if decoder:
-            await model.decode(latents)
+        for clean in latents if task.vae else ():
+            await model.decode(clean)
             decoder.keep()
 
 
@@ -166,23 +168,24 @@ def clouds(size: Hw, seed: int) -> Pixels:
     picture = np.zeros((height, width, 3))
     for octave in range(1, 7):
         grain = random.normal(0, 0.5**octave, (3, 2**octave, 2**octave)).astype(np.float32)
-        bands = [Image.fromarray(band).resize((width, height), Image.Resampling.BICUBIC) for band in grain]
-        picture += np.stack(bands, axis=-1)
+        for place, band in enumerate(grain):
+            picture[..., place] += np.asarray(Image.fromarray(band).resize((width, height), Image.Resampling.BICUBIC))
     return (127.5 + 127 * np.tanh(picture)).astype(np.uint8)
 
 
-async def _draw(model: Pipeline, picture: Picture, samples: Samples, done: int, total: int) -> Array:
-    """The picture's finished latents."""
-    job, leg = picture.job, picture.leg
+async def _draw(model: Pipeline, picture: Picture, samples: Samples, done: int, total: int) -> list[Array]:
+    """The picture's finished latents, and those that it was thought to become at its later steps."""
+    job, leg, clean = picture.job, picture.leg, []
     conditioning = await model.encode(job, refines=job.source is not None)
     state, canvas = model.start(leg, job, job.seeds[0], await model.read(job))
     async with aclosing(model.denoise(leg, job, job.seeds[0], state, conditioning, canvas)) as steps:
         async for step in steps:
             if state.step in picture.kept:
                 samples.keep()
+                clean += [step.denoised] if 2 * state.step >= len(leg.schedule) else []
             state, done = step.state, done + 1
             print(f"progress {done} {total}", flush=True)
-    return state.latents
+    return [*clean, state.latents]
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safelight_server import json_file, seal
 from safelight_server.errors import LoadError
@@ -18,7 +17,8 @@ from .plan import CALIBRATION, Job, Options, jobs
 from .process import Told
 from .source import Source
 
-DONE = ".done.json"  # which jobs are done, by their fingerprints
+DONE = ".done.json"  # which jobs are done: their fingerprints, and the folders that they made
+Marks = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Export:
 def prepare(source: Source, options: Options) -> Export:
     """Raises LoadError for what cannot be begun."""
     aside = options.output.absolute().with_name(f".{options.output.name}.partial")
-    hashes = sources.digests(path for files in source.weights.values() for path in files)
+    hashes = sources.digests(source.files)
     shared = sharing.shared(options, hashes)
     export = Export(source, options, aside, hashes, shared, jobs(source, options, aside, frozenset(shared)))
     if not aside.parent.is_dir():
@@ -61,14 +61,14 @@ def run(export: Export, told: Told) -> None:
 
 def _run(export: Export, told: Told) -> None:
     export.aside.mkdir(exist_ok=True)
-    done = _done(export.aside)
+    done = _kept(_done(export.aside), export.jobs)
     record.describe(export.source, export.options, export.aside, export.shared)
     for job in export.jobs:
-        if done.get(job.name) != job.fingerprint:
+        if job.name not in done:
             done = {name: mark for name, mark in done.items() if name not in _spoilt(job, export.jobs)}
             _note(export.aside, done)
             process.do(job, export.aside, told)
-            done[job.name] = job.fingerprint
+            done[job.name] = [job.fingerprint, *job.makes]
             _note(export.aside, done)
         told(job, job.bytes)
     _finish(export)
@@ -82,14 +82,25 @@ def _spoilt(job: Job, jobs: list[Job]) -> set[str]:
     }
 
 
-def _done(aside: Path) -> dict[str, Any]:
+def _kept(done: Marks, jobs: list[Job]) -> Marks:
+    """The marks that still hold: a job that was done otherwise, or is not wanted now, spoilt the folders it made."""
+    wanted = {job.name: job.fingerprint for job in jobs}
+    spoilt = {folder for name, (mark, *makes) in done.items() if wanted.get(name) != mark for folder in makes}
+    return {
+        name: [mark, *makes]
+        for name, (mark, *makes) in done.items()
+        if wanted.get(name) == mark and not spoilt & set(makes)
+    }
+
+
+def _done(aside: Path) -> Marks:
     try:
         return json_file.read(aside / DONE)[1]
     except (OSError, ValueError):
         return {}
 
 
-def _note(aside: Path, done: dict[str, Any]) -> None:
+def _note(aside: Path, done: Marks) -> None:
     partial = aside / f"{DONE}.partial"
     partial.write_text(json.dumps(done), encoding="utf-8")
     partial.replace(aside / DONE)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionXLPipeline
+from diffusers.utils import convert_unet_state_dict_to_peft
 
 from safelight_server.errors import LoadError
 
@@ -19,7 +20,7 @@ def fuse(unet: Any, path: Path, scale: float) -> None:
     strange = [name for name in weights if not name.startswith("unet.")]
     if strange:
         raise LoadError(f"{path}: changes more than the UNet, and only a UNet's LoRA can be fused: {strange[0]}")
-    _check(unet, weights, path)
+    _check(unet, convert_unet_state_dict_to_peft(weights), path)
     unet.load_lora_adapter(weights, prefix="unet", network_alphas=alphas, adapter_name=ADAPTER)
     with torch.no_grad():
         unet.fuse_lora(lora_scale=scale)
@@ -30,11 +31,15 @@ def _read(path: Path, unet: Any) -> tuple[dict[str, torch.Tensor], Any]:
     """The LoRA under diffusers' names, whatever tool wrote it."""
     try:
         weights, alphas = StableDiffusionXLPipeline.lora_state_dict(
-            str(path), unet_config=unet.config, local_files_only=True, use_safetensors=True
+            str(path.parent),
+            weight_name=path.name,
+            unet_config=unet.config,
+            local_files_only=True,
+            use_safetensors=True,
         )
     except Exception as error:  # what the parsers of so many formats raise is not listed anywhere
         raise LoadError(f"{path}: cannot be read as a LoRA in safetensors: {_first_line(error)}") from None
-    if not any(".lora" in name or ".alpha" in name for name in weights):
+    if not any("lora" in name for name in weights):
         raise LoadError(f"{path}: holds no LoRA: none of its {len(weights)} weights has a name of one")
     return weights, alphas
 
@@ -43,17 +48,14 @@ def _check(unet: Any, weights: dict[str, torch.Tensor], path: Path) -> None:
     """Every pair of factors must have a place in the UNet, and its product that place's shape."""
     modules = dict(unet.named_modules())
     for name, factor in weights.items():
-        place, _, kind = name.removeprefix("unet.").partition(".lora")
+        place, _, kind = name.removeprefix("unet.").partition(".lora_")
         if place not in modules or not hasattr(modules[place], "weight"):
             raise LoadError(f"{path}: was made for another model: {place} is no layer of this UNet")
-        shape = modules[place].weight.shape
-        if kind.startswith(("_A", ".down", "_down")) and factor.shape[1] != shape[1]:
+        axis, verb = (1, "takes") if kind.startswith("A") else (0, "gives")
+        wanted = modules[place].weight.shape[axis]
+        if factor.shape[axis] != wanted:
             raise LoadError(
-                f"{path}: was made for another model: {place} takes {shape[1]} channels, not {factor.shape[1]}"
-            )
-        if kind.startswith(("_B", ".up", "_up")) and factor.shape[0] != shape[0]:
-            raise LoadError(
-                f"{path}: was made for another model: {place} gives {shape[0]} channels, not {factor.shape[0]}"
+                f"{path}: was made for another model: {place} {verb} {wanted} channels, not {factor.shape[axis]}"
             )
 
 

@@ -66,7 +66,9 @@ def jobs(source: Source, options: Options, aside: Path, shared: frozenset[str]) 
 
 def _convert(source: Source, options: Options, aside: Path, part: str, shared: frozenset[str]) -> Iterator[Job]:
     graphs = ("vae_encoder", "vae_decoder") if part == "vae" else (part,)
-    if shared.issuperset(graphs):
+    tokenizer = [part.replace("text_encoder", "tokenizer")] if part.startswith("text") else []
+    makes = tuple(name for name in (*graphs, *tokenizer) if name not in shared)
+    if not makes:
         return
     order: dict[str, Any] = {
         "folder": str(source.folder.resolve()),
@@ -76,7 +78,6 @@ def _convert(source: Source, options: Options, aside: Path, part: str, shared: f
     }
     if part == "unet" and options.lora:
         order |= {"lora": str(options.lora.resolve()), "lora_scale": options.lora_scale}
-    makes = (*graphs, *([part.replace("text_encoder", "tokenizer")] if part.startswith("text") else ()))
     yield _job(part, "component", order, makes, aside, source.parameters(part) * (2 if options.half else 4))
 
 
@@ -91,11 +92,15 @@ def _quantize(options: Options, aside: Path) -> Iterator[Job]:
     parts = [("unet", options.int8)] if options.int8 else []
     parts += [("vae_decoder", "ptq")] if options.int8_vae else []
     for part, mode in parts:
-        order = {"part": part, "mode": mode, "inputs": str(inputs)}
+        order = {"part": part, "mode": mode, "inputs": str(inputs / part)}
         yield _job(f"int8 {part}", "quantize", order, (part,), aside, 10**9)
 
 
 def _job(name: str, module: str, order: dict[str, Any], makes: tuple[str, ...], aside: Path, size: int) -> Job:
     output = aside / f".{name.replace(' ', '-')}"
-    told = {"output": str(output), "bytes": size} if module == "component" else {"graph": str(output / makes[0])}
+    told = (
+        {"output": str(output), "bytes": size}
+        if module == "component"
+        else {"graph": str(output / makes[0] / "openvino_model.xml")}
+    )
     return Job(name, module, order | told, makes, size)

@@ -29,7 +29,6 @@ def do(job: Job, aside: Path, told: Told) -> None:
     made.mkdir()
     if job.module == "quantize":
         shutil.copytree(aside / job.makes[0], made / job.makes[0], copy_function=os.link)
-        job.order["graph"] = str(made / job.makes[0] / "openvino_model.xml")
     with (aside / f"{made.name}.log").open("w+", encoding="utf-8") as log:
         code = _watch(job, log, told)
         if code:
@@ -39,7 +38,7 @@ def do(job: Job, aside: Path, told: Told) -> None:
         shutil.rmtree(aside / name, ignore_errors=True)
         (made / name).rename(aside / name)
     if job.makes:
-        made.rmdir()
+        shutil.rmtree(made)
 
 
 def _watch(job: Job, log: Any, told: Told) -> int:

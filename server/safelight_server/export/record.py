@@ -55,7 +55,7 @@ def manifest(
             "precision": options.precision,
             "scheduler": read.sampler,
             "native_size": [read.native_edge, read.native_edge],
-            "weights": hashes,
+            "files": hashes,
             **_changes(options),
         },
         "versions": {name: version(name) for name in VERSIONS},

@@ -8,8 +8,6 @@ from safelight_server.manifest import NAME
 
 from .plan import Options
 
-TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
-
 
 def shared(options: Options, hashes: dict[str, str]) -> dict[str, str]:
     """The parts that the other folder has from the same weights, with the same precision."""
@@ -24,18 +22,18 @@ def shared(options: Options, hashes: dict[str, str]) -> dict[str, str]:
     theirs = told.get("source", {})
     if theirs.get("precision") != options.precision:
         return {}
-    owned = [graph for graph in _graphs(hashes) if (other / graph).is_dir() and graph not in told.get("shared", {})]
-    untouched = [graph for graph in owned if graph not in theirs.get("int8", {}) and graph != "unet"]
-    same = [graph for graph in untouched if _of(graph, hashes) == _of(graph, theirs.get("weights", {}))]
-    parts = same + [TOKENIZERS[graph] for graph in same if graph in TOKENIZERS]
-    return dict.fromkeys(parts, other.resolve().name)
+    own = [part for part in _parts(hashes) if (other / part).is_dir() and part not in theirs.get("int8", {})]
+    changed = {"unet", *(["vae_decoder"] if options.int8_vae else [])}  # a UNet is what makes a model another one
+    same = [part for part in own if part not in changed and _of(part, hashes) == _of(part, theirs.get("files", {}))]
+    return dict.fromkeys(same, other.resolve().name)
 
 
-def _graphs(hashes: dict[str, str]) -> list[str]:
-    parts = {name.partition("/")[0] for name in hashes}
+def _parts(hashes: dict[str, str]) -> list[str]:
+    """The exported folders that the checkpoint's folders become."""
+    parts = {name.partition("/")[0] for name in hashes} - {"scheduler"}
     return sorted((parts - {"vae"}) | {"vae_encoder", "vae_decoder"})
 
 
-def _of(graph: str, hashes: dict[str, str]) -> dict[str, str]:
-    part = "vae" if graph.startswith("vae") else graph
-    return {name: digest for name, digest in hashes.items() if name.startswith(f"{part}/")}
+def _of(part: str, hashes: dict[str, str]) -> dict[str, str]:
+    folder = "vae" if part.startswith("vae") else part
+    return {name: digest for name, digest in hashes.items() if name.startswith(f"{folder}/")}

@@ -22,6 +22,7 @@ PARTS = {
     "UNet2DConditionModel": "diffusion_pytorch_model",
     "AutoencoderKL": "diffusion_pytorch_model",
 }
+SMALL = ("text_encoder*/config.json", "unet/config.json", "vae/config.json", "tokenizer*/*", "scheduler/*")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 HEADER = 10**8  # bytes; the format's own limit of a header
 
@@ -39,6 +40,12 @@ class Source:
     @property
     def refiner(self) -> bool:
         return bool(self.index.get("requires_aesthetics_score"))
+
+    @property
+    def files(self) -> list[Path]:
+        """All that has a share in what is exported."""
+        small = [path for part in SMALL for path in sorted(self.folder.glob(part))]
+        return [path for paths in self.weights.values() for path in paths] + small
 
     def parameters(self, part: str) -> int:
         return sum(_parameters(path) for path in self.weights[part])
