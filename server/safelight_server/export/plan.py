@@ -92,7 +92,7 @@ def _quantize(options: Options, aside: Path) -> Iterator[Job]:
     parts = [("unet", options.int8)] if options.int8 else []
     parts += [("vae_decoder", "ptq")] if options.int8_vae else []
     for part, mode in parts:
-        order = {"part": part, "mode": mode, "inputs": str(inputs / part)}
+        order = {"part": part, "mode": mode, "inputs": str(inputs)}
         yield _job(f"int8 {part}", "quantize", order, (part,), aside, 10**9)
 
 
