@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import openvino as ov
 import pytest
 import torch
 from diffusers import LCMScheduler
@@ -20,7 +21,7 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 pytest.importorskip("resvg_py")
 pytest.importorskip("matplotlib")
 
-from demo_models import diffusion, evaluate, fit, scenes, vega  # noqa: E402
+from demo_models import base, diffusion, evaluate, export, fit, scenes, shipped, vae, vega  # noqa: E402
 from demo_models.captions import COLOURS, caption, held_out  # noqa: E402
 from demo_models.icons import SIZE, SMALL, Icons  # noqa: E402
 from demo_models.scenes import Scene  # noqa: E402
@@ -129,6 +130,36 @@ def test_the_judge_knows_the_truth_when_it_sees_it(shapes: Icons) -> None:
         assert judge.nearest(truth, asked.colour) == asked.icon
         assert evaluate.background(truth) == asked.colour
         assert evaluate.decibels(truth, truth) > 60
+
+
+def test_the_weights_that_ship_come_back_as_those_of_torch(tmp_path: Path) -> None:
+    """A restored stage says what the exported graph says, and has the steps that the card tells."""
+    work = Work(tmp_path)
+    for stage in ("vae", "base"):
+        shipped.restore(work, stage, export.TARGET)
+    kept = {stage: torch.load(work / stage / "checkpoint.pt", weights_only=True) for stage in ("vae", "base")}
+    assert kept["base"]["step"] >= base.RECIPE.steps
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(2, 4, 16, 16, generator=generator)
+    told = {"text_embeds": torch.randn(2, 160, generator=generator), "time_ids": torch.full((2, 6), 128.0)}
+    features, times = torch.randn(2, 32, 256, generator=generator), torch.tensor([500, 20])
+    unet, autoencoder = base.build().eval(), vae.build().eval()
+    unet.load_state_dict(kept["base"]["average"])
+    autoencoder.load_state_dict(kept["vae"]["average"])
+    inputs = {"sample": latents, "timestep": times, "encoder_hidden_states": features, **told}
+    with torch.no_grad():
+        answer = unet(latents, times, features, added_cond_kwargs=told).sample
+        picture = autoencoder.decode(latents[:1]).sample
+    np.testing.assert_allclose(answer, said("unet", inputs), atol=5e-3)
+    np.testing.assert_allclose(picture, said("vae_decoder", {"latent_sample": latents[:1]}), atol=1e-3)
+
+
+def said(part: str, inputs: dict[str, torch.Tensor]) -> np.ndarray:
+    path = export.TARGET / "demo-xl" / part / "openvino_model.xml"
+    request = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    request.start_async({name: value.numpy() for name, value in inputs.items()})
+    request.wait()
+    return np.array(request.get_output_tensor(0).data)
 
 
 @pytest.mark.slow

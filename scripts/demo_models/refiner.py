@@ -17,7 +17,7 @@ from .icons import SIZE
 from .text import WIDTHS
 from .work import Work
 
-RECIPE = fit.Recipe(steps=1500, rate=7e-4, decay=0.4, average=0.997)
+RECIPE = fit.Recipe(steps=2200, rate=7e-4, decay=0.4, average=0.997)
 BATCH = 192
 HIGH = 300  # the noisiest time that it knows, for redrawing at strength 0.3
 HANDOFF = 200  # the noisiest time after a handoff at 0.8, where most of its work is: four pictures in five

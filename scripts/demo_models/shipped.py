@@ -1,9 +1,9 @@
-"""The weights that ship, back in torch, as checkpoints of finished stages: where those are gone, training goes on."""
+"""The weights that ship, back in torch, as checkpoints: where those are gone, training goes on from these."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import openvino as ov
 import torch
 from torch import nn
 
-from . import base, card, fit, icons, text, vae
+from . import base, card, fit, icons, refiner, text, vae
 from .work import Work
 
 # The graphs that hold a stage's weights, each with what its names begin with in the stage's module. Stages whose
@@ -20,6 +20,13 @@ GRAPHS = {
     "vae": {"demo-xl/vae_encoder": "", "demo-xl/vae_decoder": ""},
     "text": {"demo-xl/text_encoder": "encoders.first.", "demo-xl/text_encoder_2": "encoders.second."},
     "base": {"demo-xl/unet": ""},
+    "refiner": {"demo-refiner/unet": ""},
+}
+MODULES: dict[str, tuple[Callable[[Work], nn.Module], fit.Recipe]] = {
+    "vae": (lambda work: vae.build(), vae.RECIPE),
+    "text": (lambda work: text.Taught(len(text.Tokenizers(icons.load(work).names))), text.RECIPE),
+    "base": (lambda work: base.build(), base.RECIPE),
+    "refiner": (lambda work: refiner.build(base.build()), refiner.RECIPE),
 }
 NAMED = re.compile(r"self\.(?:model\.)?([\w.]+?)(?:_compressed)?")
 # What PyTorch's front end names by the operation that uses it.
@@ -28,22 +35,17 @@ USED = re.compile(r"__module\.(?:model\.)?(.+)/aten::(linear|_convolution|layer_
 
 def restore(work: Work, stage: str, folder: Path) -> None:
     """Writes the stage's checkpoint from the exported folders, with the steps and hours that their card tells."""
-    module, recipe = _module(work, stage)
+    build, recipe = MODULES[stage]
+    module = build(work)
     state = module.state_dict()
     for graph, prefix in GRAPHS[stage].items():
         for name, value in weights(folder / graph / "openvino_model.xml").items():
             shape = state[prefix + name].shape  # biases are stored with axes of one, a bias of zeros as one zero
             state[prefix + name] = value.reshape(shape) if value.numel() > 1 else value.expand(shape)
     module.load_state_dict(state)
-    run = fit.Run(work / stage, module, recipe)
+    run = fit.Run(work / stage, module, recipe)  # its optimizer starts anew
     run.step, run.seconds = card.trained(folder, stage)
     run.save()
-
-
-def _module(work: Work, stage: str) -> tuple[nn.Module, fit.Recipe]:
-    if stage == "text":
-        return text.Taught(len(text.Tokenizers(icons.load(work).names))), text.RECIPE
-    return {"vae": (vae.build(), vae.RECIPE), "base": (base.build(), base.RECIPE)}[stage]
 
 
 def weights(graph: Path) -> dict[str, torch.Tensor]:

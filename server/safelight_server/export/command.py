@@ -25,6 +25,9 @@ examples:
 An export that was stopped goes on where it was when the same command is given again.
 """
 
+INT8_MODES = """ptq: weights and activations, the fastest (10 GB of memory for Vega; SDXL would need 30); hybrid: both for
+convolutions, weights alone of the rest (10 GB for SDXL); weights: half the size, hardly faster (ptq)"""
+
 
 def add(commands: Any) -> None:
     command = commands.add_parser(
@@ -48,7 +51,7 @@ def add(commands: Any) -> None:
     option("--tiny-vae", type=Path, metavar="DIR", help="a folder with an AutoencoderTiny (TAESDXL), for previews")
     option("--share-with", type=Path, metavar="DIR", help="an exported folder beside: equal parts are read from it")
     option("--int8", action="store_true", help="quantize the UNet with NNCF")
-    option("--int8-mode", choices=("ptq", "hybrid", "weights"), help="how (ptq: weights and activations, the fastest)")
+    option("--int8-mode", choices=("ptq", "hybrid", "weights"), help=INT8_MODES)
     option("--int8-vae", action="store_true", help="quantize the VAE decoder, too")
     option("--prompts", type=Path, metavar="FILE", help="what to calibrate with, a prompt a line (60 of ours)")
     option("--samples", type=int, default=40, metavar="N", help="how many inputs to calibrate with (%(default)s)")
