@@ -136,7 +136,8 @@ def test_which_files_are_chosen(names: list[str], half: bool, pickles: bool, cho
     [
         (["--lora", "nobody.safetensors"], "--lora must be a file, and nobody.safetensors is not"),
         (["--prompts", "nobody.txt"], "--prompts must be a file, and nobody.txt is not"),
-        (["--tiny-vae", "nobody"], "--tiny-vae must be a folder with config.json and weights, and nobody is not"),
+        (["--tiny-vae", "/"], "--tiny-vae must be a folder with config.json and weights, and / is not"),
+        (["--lora", "lora.bin"], "--lora must be a file, and lora.bin is not"),
         (["--samples", "0"], "--samples must be from 1 on, not 0"),
         (["--lora-scale", "nan"], "--lora-scale must be from -10 to 10, not nan"),
     ],
@@ -157,4 +158,4 @@ def test_a_folder_that_is_there_is_left_alone(checkpoint: Path, tmp_path: Path) 
 def test_without_a_hub_a_name_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LoadError) as raised:
         source.find("nobody/nothing", None, half=True, pickles=False)
-    assert str(raised.value).startswith("nobody/nothing: is no folder here, and the hub says: ")
+    assert str(raised.value).startswith("nobody/nothing: is not here, and the hub says: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,15 @@ EPILOG = """\
 examples:
   safelight-server export stabilityai/stable-diffusion-xl-base-1.0 ./sdxl-base
   safelight-server export stabilityai/stable-diffusion-xl-refiner-1.0 ./sdxl-refiner --share-with ./sdxl-base
-  safelight-server export segmind/Segmind-Vega ./vegart --lora vegart.safetensors --tiny-vae ./taesdxl
-  safelight-server export segmind/Segmind-Vega ./vegart-int8 --lora vegart.safetensors --int8
+  safelight-server export segmind/Segmind-Vega ./vegart --lora segmind/Segmind-VegaRT --tiny-vae madebyollin/taesdxl
+  safelight-server export segmind/Segmind-Vega ./vegart-int8 --lora segmind/Segmind-VegaRT --int8
 
 An export that was stopped goes on where it was when the same command is given again.
 """
 
-INT8_MODES = """ptq: weights and activations, the fastest (10 GB of memory for Vega; SDXL would need 30); hybrid: both for
-convolutions, weights alone of the rest (10 GB for SDXL); weights: half the size, hardly faster (ptq)"""
+NEEDED = ("torch", "diffusers", "transformers", "optimum", "nncf", "accelerate", "peft")
+INT8_MODES = """ptq: weights and activations, the fastest (takes 10 GB of memory for Vega, and would take 30 for SDXL);
+hybrid: both of convolutions, weights alone of the rest (10 GB for SDXL); weights: half the size, hardly faster (ptq)"""
 
 
 def add(commands: Any) -> None:
@@ -43,12 +45,18 @@ def add(commands: Any) -> None:
     option("output", type=Path, metavar="DIR", help="the folder to make; it appears when it is whole")
     option("--revision", help="of the checkpoint on the hub: a branch, a tag or a commit")
     option("--weights", choices=("f16", "f32"), default="f16", help="how the weights are stored (%(default)s)")
-    option("--lora", type=Path, metavar="FILE", help="a LoRA for the UNet, in safetensors, fused into its weights")
+    option(
+        "--lora",
+        metavar="FILE",
+        help="a LoRA for the UNet, in safetensors, or its name on the hub: fused into its weights",
+    )
     option("--lora-scale", type=float, default=1.0, metavar="X", help="how much of it (%(default)g)")
     option(
         "--scheduler", choices=("keep", "lcm"), help="lcm: for 4 steps and no guidance (with --lora: lcm; else keep)"
     )
-    option("--tiny-vae", type=Path, metavar="DIR", help="a folder with an AutoencoderTiny (TAESDXL), for previews")
+    option(
+        "--tiny-vae", metavar="DIR", help="an AutoencoderTiny (TAESDXL), a folder or its name on the hub, for previews"
+    )
     option("--share-with", type=Path, metavar="DIR", help="an exported folder beside: equal parts are read from it")
     option("--int8", action="store_true", help="quantize the UNet with NNCF")
     option("--int8-mode", choices=("ptq", "hybrid", "weights"), help=INT8_MODES)
@@ -60,11 +68,11 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Raises LoadError for whatever is not as it must be; nothing is left in the place of the folder then."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise LoadError(f"export needs more packages: pip install 'safelight-server[export]' (no {missing[0]})")
+    from . import exporter, source
+
     options = _options(arguments)
-    try:
-        from . import exporter, source
-    except ImportError as error:
-        raise LoadError(f"export needs more packages: pip install 'safelight-server[export]' ({error})") from None
     found = source.find(arguments.source, arguments.revision, half=options.half, pickles=arguments.allow_pickle)
     try:
         _export(exporter, exporter.prepare(found, options))
@@ -74,18 +82,20 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
+    from . import hub
     from .plan import Options
 
     if arguments.output.exists():
         raise LoadError(f"{arguments.output}: is there already; export writes a new folder")
-    for name in ("lora", "prompts"):
-        path = getattr(arguments, name)
+    lora = hub.lora(arguments.lora) if arguments.lora else None
+    tiny = hub.tiny_vae(arguments.tiny_vae) if arguments.tiny_vae else None
+    for name, path in (("lora", lora), ("prompts", arguments.prompts)):
         if path and not path.is_file():
             raise LoadError(f"--{name} must be a file, and {path} is not")
-    if arguments.lora and arguments.lora.suffix != ".safetensors":
-        raise LoadError(f"--lora must be a safetensors file, not {arguments.lora.name}")
-    if arguments.tiny_vae and not (arguments.tiny_vae / "config.json").is_file():
-        raise LoadError(f"--tiny-vae must be a folder with config.json and weights, and {arguments.tiny_vae} is not")
+    if lora and lora.suffix != ".safetensors":
+        raise LoadError(f"--lora must be a safetensors file, not {lora.name}")
+    if tiny and not (tiny / "config.json").is_file():
+        raise LoadError(f"--tiny-vae must be a folder with config.json and weights, and {tiny} is not")
     if arguments.samples < 1:
         raise LoadError(f"--samples must be from 1 on, not {arguments.samples}")
     if not abs(arguments.lora_scale) <= 10:
@@ -93,10 +103,10 @@ def _options(arguments: argparse.Namespace) -> Options:
     return Options(
         output=arguments.output,
         half=arguments.weights == "f16",
-        lora=arguments.lora,
+        lora=lora,
         lora_scale=arguments.lora_scale,
         scheduler=arguments.scheduler or ("lcm" if arguments.lora else "keep"),
-        tiny=arguments.tiny_vae,
+        tiny=tiny,
         share_with=arguments.share_with,
         int8=(arguments.int8_mode or "ptq") if arguments.int8 or arguments.int8_mode else None,
         int8_vae=arguments.int8_vae,

@@ -69,7 +69,8 @@ def _changes(options: Options) -> dict[str, Any]:
     """What was done to the checkpoint's weights."""
     changes: dict[str, Any] = {}
     if options.lora:
-        changes["lora"] = sources.digests([options.lora]) | {"scale": options.lora_scale}
+        (digest,) = sources.digests([options.lora]).values()
+        changes["lora"] = {"file": options.lora.name, "sha256": digest, "scale": options.lora_scale}
     if options.int8 or options.int8_vae:
         modes = {"unet": options.int8, "vae_decoder": "ptq" if options.int8_vae else None}
         prompts = next(iter(sources.digests([options.prompts]).values())) if options.prompts else "the tool's own"

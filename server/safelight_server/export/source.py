@@ -15,6 +15,8 @@ from safelight_server import json_file
 from safelight_server.errors import LoadError
 from safelight_server.facts import CLASSES
 
+from . import hub
+
 # The classes of a pipeline's parts that can be converted, and the names of their weight files.
 PARTS = {
     "CLIPTextModel": "model",
@@ -145,18 +147,12 @@ def digests(files: Iterable[Path]) -> dict[str, str]:
 
 
 def _download(name: str, revision: str | None, *, half: bool, pickles: bool) -> Path:
-    """From the Hugging Face hub, only the files that are needed; what is there already is not fetched again."""
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
-    try:
-        names = HfApi().list_repo_files(name, revision=revision)
-        wanted = [path for path in names if path.endswith((".json", ".txt"))]
+    def wanted(names: Sequence[str]) -> list[str]:
+        files = [path for path in names if path.endswith((".json", ".txt"))]
         for part in ("text_encoder", "text_encoder_2", "vae", "unet"):
             inside = [path.removeprefix(f"{part}/") for path in names if path.startswith(f"{part}/")]
             stem = PARTS["CLIPTextModel" if part.startswith("text") else "AutoencoderKL"]
-            wanted += [f"{part}/{file}" for file in choose(inside, stem, half=half, pickles=pickles)]
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-    except (OSError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LoadError(f"{name}: is no folder here, and the hub says: {reason}") from None
+            files += [f"{part}/{file}" for file in choose(inside, stem, half=half, pickles=pickles)]
+        return files
+
+    return hub.fetch(name, revision, wanted)
