@@ -20,7 +20,7 @@ TASKS = {"refiner": "image-to-image"}
 
 @dataclass(frozen=True)
 class Cost:
-    """`peak`: bytes resident in all processes together, at most; mapped files count where they are in memory."""
+    """`peak`: bytes resident in all processes together, at most; mapped files count, shared pages count once."""
 
     seconds: float
     peak: int
@@ -78,8 +78,9 @@ def _resident(process: psutil.Process) -> int:
     total = 0
     for one in (process, *process.children(recursive=True)):
         try:
-            total += one.memory_info().rss
-        except psutil.NoSuchProcess:
+            # Not RSS: a process that forks would count twice for as long as its child has not begun its own work.
+            total += one.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return total
 

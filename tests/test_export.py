@@ -108,17 +108,17 @@ def test_weights_are_stored_in_half_by_default_and_a_stopped_export_goes_on(made
     aside = made / ".stopped.partial"
     command = [sys.executable, "-m", "safelight_server", "export", str(made / "base"), str(output)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        wait_for(lambda: (aside / "text_encoder" / "openvino_model.bin").exists())
+        wait_for(lambda: (aside / "unet" / "openvino_model.bin").exists())
         os.killpg(process.pid, signal.SIGINT)
         told = process.communicate()[1]
     assert process.returncode != 0
     assert "stopped; the same command goes on from here" in told
     assert "Traceback" not in told
     assert not output.exists()
-    first = (aside / "text_encoder" / "openvino_model.bin").stat()
+    first = (aside / "unet" / "openvino_model.bin").stat()
     done = export(made / "base", output)
     assert done.returncode == 0, done.stderr
-    assert (output / "text_encoder" / "openvino_model.bin").stat().st_ino == first.st_ino
+    assert (output / "unet" / "openvino_model.bin").stat().st_ino == first.st_ino
     assert not aside.exists()
     halves = [(folder / "unet" / "openvino_model.bin").stat().st_size for folder in (output, exported / "base")]
     assert 0.45 < halves[0] / halves[1] < 0.6
@@ -144,7 +144,7 @@ def test_a_full_disk_is_told_in_one_line(made: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
     done = export(made / "base", made / "full", preexec_fn=small)
-    assert_refused(done, made / "full", "text_encoder: could not be written whole; is the disk full?")
+    assert_refused(done, made / "full", "unet could not be written whole; is the disk full?")
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], output: Path, why: str) -> None:

@@ -105,7 +105,7 @@ def test_what_is_refused_says_why_in_one_line(case: str, checkpoint: Path) -> No
 
 def test_a_whole_checkpoint_is_found(checkpoint: Path) -> None:
     found = source.find(str(checkpoint), None, half=True, pickles=False)
-    assert list(found.weights) == ["text_encoder", "text_encoder_2", "vae", "unet"]
+    assert list(found.weights) == ["unet", "text_encoder", "text_encoder_2", "vae"]
     assert found.parameters("unet") == 6
     assert set(source.digests(found.weights["unet"])) == {"unet/diffusion_pytorch_model.safetensors"}
 

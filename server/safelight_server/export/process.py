@@ -19,6 +19,7 @@ from .work import PROGRESS, REFUSED
 
 Told = Callable[[Job, int], None]  # hears how many of a job's bytes are done
 
+FULL = ("iostream error", "No space left", "File too large", "Disk quota")  # how OpenVINO and the system say it
 QUIET = {"PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
 
 
@@ -71,4 +72,6 @@ def _why(job: Job, code: int, lines: list[str], log: Path) -> str:
     if code == -9:
         return f"{job.name}: its process was killed, as systems do when memory runs out; its log is {log}"
     last = next((line for line in reversed(lines) if line.strip()), f"exit code {code}")
+    if any(sign in last for sign in FULL):
+        return f"{log.parent}: {job.name} could not be written whole; is the disk full?"
     return f"{job.name}: failed: {last[:300]}; its log is {log}"

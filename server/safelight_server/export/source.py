@@ -24,6 +24,7 @@ PARTS = {
     "UNet2DConditionModel": "diffusion_pytorch_model",
     "AutoencoderKL": "diffusion_pytorch_model",
 }
+ORDER = ("unet", "text_encoder", "text_encoder_2", "vae")  # what is most likely to fail goes first
 SMALL = ("text_encoder*/config.json", "unet/config.json", "vae/config.json", "tokenizer*/*", "scheduler/*")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 HEADER = 10**8  # bytes; the format's own limit of a header
@@ -60,7 +61,7 @@ def find(name: str, revision: str | None, *, half: bool, pickles: bool) -> Sourc
     """
     folder = Path(name) if Path(name).is_dir() else _download(name, revision, half=half, pickles=pickles)
     index = _index(folder)
-    parts = [part for part in ("text_encoder", "text_encoder_2", "vae", "unet") if _class(index, part)]
+    parts = [part for part in ORDER if _class(index, part)]
     weights = {}
     for part in parts:
         if _class(index, part) not in PARTS:
@@ -149,7 +150,7 @@ def digests(files: Iterable[Path]) -> dict[str, str]:
 def _download(name: str, revision: str | None, *, half: bool, pickles: bool) -> Path:
     def wanted(names: Sequence[str]) -> list[str]:
         files = [path for path in names if path.endswith((".json", ".txt"))]
-        for part in ("text_encoder", "text_encoder_2", "vae", "unet"):
+        for part in ORDER:
             inside = [path.removeprefix(f"{part}/") for path in names if path.startswith(f"{part}/")]
             stem = PARTS["CLIPTextModel" if part.startswith("text") else "AutoencoderKL"]
             files += [f"{part}/{file}" for file in choose(inside, stem, half=half, pickles=pickles)]
