@@ -96,7 +96,7 @@ def write(target: Path, work: Work, stages: list[str], names: int, colours: int)
         categories=", ".join(icons.CATEGORIES),
         machine=_machine(),
         versions=", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        stages="\n".join(_stage(work / name, before) for name in stages),
+        stages="\n".join(row for name in stages if (row := _stage(work / name, before))),
     )
     (target / "README.md").write_text(card, encoding="utf-8")
     (target / "NOTICE").write_text(NOTICE, encoding="utf-8")
@@ -122,10 +122,10 @@ def _machine() -> str:
 
 
 def _stage(folder: Path, before: str) -> str:
-    """A stage's row; that of the card before, where the stage was not trained here."""
+    """A stage's row; that of the card before, or none, where the stage was not trained here."""
     if not (folder / "checkpoint.pt").is_file():
         row = re.search(rf"^\| {folder.name} \|.*$", before, re.MULTILINE)
-        return row[0] if row else f"| {folder.name} | 0 | 0.00 | - |"
+        return row[0] if row else ""
     kept: dict[str, Any] = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     parameters = sum(value.numel() for value in kept["average"].values())
     return f"| {folder.name} | {kept['step']:,} | {kept['seconds'] / 3600:.2f} | {parameters / 1e6:.1f} M |"
