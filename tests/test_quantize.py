@@ -243,7 +243,7 @@ def test_tasks_that_are_refused(task: dict[str, str], told: str, folders: dict[s
     ("kind", "task", "told"),
     [
         ("inpaint", {}, "must be of kind base or refiner to be calibrated, not inpaint"),
-        ("base", {"count": 10}, "count must be at least 25, for every step to be seen, not 10"),
+        ("base", {"count": 10}, "samples must be at least 25, for every step to be seen, not 10"),
         ("base", {"sizes": [100]}, "sizes must be multiples of "),
         ("base", {"prompts": "/nowhere"}, "prompts must be a text file in UTF-8, not /nowhere"),
     ],

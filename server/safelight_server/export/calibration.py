@@ -150,7 +150,7 @@ def _pictures(found: Facts, sizes: Sequence[Hw], prompts: Sequence[str], count: 
         kept += pictures[-1].kept
     all_steps = range(pictures[0].leg.first, pictures[0].leg.last)
     if missing := set(all_steps) - set(kept):
-        raise LoadError(f"count must be at least {len(kept) + len(missing)}, for every step to be seen, not {count}")
+        raise LoadError(f"samples must be at least {len(kept) + len(missing)}, for every step to be seen, not {count}")
     return pictures
 
 
