@@ -131,6 +131,28 @@ def test_which_files_are_chosen(names: list[str], half: bool, pickles: bool, cho
     assert source.choose(names, STEM, half=half, pickles=pickles) == chosen
 
 
+def test_pickles_of_transformers_have_a_name_of_their_own() -> None:
+    assert source.choose(["pytorch_model.bin"], "model", half=True, pickles=True) == ["pytorch_model.bin"]
+    assert source.choose(["pytorch_model.bin"], "model", half=True, pickles=False) == []
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_weights_come_from_either_kind_of_file(kind: str, tmp_path: Path) -> None:
+    """In a process of its own, as an export's are: diffusers and its friends warn as they are imported."""
+    path = tmp_path / f"model.{kind}"
+    program = f"""
+import torch, safetensors.torch
+from pathlib import Path
+from safelight_server.export import checkpoint
+state = {{"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4)}}
+(torch.save if {kind == "bin"} else safetensors.torch.save_file)(state, {str(path)!r})
+read = dict(checkpoint.weights([Path({str(path)!r})], torch.float16))
+assert read.keys() == state.keys() and all(torch.equal(read[key].float(), state[key]) for key in state)
+assert {{value.dtype for value in read.values()}} == {{torch.float16}}
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

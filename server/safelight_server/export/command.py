@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
     option("--int8", action="store_true", help="quantize the UNet with NNCF")
     option("--int8-mode", choices=("ptq", "hybrid", "weights"), help=INT8_MODES)
     option("--int8-vae", action="store_true", help="quantize the VAE decoder, too")
-    option("--prompts", type=Path, metavar="FILE", help="what to calibrate with, a prompt a line (60 of ours)")
+    option("--prompts", type=Path, metavar="FILE", help="what to calibrate with, a prompt a line (those that ship)")
     option("--samples", type=int, default=40, metavar="N", help="how many inputs to calibrate with (%(default)s)")
     option("--allow-pickle", action="store_true", help="read weights from pickles where there is nothing else")
 

@@ -112,6 +112,8 @@ def choose(names: Sequence[str], stem: str, *, half: bool, pickles: bool) -> lis
     variants = (".fp16", "") if half else ("", ".fp16")
     ends = ("safetensors", "bin") if pickles else ("safetensors",)
     for end in ends:
+        if end == "bin" and stem == "model":
+            stem = "pytorch_model"  # the name that transformers gives to pickles
         for variant in variants:
             if f"{stem}{variant}.{end}" in names:
                 return [f"{stem}{variant}.{end}"]
