@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safelight_server import facts, models
+from safelight_server import facts, models, warming
 from safelight_server.engine import Engine
 from safelight_server.errors import InferenceFailed, ModelRecovering
 from safelight_server.jobs import Image, Job, Solver, Words
@@ -36,7 +36,7 @@ async def loaded(folder: str) -> Pipeline:
     model = models.load(
         "m", facts.read(Path(folder)), Lane("CPU"), Device(precision="f32"), lambda told: None, max_edge=512
     )
-    await models.warm(model, lambda told: None)
+    await warming.warm(model, lambda told: None)
     return model
 
 
@@ -89,7 +89,7 @@ def test_closing_the_events_stops_the_work(folders: dict[str, str]) -> None:
         events = engine.run(JOB)
         await anext(events)
         await events.aclose()
-        assert not engine._tasks
+        assert not engine._runs
         assert await picture(engine) == right
 
     asyncio.run(run())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import pytest
-from safelight_server import facts, models, pixels
+from safelight_server import facts, models, pixels, warming
 from safelight_server.errors import LoadError
 from safelight_server.facts import Latents
 from safelight_server.jobs import Array, Pixels
@@ -179,7 +179,7 @@ def test_the_preview_map_is_the_decoder_where_the_decoder_is_linear() -> None:
     async def decode(latents: Array) -> Pixels:
         return pixels.preview_from_latents(latents, matrix, bias).repeat(8, axis=0).repeat(8, axis=1)
 
-    found, offset = asyncio.run(models.fit_latent_rgb(decode, Latents(4, 8, 1.0, None, None)))
+    found, offset = asyncio.run(warming.fit_latent_rgb(decode, Latents(4, 8, 1.0, None, None)))
     assert np.abs(found - matrix).max() < 0.01
     assert np.abs(offset - bias).max() < 0.01
 
@@ -187,7 +187,7 @@ def test_the_preview_map_is_the_decoder_where_the_decoder_is_linear() -> None:
 def test_the_preview_map_of_a_model_is_nearer_than_its_mean_colour(folders: dict[str, str]) -> None:
     async def run() -> None:
         model = load(Path(folders["base"]))
-        await models.warm(model, lambda told: None)
+        await warming.warm(model, lambda told: None)
         latents = np.random.default_rng(5).standard_normal((1, 4, 8, 8)).astype(np.float32).repeat(2, 2).repeat(2, 3)
         picture = (await model.decode(latents)).reshape(16, 8, 16, 8, 3).mean(axis=(1, 3))
         preview = await model.preview(latents, tiny=False)

@@ -1,4 +1,4 @@
-"""A network on a real graph: cancelling, failing, healing; and the lane that lends it."""
+"""A network on a real graph: cancelling, failing, healing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import openvino as ov
 import openvino.opset13 as ops
 import pytest
 from safelight_server.errors import InferenceFailed
-from safelight_server.lane import Lane, Rank
 from safelight_server.network import Network
 
 SLOW = 60  # layers: some hundreds of milliseconds
@@ -133,67 +132,5 @@ def test_a_failure_breaks_the_network_until_it_is_loaded_anew() -> None:
         net.load()
         assert not net.broken
         assert np.allclose((await net({"x": np.zeros((1, 1024))}))["y"], 0)
-
-    asyncio.run(run())
-
-
-def test_the_lane_runs_one_at_a_time_and_previews_first() -> None:
-    async def run() -> None:
-        order: list[str] = []
-        lane = Lane("CPU")
-        inside = 0
-
-        def fake(name: str) -> Any:
-            async def network(inputs: Any) -> Any:
-                nonlocal inside
-                inside += 1
-                assert inside == 1
-                await asyncio.sleep(0.01)
-                inside -= 1
-                order.append(name)
-                return {}
-
-            return network
-
-        ranks = {"a": Rank.STEP, "b": Rank.STEP, "c": Rank.STEP, "p": Rank.PREVIEW}
-        await asyncio.gather(*(lane.run(fake(name), {}, rank) for name, rank in ranks.items()))
-        assert order == ["a", "p", "b", "c"]
-
-    asyncio.run(run())
-
-
-def test_a_cancelled_turn_is_passed_on() -> None:
-    async def run() -> None:
-        lane = Lane("CPU")
-        hold = asyncio.Event()
-        done: list[str] = []
-
-        def fake(name: str, gate: asyncio.Event | None = None) -> Any:
-            async def network(inputs: Any) -> Any:
-                if gate:
-                    await gate.wait()
-                done.append(name)
-                return {}
-
-            return network
-
-        first = asyncio.create_task(lane.run(fake("first", hold), {}))
-        second = asyncio.create_task(lane.run(fake("second"), {}))
-        third = asyncio.create_task(lane.run(fake("third"), {}))
-        await asyncio.sleep(0)
-        second.cancel()
-        hold.set()
-        await asyncio.wait_for(asyncio.gather(first, third), 5)
-        # Cancelled in the very moment in which its turn comes: the turn must not be lost with it.
-        fourth = asyncio.create_task(lane.run(fake("fourth", asyncio.Event()), {}))
-        fifth = asyncio.create_task(lane.run(fake("fifth"), {}))
-        sixth = asyncio.create_task(lane.run(fake("sixth"), {}))
-        await asyncio.sleep(0)
-        lane._pass_on()
-        fifth.cancel()
-        await asyncio.wait_for(sixth, 5)
-        fourth.cancel()
-        await asyncio.gather(fourth, fifth, return_exceptions=True)
-        assert done == ["first", "third", "sixth"]
 
     asyncio.run(run())

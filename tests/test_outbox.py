@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safelight_server.jobs import Done, Image, Progress
+from safelight_server.jobs import Done, Image, Previews, Progress
 from safelight_server.outbox import Frame, Outbox
 from safelight_server.slots import Slots
 
@@ -22,7 +22,7 @@ async def read(outbox: Outbox) -> list[Any]:
 
 def test_a_slow_reader_gets_the_newest_preview_and_how_many_it_missed() -> None:
     async def run() -> None:
-        outbox = Outbox()
+        outbox = Outbox(Previews())
         for step in (1, 2, 3):
             outbox.put(Progress(0, step, 9, "m", 0.1))
             outbox.put(frame(step))
@@ -36,7 +36,7 @@ def test_a_slow_reader_gets_the_newest_preview_and_how_many_it_missed() -> None:
 
 def test_pictures_are_never_dropped_and_keep_their_place() -> None:
     async def run() -> None:
-        outbox = Outbox()
+        outbox = Outbox(Previews())
         images = [Image(i, i, "png", b"", (8, 8)) for i in range(3)]
         for image in images:
             outbox.put(image)
@@ -52,7 +52,7 @@ def test_pictures_are_never_dropped_and_keep_their_place() -> None:
 
 def test_an_error_comes_after_what_was_put_before_it() -> None:
     async def run() -> None:
-        outbox = Outbox()
+        outbox = Outbox(Previews())
         outbox.put(Done({}))
         outbox.close(ValueError("late"))
         items = outbox.read()

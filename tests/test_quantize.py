@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import pytest
-from safelight_server import facts, models
+from safelight_server import facts, models, warming
 from safelight_server.jobs import Job, Pixels, Solver, Words
 from safelight_server.lane import Lane
 from safelight_server.models import Device
@@ -112,11 +112,11 @@ def draw(folder: Path | str) -> Pixels:
         model = models.load(
             "m", facts.read(Path(folder)), Lane("CPU"), Device("CPU", "f32"), lambda what: None, max_edge=512
         )
-        await models.warm(model, lambda what: None)
+        await warming.warm(model, lambda what: None)
         words = Words("a red apple", "a red apple")
         job = Job("job", "m", words, (96, 96), 4, model.facts.guidance, 0.0, (0,), Solver(model.facts.sampler))
         (leg,) = legs(job, {"m": model.facts})
-        state, conditioning = model.start(leg, job, 0, None)[0], await model.encode(job, refines=False)
+        state, conditioning = model.start(leg, job, 0, None)[0], await model.conditioner.encode(job, refines=False)
         async with aclosing(model.denoise(leg, job, 0, state, conditioning, None)) as steps:
             async for step in steps:
                 state = step.state

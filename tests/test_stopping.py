@@ -93,7 +93,7 @@ def test_a_killed_client_frees_the_slot(reading: bool, narrow: ServerProcess, on
 def test_a_full_queue_refuses_and_says_when_to_come_back(one: ImageServiceStub) -> None:
     running = stream(one, **LONG)
     begun(running)
-    waiting = stream(one, **LONG)
+    waiting = stream(one, **LONG | {"seed": 12})  # the same job would be drawn together with it
     assert next(waiting).queued.position == 1
     full = failure(lambda: generate(one))
     assert (full.code, full.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")

@@ -24,4 +24,5 @@ class Card:
     limits: Limits
     precision: str
     device: str
+    has_deep_cache: bool = False
     refiners: tuple[str, ...] = ()  # models that can take this one's latents over

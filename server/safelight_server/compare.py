@@ -11,15 +11,17 @@ from typing import NamedTuple
 
 from safelight.v1 import images_pb2 as pb
 
-from . import models
+from . import models, warming
 from .cards import Card
+from .claim import ALONE, Claim
+from .conditioning import Conditioning
 from .errors import LoadError
 from .facts import Facts
 from .jobs import Hw, Job, Pixels
-from .lane import Lane, Rank
+from .lane import Lane
 from .models import Device
 from .network import Network, Tensor
-from .pipeline import Conditioning, Pipeline
+from .pipeline import Pipeline
 from .plan import Leg, legs
 from .quality import psnr, relative_error, ssim
 from .requests import job_from
@@ -82,8 +84,8 @@ class Listener(Lane):
 
     last: Mapping[str, Tensor]
 
-    async def run(self, network: Network, inputs: Mapping[str, Tensor], rank: Rank = Rank.STEP) -> dict[str, Tensor]:
-        self.last = outputs = await super().run(network, inputs, rank)
+    async def run(self, network: Network, inputs: Mapping[str, Tensor], claim: Claim = ALONE) -> dict[str, Tensor]:
+        self.last = outputs = await super().run(network, inputs, claim)
         return outputs
 
     def answer(self) -> Tensor:
@@ -128,7 +130,7 @@ async def load(a: Facts, b: Facts, device: Device, told: models.Told) -> tuple[P
     loaded = []
     for name, facts in (("A", a), ("B", same)):
         model = await asyncio.to_thread(models.load, name, facts, lane, device, told, max_edge=MAX_EDGE)
-        await models.warm(model, told)
+        await warming.warm(model, told)
         loaded.append(model)
     return loaded[0], loaded[1]
 
@@ -165,7 +167,7 @@ async def _prepared(model: Pipeline, asked: Asked, prompt: str) -> Painter:
     (leg,) = legs(job, {model.card.name: model.facts})
     assert isinstance(model.lane, Listener)
     began = time.perf_counter()
-    conditioning = await model.encode(job, refines=False)
+    conditioning = await model.conditioner.encode(job, refines=False)
     return Painter(model, model.lane, job, leg, conditioning, time.perf_counter() - began)
 
 

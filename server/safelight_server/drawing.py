@@ -1,4 +1,4 @@
-"""The way of one job through its models, from words to finished files; what happens on the way goes to the outbox."""
+"""The way of one job through its models, from words to finished files; what happens on the way goes to its audience."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 from . import pictures
-from .jobs import Array, Done, Image, Job, Previews, Progress, Started
-from .outbox import Frame, Outbox
-from .pipeline import Conditioning, Pipeline
+from .audience import Audience
+from .claim import Claim
+from .conditioning import Conditioning
+from .jobs import Array, Done, Image, Job, Progress, Started
+from .outbox import Frame
+from .outlook import Outlook
+from .pipeline import Pipeline
 from .plan import Leg
 from .start import Encoded, State
 
@@ -32,51 +36,39 @@ class Clock:
         return self._seconds | {"total": time.perf_counter() - self._began}
 
 
-class Cadence:
-    """Which steps a preview is due after."""
-
-    def __init__(self, previews: Previews | None) -> None:
-        self._every = previews.every if previews else 0
-        self._interval = previews.min_interval if previews else 0.0
-        self._last = -float("inf")
-
-    def due(self, step: int) -> bool:
-        now = time.monotonic()
-        if not self._every or step % self._every or now - self._last < self._interval:
-            return False
-        self._last = now
-        return True
-
-
 class Drawing:
-    """One job on its way. `legs` are the steps to take, on which of `models`."""
+    """One job on its way. `legs` are the steps to take, on which of `models`; `claim` is kept current."""
 
     def __init__(
-        self, job: Job, legs: Sequence[Leg], models: Mapping[str, Pipeline], previews: Previews | None, outbox: Outbox
+        self, job: Job, legs: Sequence[Leg], models: Mapping[str, Pipeline], audience: Audience, claim: Claim
     ) -> None:
-        self._job, self._legs, self._models, self._outbox = job, legs, models, outbox
-        self._cadence = Cadence(previews)
+        self._job, self._legs, self._models, self._audience, self._claim = job, legs, models, audience, claim
         self._steps = sum(leg.last - leg.first for leg in legs)
+        self._outlook = Outlook(job, legs, models)
+        claim.remaining = self._outlook.left(0, 0)
 
     async def run(self, clock: Clock) -> None:
         """Puts Started, then Progress, Frames and one Image per seed, then Done."""
         job, first, last = self._job, self._models[self._job.model], self._models[self._legs[-1].model]
-        self._outbox.put(Started(job, self._steps, tuple(first.warnings(job.words))))
+        self._audience.put(Started(job, self._steps, tuple(first.conditioner.warnings(job.words))))
         conditionings = [
-            await self._models[leg.model].encode(job, refines=job.source is not None or place > 0)
+            await self._models[leg.model].conditioner.encode(
+                job, self._claim, refines=job.source is not None or place > 0
+            )
             for place, leg in enumerate(self._legs)
         ]
-        encoded = await first.read(job)
+        encoded = await first.read(job, self._claim)
         clock.lap("encode")
         for index, seed in enumerate(job.seeds):
             latents = await self._denoise(index, seed, conditionings, encoded)
             clock.lap("denoise")
-            picture = await last.decode(latents)
+            picture = await last.decode(latents, self._claim, tiny=job.acceleration.tiny)
+            self._claim.leave()
             clock.lap("decode")
             data = await asyncio.to_thread(pictures.save, picture, job.output, job.recipe | {"seed": seed})
             clock.lap("save")
-            self._outbox.put(Image(index, seed, job.output.format, data, job.size))
-        self._outbox.put(Done(clock.timings()))
+            self._audience.put(Image(index, seed, job.output.format, data, job.size))
+        self._audience.put(Done(clock.timings()))
 
     async def _denoise(
         self, index: int, seed: int, conditionings: Sequence[Conditioning], encoded: Encoded | None
@@ -87,12 +79,13 @@ class Drawing:
         for leg, conditioning in zip(self._legs, conditionings, strict=True):
             # A new model looks back on no step of its own; latents and noise go on where they are.
             state = State(leg.first, state.latents, None, state.position)
-            steps = self._models[leg.model].denoise(leg, job, seed, state, conditioning, canvas)
+            self._claim.remaining = self._outlook.left(index, done)
+            steps = self._models[leg.model].denoise(leg, job, seed, state, conditioning, canvas, self._claim)
             async with aclosing(steps):
                 async for step in steps:
                     state, done = step.state, done + 1
-                    self._outbox.put(Progress(index, done, self._steps, leg.model, step.seconds))
-                    if self._cadence.due(done):
-                        self._outbox.put(Frame(index, done, self._steps, leg.model, step.denoised))
-                        await asyncio.sleep(0)  # the reader asks for its turn before the next step does
+                    self._claim.remaining = self._outlook.left(index, done)
+                    self._audience.put(Progress(index, done, self._steps, leg.model, step.seconds))
+                    self._audience.put(Frame(index, done, self._steps, leg.model, step.denoised))
+                    await asyncio.sleep(0)  # readers ask for their previews' turns before the next step does
         return state.latents

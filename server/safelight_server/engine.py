@@ -6,17 +6,29 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 
 from . import pictures, plan
+from .audience import Audience, content
+from .claim import Claim
 from .drawing import Clock, Drawing
 from .errors import ModelRecovering, QueueFull, ShuttingDown
 from .jobs import Event, Job, Preview, Previews, Queued
-from .outbox import Frame, Outbox
+from .outbox import Frame
 from .pipeline import Pipeline
 from .plan import Leg
 from .slots import Slots
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job that is being drawn, and who watches."""
+
+    claim: Claim
+    audience: Audience
+    task: asyncio.Task[None]
 
 
 class Engine:
@@ -32,7 +44,7 @@ class Engine:
         self._facts = {name: model.facts for name, model in models.items()}
         self._slots = Slots(slots)
         self._room = slots + queue
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._runs: dict[bytes, Run] = {}  # by the job's content
         self._healing: dict[str, asyncio.Task[None]] = {}
         self._draining = False
         self._job_seconds = 1.0  # between one finished job and the next, lately
@@ -46,32 +58,49 @@ class Engine:
         """Whether each model takes jobs."""
         return {name: model.ready and not self._draining for name, model in self.models.items()}
 
-    async def run(self, job: Job, previews: Previews | None = None) -> AsyncGenerator[Event, None]:
-        """Draws `job`; events as they happen, Done last. Closing the generator stops the work inside its step.
+    async def run(
+        self, job: Job, previews: Previews | None = None, deadline: float | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Draws `job`; events as they happen, Done last. A job that is drawn already, with the same seeds, is shared.
 
+        Closing the generator stops the work inside its step, if nobody else waits for it. `deadline` is when the caller
+        will close it, a time.monotonic().
         Raises InvalidRequest, QueueFull, ShuttingDown or ModelRecovering before the first event, InferenceFailed later.
         """
-        legs = plan.legs(job, self._facts)
-        self._admit(legs)
-        outbox = Outbox()
-        task = asyncio.create_task(self._draw(job, legs, previews, outbox), name=job.id)
-        self._tasks.add(task)
+        key = content(job)
+        run = self._runs.get(key) or self._begun(key, job)
+        reader = run.audience.join(previews, job.priority, deadline)
         try:
-            async with aclosing(outbox.read()) as items:
+            async with aclosing(reader.outbox.read()) as items:
                 async for item in items:
-                    yield await self._painted(item, job, previews or Previews()) if isinstance(item, Frame) else item
+                    yield await self._painted(item, run, job, previews) if isinstance(item, Frame) else item
         finally:
             # A client that left shows up as one of several exceptions, not all of them documented: so, whatever it was.
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            self._tasks.discard(task)
+            if run.audience.leave(reader):
+                self._forget(key, run)
+                run.task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await run.task
+
+    def _begun(self, key: bytes, job: Job) -> Run:
+        legs = plan.legs(job, self._facts)
+        self._admit(legs)
+        claim = Claim(job.priority)
+        audience = Audience(claim)
+        task = asyncio.create_task(self._draw(job, legs, audience, claim), name=job.id)
+        self._runs[key] = run = Run(claim, audience, task)
+        task.add_done_callback(lambda task: self._forget(key, run))
+        return run
+
+    def _forget(self, key: bytes, run: Run) -> None:
+        if self._runs.get(key) is run:
+            del self._runs[key]
 
     async def drain(self, grace: float) -> None:
         """Refuses new jobs, gives those that run `grace` seconds, and stops the rest."""
         self._draining = True
         self._on_health()
-        running = set(self._tasks)
+        running = {run.task for run in self._runs.values()}
         if running:
             _, late = await asyncio.wait(running, timeout=grace)
             for task in late:
@@ -82,7 +111,7 @@ class Engine:
         """Raises ShuttingDown or QueueFull if no job at all would be let in: asked before a picture is unpacked."""
         if self._draining:
             raise ShuttingDown
-        if len(self._tasks) >= self._room:
+        if len(self._runs) >= self._room:
             raise QueueFull(self._slots.waiting, max(1.0, self._job_seconds))
 
     def _admit(self, legs: list[Leg]) -> None:
@@ -91,29 +120,30 @@ class Engine:
             if not self.models[leg.model].ready:
                 raise ModelRecovering(leg.model)
 
-    async def _draw(self, job: Job, legs: list[Leg], previews: Previews | None, outbox: Outbox) -> None:
-        """The job's task: fills the outbox, and closes it whatever happens."""
+    async def _draw(self, job: Job, legs: list[Leg], audience: Audience, claim: Claim) -> None:
+        """The job's task: tells the audience everything, and its end whatever happens."""
         clock = Clock()
         try:
-            async with self._slots.take(lambda position: outbox.put(Queued(position))):
+            async with self._slots.take(lambda position: audience.put(Queued(position))):
                 clock.lap("queued")
-                await Drawing(job, legs, self.models, previews, outbox).run(clock)
+                await Drawing(job, legs, self.models, audience, claim).run(clock)
         except asyncio.CancelledError:
-            outbox.close(ShuttingDown())  # after any other cancellation nobody is left to read it
+            audience.close(ShuttingDown())  # after any other cancellation nobody is left to read it
             raise
         except Exception as error:
-            outbox.close(error)
+            audience.close(error)
         else:
             timings = clock.timings()
             self._job_seconds += 0.3 * (timings["total"] - timings["queued"] - self._job_seconds)
-            outbox.close()
+            audience.close()
         finally:
+            claim.leave()
             self._heal({leg.model for leg in legs})
 
-    async def _painted(self, frame: Frame, job: Job, previews: Previews) -> Preview:
-        model = self.models[frame.model]
-        picture = await model.preview(frame.denoised, previews.tiny)
-        data, size = await asyncio.to_thread(pictures.thumbnail, picture, job.size, previews.max_edge, previews.quality)
+    async def _painted(self, frame: Frame, run: Run, job: Job, previews: Previews | None) -> Preview:
+        model, wanted = self.models[frame.model], previews or Previews()
+        picture = await model.preview(frame.denoised, wanted.tiny, run.claim)
+        data, size = await asyncio.to_thread(pictures.thumbnail, picture, job.size, wanted.max_edge, wanted.quality)
         return Preview(frame.index, frame.step, frame.steps, data, size, frame.skipped)
 
     def _heal(self, names: set[str]) -> None:

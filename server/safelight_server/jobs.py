@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from .policy import Priority
+
 Array = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 Hw = tuple[int, int]  # height, width: the order of arrays and of SDXL's time_ids
@@ -66,6 +68,18 @@ class Solver:
 
 
 @dataclass(frozen=True)
+class Acceleration:
+    """What is left out of the work, though it changes the picture a little. As it is here, nothing is."""
+
+    deep_cache: int = 1  # the whole UNet runs at every so many steps
+    guided: float = 1.0  # the share of the steps, from the noisy end on, that is guided
+    tiny: bool = False  # the finished picture by the tiny decoder
+
+
+EXACT = Acceleration()
+
+
+@dataclass(frozen=True)
 class Output:
     format: Format = "png"
     quality: int = 90
@@ -99,6 +113,8 @@ class Job:
     handoff: Handoff | None = None
     source: Source | None = None
     output: Output = Output()
+    acceleration: Acceleration = EXACT
+    priority: Priority = Priority.NORMAL
     recipe: dict[str, Any] = field(default_factory=dict)  # the request that makes this picture again, as JSON
 
 

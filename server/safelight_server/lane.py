@@ -1,60 +1,120 @@
-"""One device's executor: one inference at a time, and whose turn is next."""
+"""One device's executor: one inference at a time, chosen by the policy at every step, joined where that pays."""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
-from collections.abc import Mapping
-from enum import IntEnum
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
+from . import policy
+from .claim import ALONE, Claim
+from .estimates import Estimates
+from .joining import Joining, Part, join, split
 from .network import Network, Tensor
 
-
-class Rank(IntEnum):
-    """Lower goes first; within a rank, who came first."""
-
-    PREVIEW = 0  # short, and somebody is looking
-    STEP = 1
+# Seconds that the lane waits for the next step of a job whose last one has just ended: the sampler's arithmetic takes
+# one or two milliseconds. Without it, somebody else's step would always come first, and joined jobs would drift apart.
+HOLD = 0.02
 
 
 class Lane:
-    """Takes turns: jobs on one device alternate step by step, so none waits for another's whole picture.
+    """Owns a device: two graphs that run at once on the same cores are slower than one after the other.
 
-    Two compiled graphs that run at once on the same cores are slower than one after the other; hence one at a time.
+    Between two steps a job is a value, so that any other may overtake it there.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, choose: Callable[[Sequence[policy.Ready]], int] = policy.choose) -> None:
         self.device = device
-        self._busy = False
-        self._waiting: list[tuple[Rank, int, asyncio.Future[None]]] = []
-        self._order = itertools.count()
+        self.estimates = Estimates()
+        self.joining = Joining()
+        self._choose = choose
+        self._waiting: list[Part] = []
+        self._expected: set[Claim] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._batch: Sequence[Part] = ()
 
-    async def run(self, network: Network, inputs: Mapping[str, Tensor], rank: Rank = Rank.STEP) -> dict[str, Tensor]:
-        """Runs `network` when its turn comes. Raises what the network raises; gives the turn back in any case."""
-        await self._turn(rank)
-        try:
-            return await network(inputs)
-        finally:
-            self._pass_on()
+    async def run(self, network: Network, inputs: Mapping[str, Tensor], claim: Claim = ALONE) -> dict[str, Tensor]:
+        """Runs `network` when it is the claim's turn. The first axis of all inputs is rows.
 
-    async def _turn(self, rank: Rank) -> None:
-        if not self._busy:
-            self._busy = True
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (rank, next(self._order), turn))
+        Raises what the network raises. Cancelled, it leaves the queue, or stops the inference that nobody else is in.
+        """
+        part = Part(network, inputs, claim)
+        self._waiting.append(part)
+        claim.leave()  # it has come, and whichever lane expected it need not
+        self._next()
         try:
-            await turn
+            return await part.outputs
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._pass_on()  # the turn came in the same moment as the cancellation
+            await self._drop(part)
             raise
 
-    def _pass_on(self) -> None:
-        while self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._busy = False
+    async def _drop(self, part: Part) -> None:
+        part.outputs.cancel()
+        part.claim.leave()
+        if part in self._waiting:
+            self._waiting.remove(part)
+        elif self._running and part in self._batch and all(other.outputs.cancelled() for other in self._batch):
+            self._running.cancel()
+            await asyncio.wait({self._running})
+
+    def _next(self) -> None:
+        """Starts an inference, if the device is free and all who are about to ask have asked."""
+        if self._waiting and not self._running and not self._expected:
+            self._batch = self._chosen()
+            self._running = asyncio.create_task(self._infer(self._batch))
+            self._running.add_done_callback(self._ended)  # a task that is cancelled at once runs no `finally`
+
+    def _chosen(self) -> list[Part]:
+        """Takes the step that goes next out of the queue, and those that may join it."""
+        now = time.monotonic()
+        ready = {part: part.claim.ready(now) for part in self._waiting}
+        first = self._waiting[self._choose(list(ready.values()))]
+        others = sorted((part for part in ready if part is not first), key=lambda part: policy.urgency(ready[part]))
+        batch = self.joining.batch(first, others)
+        for part in batch:
+            self._waiting.remove(part)
+        return batch
+
+    async def _infer(self, batch: Sequence[Part]) -> None:
+        """Runs a batch. What comes of it, good or bad, is for those who wait for it."""
+        network, inputs, began = batch[0].network, join(batch), time.monotonic()
+        try:
+            outputs = await network(inputs)
+        except Exception as error:
+            for part in _unanswered(batch):
+                part.outputs.set_exception(error)
+            return
+        seconds = time.monotonic() - began
+        self.estimates.observe(network.name, next(iter(inputs.values())).shape, seconds)
+        self._expect(part.claim for part in _unanswered(batch))
+        for part, rows in zip(batch, split(batch, outputs), strict=True):
+            part.claim.served += seconds
+            if not part.outputs.done():
+                part.outputs.set_result(rows)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running, self._batch = None, ()
+        self._next()
+
+    def _expect(self, claims: Iterable[Claim]) -> None:
+        """Those whose step has just ended may have another one: they get a moment to ask."""
+        self._expected = set(claims)
+        for claim in self._expected:
+            claim.expected(partial(self._came, claim))
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(HOLD, self._expect_nobody)
+
+    def _came(self, claim: Claim) -> None:
+        self._expected.discard(claim)
+        self._next()
+
+    def _expect_nobody(self) -> None:
+        self._expected.clear()
+        self._next()
+
+
+def _unanswered(batch: Sequence[Part]) -> list[Part]:
+    return [part for part in batch if not part.outputs.done()]

@@ -1,8 +1,9 @@
-"""Loads model folders: compiles their networks, finds their limits, warms them, and fits their preview map."""
+"""Loads model folders: compiles their networks, finds their limits, and which of them can follow one another."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
+from . import deepcache
 from .cards import Card, Limits
-from .errors import InferenceFailed, LoadError
-from .facts import Facts, Latents
-from .jobs import Array, Job, Pixels, Solver, Words
+from .errors import LoadError
+from .facts import Facts
 from .lane import Lane
 from .network import Network
 from .pipeline import Networks, Pipeline
@@ -24,50 +25,48 @@ Told = Callable[[str], None]  # hears what is being done, for a progress bar
 
 @dataclass(frozen=True)
 class Device:
-    """Where and how exactly to run: an OpenVINO device, "f32", "bf16", "f16" or None for the device's own choice."""
+    """Where and how to run. `precision` is "f32", "bf16" or "f16", of the arithmetic; None: the device chooses."""
 
-    name: str = "CPU"
+    name: str = "CPU"  # as OpenVINO calls it
     precision: str | None = None
     cache: Path | None = None
+    threads: int | None = None  # of a CPU; None: one for each core
 
     def settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if self.precision:
             settings["INFERENCE_PRECISION_HINT"] = self.precision
+        if self.threads:
+            settings["INFERENCE_NUM_THREADS"] = self.threads
         if self.cache:
             settings |= {"CACHE_DIR": str(self.cache), "CACHE_MODE": "OPTIMIZE_SIZE"}
         return settings
 
 
 def steps(facts: Facts) -> int:
-    """How many times `load` and `warm` tell that something is done."""
-    return len(facts.encoders) + 4 + facts.has_tiny_decoder + 1
+    """At most how many times `load` and `warm` tell what they do."""
+    return len(facts.encoders) + 4 + facts.has_tiny_decoder + 2
 
 
 def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max_edge: int) -> Pipeline:
     """Compiles a model; blocks for seconds to minutes. Raises LoadError for graphs that are not as the folder says."""
-    core = ov.Core()
-
-    def network(part: str, outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: ()) -> Network:
-        told(f"{name}: compiling {part}")
-        path = facts.graph(part)
-        try:
-            graph = core.read_model(path)
-            wanted = outputs(graph, path)
-            return Network(f"{name}/{part}", lambda: core.compile_model(graph, device.name, device.settings()), wanted)
-        except RuntimeError as error:
-            raise LoadError(f"{path}: OpenVINO on {device.name} says: {_first_line(error)}") from None
-
+    workshop = _Workshop(name, facts, device, told)
+    unet = workshop.graph("unet")
+    _check_unet(unet, facts)
+    halves = deepcache.halves(unet)
+    encoders = [
+        Encoder(workshop.network(part, workshop.graph(part), _text_outputs), load_tokenizer(facts.tokenizer(part)))
+        for part in facts.encoders
+    ]
     networks = Networks(
-        encoders=tuple(
-            Encoder(network(part, _text_outputs), load_tokenizer(facts.tokenizer(part))) for part in facts.encoders
-        ),
-        unet=network("unet", lambda graph, path: _check_unet(graph, path, facts)),
-        vae_encoder=network("vae_encoder"),
-        vae_decoder=network("vae_decoder"),
-        tiny_decoder=network("vae_tiny_decoder") if facts.has_tiny_decoder else None,
+        encoders=tuple(encoders),
+        unet=workshop.network("unet", halves.full if halves else unet),
+        shallow_unet=workshop.network("unet_shallow", halves.shallow) if halves else None,
+        vae_encoder=workshop.network("vae_encoder"),
+        vae_decoder=workshop.network("vae_decoder"),
+        tiny_decoder=workshop.network("vae_tiny_decoder") if facts.has_tiny_decoder else None,
     )
-    multiple = _edge_multiple(core.read_model(facts.graph("unet")), facts)
+    multiple = _edge_multiple(unet, facts)
     card = Card(
         name=name,
         facts=facts,
@@ -79,40 +78,40 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
         ),
         precision=_short(networks.unet.precision),
         device=device.name,
+        has_deep_cache=halves is not None,
     )
     nothing = np.zeros((facts.latents.channels, 3), np.float32), np.zeros(3, np.float32)
     return Pipeline(card, lane, networks, facts.latent_rgb or nothing)
 
 
-async def warm(model: Pipeline, told: Told) -> None:
-    """Runs every network once, as the first inference repacks the weights; fits the preview map where there is none.
+class _Workshop:
+    """Reads and compiles the parts of one folder for one device."""
 
-    Raises LoadError where one fails: then the graphs of the folder do not fit each other.
-    """
-    told(f"{model.card.name}: warming")
-    try:
-        await _run_all(model)
-        fitted = await fit_latent_rgb(model.decode, model.facts.latents)
-    except InferenceFailed as error:
-        raise LoadError(f"{model.facts.folder}: {error.network} failed on its first run; the log says how") from None
-    model.latent_rgb = model.facts.latent_rgb or fitted
+    def __init__(self, name: str, facts: Facts, device: Device, told: Told) -> None:
+        self._name, self._facts, self._device, self._told = name, facts, device, told
+        self._core = ov.Core()
 
+    def graph(self, part: str) -> Any:
+        with self._explained(part):
+            return self._core.read_model(self._facts.graph(part))
 
-async def _run_all(model: Pipeline) -> None:
-    """All networks but the VAE decoder, at a small size."""
-    edge = max(model.card.limits.min_edge, 64)
-    words = Words("warm", "warm", "cold", "cold")
-    job = Job("warm", model.card.name, words, (edge, edge), 1, 5.0, 0.0, (0,), Solver(model.facts.sampler))
-    latents = edge // model.facts.latents.factor
-    channels, pixels = model.facts.latents.channels, (1, 3, edge, edge)
-    conditioning = await model.encode(job, refines=False)
-    unet_channels = 2 * channels + 1 if model.facts.kind == "inpaint" else channels
-    sample = np.zeros((conditioning.rows, unet_channels, latents, latents), np.float32)
-    timestep = np.zeros(conditioning.rows)
-    await model.lane.run(model.networks.unet, {"sample": sample, "timestep": timestep, **conditioning.inputs})
-    await model.lane.run(model.networks.vae_encoder, {"sample": np.zeros(pixels, np.float32)})
-    if model.networks.tiny_decoder is not None:
-        await model.preview(np.zeros((1, channels, latents, latents), np.float32), tiny=True)
+    def network(
+        self, part: str, graph: Any = None, outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: ()
+    ) -> Network:
+        self._told(f"{self._name}: compiling {part}")
+        graph = graph or self.graph(part)
+        wanted = outputs(graph, self._facts.graph(part))
+        device, settings = self._device.name, self._device.settings()
+        with self._explained(part):
+            return Network(f"{self._name}/{part}", lambda: self._core.compile_model(graph, device, settings), wanted)
+
+    @contextmanager
+    def _explained(self, part: str) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            path = self._facts.graph(part)
+            raise LoadError(f"{path}: OpenVINO on {self._device.name} says: {_first_line(error)}") from None
 
 
 def pair(models: Mapping[str, Pipeline]) -> None:
@@ -121,18 +120,6 @@ def pair(models: Mapping[str, Pipeline]) -> None:
         others = (other for other in models.values() if other is not model and other.facts.kind != "inpaint")
         refiners = tuple(other.card.name for other in others if other.facts.latents == model.facts.latents)
         model.card = replace(model.card, refiners=refiners)
-
-
-async def fit_latent_rgb(decode: Callable[[Array], Awaitable[Pixels]], space: Latents) -> tuple[Array, Array]:
-    """The linear map from latents to RGB in -1..1 that is nearest to a decoder, by least squares over small patches."""
-    edge = 32
-    patches = np.random.default_rng(0).standard_normal((1, space.channels, edge // 2, edge // 2))
-    latents = patches.repeat(2, axis=2).repeat(2, axis=3).astype(np.float32)
-    picture = await decode(latents)
-    blocks = picture.reshape(edge, space.factor, edge, space.factor, 3).mean(axis=(1, 3)).reshape(-1, 3) / 127.5 - 1
-    columns = np.column_stack([latents.reshape(space.channels, -1).T, np.ones(edge * edge)])
-    solution = np.linalg.lstsq(columns, blocks, rcond=None)[0].astype(np.float32)
-    return np.ascontiguousarray(solution[:-1]), np.ascontiguousarray(solution[-1])
 
 
 def _text_outputs(graph: Any, path: Path) -> Sequence[str]:
@@ -148,7 +135,8 @@ def _text_outputs(graph: Any, path: Path) -> Sequence[str]:
     return [hidden[-2], *({"text_embeds"} & names)]
 
 
-def _check_unet(graph: Any, path: Path, facts: Facts) -> Sequence[str]:
+def _check_unet(graph: Any, facts: Facts) -> None:
+    path = facts.graph("unet")
     ports = {name: port.partial_shape for port in graph.inputs for name in port.names}
     needed = {"sample", "timestep", "encoder_hidden_states", "text_embeds", "time_ids"}
     if facts.guidance_embedding is not None:
@@ -162,7 +150,6 @@ def _check_unet(graph: Any, path: Path, facts: Facts) -> Sequence[str]:
     ids = 5 if facts.kind == "refiner" else 6
     if ports["time_ids"][1].is_static and ports["time_ids"][1].get_length() != ids:
         raise LoadError(f"{path}: a {facts.kind} model's time_ids must be {ids} wide, not {ports['time_ids'][1]}")
-    return ()
 
 
 def _edge_multiple(graph: Any, facts: Facts) -> int:

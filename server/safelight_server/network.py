@@ -47,6 +47,7 @@ class Network:
         self._ports = {name: compiled.output(name) for name in self._outputs} or {
             min(port.names, default=str(index)): port for index, port in enumerate(compiled.outputs)
         }
+        self.shapes = {name: _shape(compiled.inputs[index]) for name, (index, _) in self._inputs.items()}
         self._shapes: dict[int, tuple[int, ...]] = {}
         self.precision = _precision(compiled)
         self.broken = False
@@ -88,6 +89,11 @@ class Network:
         self._shapes = shapes
         # Copies, for the next inference overwrites the request's own.
         return {name: self._request.get_tensor(port).data.copy() for name, port in self._ports.items()}
+
+
+def _shape(port: Any) -> tuple[int, ...]:
+    """-1 for a dimension of any size."""
+    return tuple(size.get_length() if size.is_static else -1 for size in port.partial_shape)
 
 
 def _precision(compiled: Any) -> str:

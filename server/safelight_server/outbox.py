@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
-from .jobs import Array, Done, Image, Progress, Queued, Started
+from .jobs import Array, Done, Image, Previews, Progress, Queued, Started
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,35 @@ Item = Queued | Started | Progress | Frame | Image | Done
 STALE = (Queued, Progress, Frame)  # a newer one of these takes the place of one that is still unread
 
 
+class Cadence:
+    """Which steps a reader wants a preview after; None: none of them."""
+
+    def __init__(self, previews: Previews | None) -> None:
+        self._every = previews.every if previews else 0
+        self._interval = previews.min_interval if previews else 0.0
+        self._last = -float("inf")
+
+    def due(self, step: int) -> bool:
+        now = time.monotonic()
+        if not self._every or step % self._every or now - self._last < self._interval:
+            return False
+        self._last = now
+        return True
+
+
 class Outbox:
     """One writer, one reader. Holds at most one of each stale kind, and everything else until it is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, previews: Previews | None = None) -> None:
+        self._cadence = Cadence(previews)
         self._items: deque[Item] = deque()
         self._news = asyncio.Event()
         self._closed = False
         self._error: BaseException | None = None
 
     def put(self, item: Item) -> None:
+        if isinstance(item, Frame) and not self._cadence.due(item.step):
+            return
         if isinstance(item, STALE):
             unread = [old for old in self._items if type(old) is type(item)]
             self._items = deque(old for old in self._items if type(old) is not type(item))

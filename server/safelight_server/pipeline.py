@@ -4,44 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from . import pixels, start
+from . import acceleration, pixels, start
 from .cards import Card
-from .conditioning import guidance_embedding, time_ids
+from .claim import ALONE, Claim
+from .conditioning import Conditioner, Conditioning
+from .deepcache import FEATURE
 from .errors import InferenceFailed
 from .facts import Facts
-from .jobs import Array, Job, Pixels, Words
-from .lane import Lane, Rank
+from .jobs import Array, Job, Pixels
+from .lane import Lane
 from .network import Network, Tensor
 from .noise import draw
 from .plan import Leg
 from .start import Canvas, Encoded, Moments, State
-from .text import Encoder, Prompt
-
-PROMPTS_KEPT = 32  # some 600 kB each, for SDXL
+from .text import Encoder
 
 
 class Networks(NamedTuple):
     encoders: tuple[Encoder, ...]
     unet: Network
+    shallow_unet: Network | None  # its outermost layers, on the FEATURE that the whole one gave
     vae_encoder: Network
     vae_decoder: Network
     tiny_decoder: Network | None
 
     def all(self) -> list[Network]:
-        rest = (self.unet, self.vae_encoder, self.vae_decoder, self.tiny_decoder)
+        rest = (self.unet, self.shallow_unet, self.vae_encoder, self.vae_decoder, self.tiny_decoder)
         return [encoder.network for encoder in self.encoders] + [network for network in rest if network is not None]
-
-
-class Conditioning(NamedTuple):
-    """What the UNet is told at every step; one row, or negative and positive when guidance is on."""
-
-    inputs: dict[str, Tensor]
-    rows: int
 
 
 class Step(NamedTuple):
@@ -60,7 +54,7 @@ class Pipeline:
         self.lane = lane
         self.networks = networks
         self.latent_rgb = latent_rgb
-        self._prompts: dict[tuple[str, ...], Prompt] = {}
+        self.conditioner = Conditioner(card.facts, lane, networks.encoders)
 
     @property
     def facts(self) -> Facts:
@@ -76,69 +70,12 @@ class Pipeline:
             if network.broken:
                 await asyncio.to_thread(network.load)
 
-    def warnings(self, words: Words) -> list[str]:
-        """A line for every prompt that is longer than its encoder reads."""
-        texts = {"prompt": words.prompt, "negative_prompt": words.negative or ""}
-        # Those of the second encoder are the same as the first's, unless somebody said so.
-        texts |= {"prompt_2": words.prompt_2} if words.prompt_2 != words.prompt else {}
-        texts |= {"negative_prompt_2": words.negative_2 or ""} if words.negative_2 != words.negative else {}
-        encoder = self.networks.encoders[0]
-        cut = {field: encoder.excess(text) for field, text in texts.items()}
-        return [
-            f"{field}: the last {n} tokens do not fit into {encoder.max_tokens} and are cut"
-            for field, n in cut.items()
-            if n
-        ]
-
-    async def encode(self, job: Job, *, refines: bool) -> Conditioning:
-        """Words and sizes of a job as this model's UNet takes them; `refines`: it goes on from another's work."""
-        embedding = self.facts.guidance_embedding
-        guided = job.guidance > 1 and embedding is None
-        words = job.words
-        positive = await self._prompt(words.prompt, words.prompt_2)
-        negative_ids, positive_ids = time_ids(self.facts.kind, job.sizes, job.size, refines=refines)
-        rows, ids = [positive], [positive_ids]
-        if guided:
-            rows, ids = [await self._negative(words, positive), positive], [negative_ids, positive_ids]
-        inputs: dict[str, Tensor] = {
-            "encoder_hidden_states": np.concatenate([row.features for row in rows]),
-            "text_embeds": np.concatenate([row.pooled for row in rows]),
-            "time_ids": np.concatenate(ids),
-        }
-        if embedding is not None:
-            inputs["timestep_cond"] = guidance_embedding(job.guidance, embedding)
-        return Conditioning(inputs, len(rows))
-
-    async def _negative(self, words: Words, like: Prompt) -> Prompt:
-        if words.negative is None and self.facts.zero_negative:
-            return Prompt(np.zeros_like(like.features), np.zeros_like(like.pooled))
-        negative = words.negative or ""
-        return await self._prompt(negative, words.negative_2 or negative)
-
-    async def _prompt(self, *texts: str) -> Prompt:
-        """The texts through the encoders; the last ones are kept, as people try a prompt many times over."""
-        if texts not in self._prompts:
-            self._prompts[texts] = await self._encode(*texts)
-            if len(self._prompts) > PROMPTS_KEPT:
-                del self._prompts[next(iter(self._prompts))]
-        return self._prompts[texts]
-
-    async def _encode(self, *texts: str) -> Prompt:
-        """Each encoder reads its text; a refiner's one encoder reads the first."""
-        features, pooled = [], None
-        for encoder, text in zip(self.networks.encoders, texts, strict=False):
-            feature, pool = await encoder(self.lane, text)
-            features.append(feature)
-            pooled = pool if pool is not None else pooled
-        assert pooled is not None, "the last text encoder has the pooled output"
-        return Prompt(np.concatenate(features, axis=-1), pooled)
-
-    async def read(self, job: Job) -> Encoded | None:
+    async def read(self, job: Job, claim: Claim = ALONE) -> Encoded | None:
         """The job's picture and mask through the VAE encoder; None for a job that starts from noise."""
         if job.source is None:
             return None
         planes = pixels.planes_from_picture(job.source.picture)
-        picture = await self._moments(planes)
+        picture = await self._moments(planes, claim)
         mask = job.source.mask
         if mask is None and self.facts.kind == "inpaint":
             mask = np.full(job.size, 255, np.uint8)
@@ -147,10 +84,11 @@ class Pipeline:
         weights = pixels.weights_from_mask(mask, self.facts.latents.factor)
         if self.facts.kind != "inpaint":
             return Encoded(picture, None, weights)
-        return Encoded(picture, await self._moments(np.where(mask < 128, planes, np.float32(0))), weights)
+        masked = np.where(mask < 128, planes, np.float32(0))
+        return Encoded(picture, await self._moments(masked, claim), weights)
 
-    async def _moments(self, planes: Array) -> Moments:
-        outputs = await self.lane.run(self.networks.vae_encoder, {"sample": planes})
+    async def _moments(self, planes: Array, claim: Claim) -> Moments:
+        outputs = await self.lane.run(self.networks.vae_encoder, {"sample": planes}, claim)
         if "latent_parameters" not in outputs:
             return Moments(self._scaled(outputs["latent_sample"]), None)
         mean, log_variance = np.split(outputs["latent_parameters"], 2, axis=1)
@@ -173,21 +111,33 @@ class Pipeline:
         return start.from_picture(leg, job, seed, encoded)
 
     async def denoise(
-        self, leg: Leg, job: Job, seed: int, state: State, conditioning: Conditioning, canvas: Canvas | None
+        self,
+        leg: Leg,
+        job: Job,
+        seed: int,
+        state: State,
+        conditioning: Conditioning,
+        canvas: Canvas | None,
+        claim: Claim = ALONE,
     ) -> AsyncGenerator[Step, None]:
         """The leg's steps, from `state` on, each as it is done."""
         # Of two models on one job, one may look at the masked picture and the other need it blended in.
         extra, blended = (canvas.extra, None) if canvas and self.facts.kind == "inpaint" else (None, canvas)
         while state.step < leg.last:
             began = time.perf_counter()
-            output = await self._predict(leg, state, conditioning, extra)
+            output, deep = await self._predict(leg, job, state, conditioning, extra, claim)
             state, denoised = advance(leg, job, seed, state, output, blended)
+            state = state._replace(deep=deep)
             if not np.isfinite(state.latents).all():
                 raise InferenceFailed(self.networks.unet.name)  # a black picture would say that all is well
             yield Step(state, denoised, time.perf_counter() - began)
 
-    async def _predict(self, leg: Leg, state: State, conditioning: Conditioning, extra: Array | None) -> Array:
-        """The UNet's output (rows, channels, h, w) for the next step of `state`."""
+    async def _predict(
+        self, leg: Leg, job: Job, state: State, conditioning: Conditioning, extra: Array | None, claim: Claim
+    ) -> tuple[Array, Array | None]:
+        """The UNet's output (rows, channels, h, w) for the next step of `state`, and what its inner layers said."""
+        if conditioning.rows > 1 and not acceleration.guided(job, leg, state.step):
+            conditioning = conditioning.positive
         sample = state.latents * np.float32(leg.schedule.input_scale(state.step))
         if extra is not None:
             sample = np.concatenate([sample, extra], axis=1)
@@ -196,26 +146,48 @@ class Pipeline:
             "timestep": np.full(conditioning.rows, leg.schedule.timesteps[state.step]),
             **conditioning.inputs,
         }
-        (output,) = (await self.lane.run(self.networks.unet, inputs)).values()
+        if state.deep is not None and not acceleration.refreshes(job, leg, state.step):
+            return await self._shallow(inputs, state.deep[-conditioning.rows :], claim), state.deep
+        outputs = await self.lane.run(self.networks.unet, inputs, claim)
+        deep = outputs.pop(FEATURE, None)
+        (output,) = outputs.values()
+        return output, deep if job.acceleration.deep_cache > 1 else None
+
+    async def _shallow(self, inputs: Mapping[str, Tensor], deep: Array, claim: Claim) -> Array:
+        network = self.networks.shallow_unet
+        assert network is not None, "the door lets no job in that needs what the model has not"
+        needed = {name: value for name, value in inputs.items() if name in network.shapes}
+        (output,) = (await self.lane.run(network, {**needed, FEATURE: deep}, claim)).values()
         return output
 
-    async def decode(self, latents: Array) -> Pixels:
-        """Latents to a picture (height, width, 3)."""
+    async def decode(self, latents: Array, claim: Claim = ALONE, *, tiny: bool = False) -> Pixels:
+        """Latents to a picture (height, width, 3), by the VAE or the tiny decoder."""
+        if tiny:
+            return await self._tiny(latents, claim)
         space = self.facts.latents
         raw = latents / np.float32(space.scaling)
         if space.mean is not None and space.std is not None:
             raw = latents * _channels(space.std) / np.float32(space.scaling) + _channels(space.mean)
-        return await self._picture(self.networks.vae_decoder, raw, Rank.STEP)
+        return await self._picture(self.networks.vae_decoder, raw, claim)
 
-    async def preview(self, denoised: Array, tiny: bool | None) -> Pixels:
+    async def preview(self, denoised: Array, tiny: bool | None, claim: Claim = ALONE) -> Pixels:
         """A cheap picture of x0 latents: (h, w, 3) by the linear map, or full size by a tiny decoder."""
         decoder = self.networks.tiny_decoder
         if decoder is None or tiny is False:
             return pixels.preview_from_latents(denoised, *self.latent_rgb)
-        return await self._picture(decoder, denoised, Rank.PREVIEW)
+        beside = claim.beside(self.lane.estimates.seconds(decoder.name, denoised.shape))
+        try:
+            return await self._tiny(denoised, beside)
+        finally:
+            beside.leave()
 
-    async def _picture(self, decoder: Network, latents: Array, rank: Rank) -> Pixels:
-        (planes,) = (await self.lane.run(decoder, {decoder.input: latents}, rank)).values()
+    async def _tiny(self, latents: Array, claim: Claim) -> Pixels:
+        decoder = self.networks.tiny_decoder
+        assert decoder is not None, "the door lets no job in that needs what the model has not"
+        return await self._picture(decoder, latents, claim)
+
+    async def _picture(self, decoder: Network, latents: Array, claim: Claim) -> Pixels:
+        (planes,) = (await self.lane.run(decoder, {decoder.input: latents}, claim)).values()
         if not np.isfinite(planes).all():
             raise InferenceFailed(decoder.name)
         return pixels.picture_from_planes(planes)

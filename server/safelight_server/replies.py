@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from safelight.v1 import images_pb2 as pb
 
 from .cards import Card
-from .jobs import Done, Event, Image, Preview, Progress, Queued, Started
+from .jobs import EXACT, Acceleration, Done, Event, Image, Preview, Progress, Queued, Started
 from .samplers import SAMPLERS
 
 FORMATS = {"png": pb.IMAGE_FORMAT_PNG, "jpeg": pb.IMAGE_FORMAT_JPEG, "webp": pb.IMAGE_FORMAT_WEBP}
@@ -32,7 +32,15 @@ def started(event: Started) -> pb.Started:
         scheduler=job.solver.name,
         seeds=job.seeds,
         warnings=event.warnings,
+        acceleration=acceleration(job.acceleration),
     )
+
+
+def acceleration(done: Acceleration) -> pb.Acceleration | None:
+    """None for exact pictures."""
+    if done == EXACT:
+        return None
+    return pb.Acceleration(deep_cache_interval=done.deep_cache, guidance_until=done.guided, tiny_decoder=done.tiny)
 
 
 def progress(event: Progress) -> pb.Progress:
@@ -117,6 +125,7 @@ def model(card: Card) -> pb.Model:
         device=card.device,
         has_tiny_decoder=facts.has_tiny_decoder,
         refiners=card.refiners,
+        has_deep_cache=card.has_deep_cache,
     )
 
 

@@ -15,7 +15,8 @@ from . import pictures, plan
 from .cards import Card
 from .errors import InvalidRequest, ModelNotFound, Violation
 from .form import Form
-from .jobs import Format, Handoff, Hw, Job, Output, Previews, Sizes, Solver, Source, Words
+from .jobs import Acceleration, Format, Handoff, Hw, Job, Output, Previews, Sizes, Solver, Source, Words
+from .policy import Priority
 from .samplers import SAMPLERS
 
 Request = pb.GenerateRequest | pb.RefineRequest
@@ -28,6 +29,12 @@ FORMATS: dict[int, Format] = {
     pb.IMAGE_FORMAT_PNG: "png",
     pb.IMAGE_FORMAT_JPEG: "jpeg",
     pb.IMAGE_FORMAT_WEBP: "webp",
+}
+PRIORITIES: dict[int, Priority] = {
+    pb.PRIORITY_UNSPECIFIED: Priority.NORMAL,
+    pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    pb.PRIORITY_NORMAL: Priority.NORMAL,
+    pb.PRIORITY_BATCH: Priority.BATCH,
 }
 TINY: dict[int, bool | None] = {
     pb.PREVIEW_DECODER_UNSPECIFIED: None,
@@ -66,6 +73,8 @@ def job_from(request: Request, cards: Mapping[str, Card], job_id: str, prefix: s
         handoff=handoff,
         source=source,
         output=_output(form),
+        acceleration=_acceleration(form, card, cards[handoff.model] if handoff and handoff.model in cards else card),
+        priority=_priority(form),
     )
     _check_plan(form, job, cards)
     form.finish()
@@ -226,6 +235,24 @@ def _output(form: Form) -> Output:
     return Output(FORMATS.get(part.message.format, "png"), part.integer("quality", 90, 1, 100))
 
 
+def _acceleration(form: Form, first: Card, last: Card) -> Acceleration:
+    part = form.part("acceleration")
+    interval = part.message.deep_cache_interval
+    if interval > 1 and (missing := [card.name for card in (first, last) if not card.has_deep_cache]):
+        part.bad("deep_cache_interval", f"must be 0 for {missing[0]}, whose UNet cannot be cut in two, not {interval}")
+    elif interval > first.limits.max_steps:
+        part.bad("deep_cache_interval", f"must be at most {first.limits.max_steps}, not {interval}")
+    if part.message.tiny_decoder and not last.facts.has_tiny_decoder:
+        part.bad("tiny_decoder", f"must be false for {last.name}, which has no tiny decoder")
+    return Acceleration(max(1, interval), part.number("guidance_until", 1.0, 0, 1), part.message.tiny_decoder)
+
+
+def _priority(form: Form) -> Priority:
+    if form.message.priority not in PRIORITIES:
+        form.bad("priority", f"must be one of {', '.join(pb.Priority.keys())}, not {form.message.priority}")
+    return PRIORITIES.get(form.message.priority, Priority.NORMAL)
+
+
 def _previews(form: Form) -> Previews:
     part = form.part("preview")
     interval = part.message.min_interval.seconds + part.message.min_interval.nanos / 1e9
@@ -246,6 +273,7 @@ def _recipe(request: Request, job: Job) -> dict[str, Any]:
     """The request with the defaults filled in, as its JSON: what a PNG carries. One picture hangs on one seed alone."""
     filled = copy.deepcopy(request)
     filled.ClearField("num_images")
+    filled.ClearField("priority")  # says when, not what
     if isinstance(filled, pb.RefineRequest):
         filled.ClearField("image")
         filled.ClearField("mask")

@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from . import facts, models, seal
+from . import facts, models, seal, warming
 from .engine import Engine
 from .errors import LoadError
 from .lane import Lane
@@ -48,8 +48,9 @@ CHANNEL_OPTIONS = (
 class Config:
     folders: Mapping[str, Path]
     listen: str = "127.0.0.1:50051"
-    device: Device = field(default_factory=Device)
-    slots: int = 2
+    devices: Mapping[str, Device] = field(default_factory=dict)  # by model
+    own_lane: Collection[str] = ()  # models with cores of their own, that work beside those on the same device
+    slots: int = 16
     queue: int = 32
     max_edge: int = 2048
     grace: float = 30.0
@@ -125,8 +126,8 @@ def _stop_signal() -> asyncio.Future[None]:
 
 
 async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pipeline]:
-    """Checks all folders, then compiles and warms all models on one lane; a bar for people and lines for logs."""
-    lane = Lane(config.device.name)
+    """Checks all folders, then compiles and warms all models on their lanes; a bar for people and lines for logs."""
+    lanes: dict[str, Lane] = {}
     loaded: dict[str, Pipeline] = {}
     total = sum(models.steps(model) + config.verify for model in read.values())
     style = "{desc:32} {bar} {n}/{total}"
@@ -142,11 +143,14 @@ async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pi
             told(f"{name}: checking files")
             await _check(name, folder)
         for name, model in read.items():
+            device = config.devices.get(name, Device())
+            key = f"{device.name} of {name}" if name in config.own_lane else device.name
+            lane = lanes.setdefault(key, Lane(device.name))
             loaded[name] = await asyncio.to_thread(
-                models.load, name, model, lane, config.device, told, max_edge=config.max_edge
+                models.load, name, model, lane, device, told, max_edge=config.max_edge
             )
-            await models.warm(loaded[name], told)
-            log.info("model %s is loaded and warm: %s, %s", name, model.kind, loaded[name].card.precision)
+            await warming.warm(loaded[name], told)
+            log.info("model %s is loaded and warm: %s, %s on %s", name, model.kind, loaded[name].card.precision, key)
     models.pair(loaded)
     return loaded
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
@@ -68,7 +69,7 @@ class ImageService:
         async with self._call(context) as job_id:
             request = _parse(pb.StreamRequest, body)
             job, previews = await self._checked(stream_from, request, job_id)
-            async with aclosing(self._drawn(job, previews)) as events:
+            async with aclosing(self._drawn(job, previews, context)) as events:
                 sequence = 0
                 async for event in events:
                     sequence += 1
@@ -78,10 +79,11 @@ class ImageService:
         async with self._call(context) as job_id:
             job = await self._checked(job_from, _parse(request, body), job_id)
             answer: Any = response(job_id=job_id)
-            async with aclosing(self._drawn(job, None)) as events:
+            async with aclosing(self._drawn(job, None, context)) as events:
                 async for event in events:
                     if isinstance(event, Started):
                         answer.warnings.extend(event.warnings)
+                        answer.MergeFrom(response(acceleration=replies.acceleration(event.job.acceleration)))
                     elif isinstance(event, Image):
                         answer.images.append(replies.image(event))
                     elif isinstance(event, Done):
@@ -100,10 +102,10 @@ class ImageService:
         finally:
             self._calls.discard(task)
 
-    async def _drawn(self, job: Job, previews: Previews | None) -> AsyncGenerator[Any, None]:
+    async def _drawn(self, job: Job, previews: Previews | None, context: Context) -> AsyncGenerator[Any, None]:
         height, width = job.size
         log.info("drawing %d of %d x %d with %s, %d steps", len(job.seeds), width, height, job.model, job.steps)
-        async with aclosing(self._ready().run(job, previews)) as events:
+        async with aclosing(self._ready().run(job, previews, _deadline(context))) as events:
             async for event in events:
                 yield event
                 if isinstance(event, Done):
@@ -120,6 +122,12 @@ class ImageService:
         engine.knock()
         cards = {name: model.card for name, model in engine.models.items()}
         return await asyncio.to_thread(check, request, cards, job_id)
+
+
+def _deadline(context: Context) -> float | None:
+    """When the client gives up, as a time.monotonic()."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
 
 
 def _serialize(message: Message) -> bytes:

@@ -18,6 +18,7 @@ class State(NamedTuple):
     latents: Array  # (1, channels, h, w)
     previous: Array | None  # the step before's x0, for samplers that look back
     position: int  # of the seed's noise
+    deep: Array | None = None  # what the UNet's inner layers said last, kept for steps that run without them
 
 
 class Moments(NamedTuple):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tokenizers import Regex as Pattern
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from .claim import ALONE, Claim
 from .errors import LoadError
 from .jobs import Array
 from .lane import Lane
@@ -33,9 +34,9 @@ class Encoder:
         self.network = network
         self._tokenizer = tokenizer
 
-    async def __call__(self, lane: Lane, text: str) -> tuple[Array, Array | None]:
+    async def __call__(self, lane: Lane, text: str, claim: Claim = ALONE) -> tuple[Array, Array | None]:
         """The features before the last layer (1, tokens, width), as SDXL takes them, and maybe the pooled vector."""
-        outputs = await lane.run(self.network, {"input_ids": self.ids(text)})
+        outputs = await lane.run(self.network, {"input_ids": self.ids(text)}, claim)
         (features,) = (value for name, value in outputs.items() if name.startswith("hidden_states"))
         return features, outputs.get("text_embeds")
 

@@ -7,6 +7,13 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRIORITY_UNSPECIFIED: _ClassVar[Priority]
+    PRIORITY_INTERACTIVE: _ClassVar[Priority]
+    PRIORITY_NORMAL: _ClassVar[Priority]
+    PRIORITY_BATCH: _ClassVar[Priority]
+
 class ImageFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     IMAGE_FORMAT_UNSPECIFIED: _ClassVar[ImageFormat]
@@ -26,6 +33,10 @@ class ModelKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_KIND_BASE: _ClassVar[ModelKind]
     MODEL_KIND_REFINER: _ClassVar[ModelKind]
     MODEL_KIND_INPAINT: _ClassVar[ModelKind]
+PRIORITY_UNSPECIFIED: Priority
+PRIORITY_INTERACTIVE: Priority
+PRIORITY_NORMAL: Priority
+PRIORITY_BATCH: Priority
 IMAGE_FORMAT_UNSPECIFIED: ImageFormat
 IMAGE_FORMAT_PNG: ImageFormat
 IMAGE_FORMAT_JPEG: ImageFormat
@@ -39,7 +50,7 @@ MODEL_KIND_REFINER: ModelKind
 MODEL_KIND_INPAINT: ModelKind
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output")
+    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_2_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +68,8 @@ class GenerateRequest(_message.Message):
     SIZE_CONDITIONING_FIELD_NUMBER: _ClassVar[int]
     REFINER_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATION_FIELD_NUMBER: _ClassVar[int]
     model: str
     prompt: str
     prompt_2: str
@@ -74,10 +87,12 @@ class GenerateRequest(_message.Message):
     size_conditioning: SizeConditioning
     refiner: RefinerStage
     output: OutputOptions
-    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ...) -> None: ...
+    priority: Priority
+    acceleration: Acceleration
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ...) -> None: ...
 
 class RefineRequest(_message.Message):
-    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "image", "mask", "strength")
+    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "image", "mask", "strength")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_2_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +110,8 @@ class RefineRequest(_message.Message):
     SIZE_CONDITIONING_FIELD_NUMBER: _ClassVar[int]
     REFINER_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATION_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
@@ -115,10 +132,12 @@ class RefineRequest(_message.Message):
     size_conditioning: SizeConditioning
     refiner: RefinerStage
     output: OutputOptions
+    priority: Priority
+    acceleration: Acceleration
     image: bytes
     mask: bytes
     strength: float
-    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., image: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., image: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
 
 class SchedulerOptions(_message.Message):
     __slots__ = ("use_karras_sigmas", "timestep_spacing", "eta")
@@ -174,6 +193,16 @@ class RefinerStage(_message.Message):
     handoff: float
     def __init__(self, model: _Optional[str] = ..., handoff: _Optional[float] = ...) -> None: ...
 
+class Acceleration(_message.Message):
+    __slots__ = ("deep_cache_interval", "guidance_until", "tiny_decoder")
+    DEEP_CACHE_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    TINY_DECODER_FIELD_NUMBER: _ClassVar[int]
+    deep_cache_interval: int
+    guidance_until: float
+    tiny_decoder: bool
+    def __init__(self, deep_cache_interval: _Optional[int] = ..., guidance_until: _Optional[float] = ..., tiny_decoder: bool = ...) -> None: ...
+
 class OutputOptions(_message.Message):
     __slots__ = ("format", "quality")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
@@ -183,28 +212,32 @@ class OutputOptions(_message.Message):
     def __init__(self, format: _Optional[_Union[ImageFormat, str]] = ..., quality: _Optional[int] = ...) -> None: ...
 
 class GenerateResponse(_message.Message):
-    __slots__ = ("job_id", "images", "timings", "warnings")
+    __slots__ = ("job_id", "images", "timings", "warnings", "acceleration")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATION_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     images: _containers.RepeatedCompositeFieldContainer[Image]
     timings: Timings
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, job_id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    acceleration: Acceleration
+    def __init__(self, job_id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ...) -> None: ...
 
 class RefineResponse(_message.Message):
-    __slots__ = ("job_id", "images", "timings", "warnings")
+    __slots__ = ("job_id", "images", "timings", "warnings", "acceleration")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATION_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     images: _containers.RepeatedCompositeFieldContainer[Image]
     timings: Timings
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, job_id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    acceleration: Acceleration
+    def __init__(self, job_id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ...) -> None: ...
 
 class StreamRequest(_message.Message):
     __slots__ = ("generate", "refine", "preview")
@@ -257,7 +290,7 @@ class Queued(_message.Message):
     def __init__(self, position: _Optional[int] = ...) -> None: ...
 
 class Started(_message.Message):
-    __slots__ = ("model", "width", "height", "steps", "guidance_scale", "scheduler", "seeds", "warnings")
+    __slots__ = ("model", "width", "height", "steps", "guidance_scale", "scheduler", "seeds", "warnings", "acceleration")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -266,6 +299,7 @@ class Started(_message.Message):
     SCHEDULER_FIELD_NUMBER: _ClassVar[int]
     SEEDS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATION_FIELD_NUMBER: _ClassVar[int]
     model: str
     width: int
     height: int
@@ -274,7 +308,8 @@ class Started(_message.Message):
     scheduler: str
     seeds: _containers.RepeatedScalarFieldContainer[int]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., scheduler: _Optional[str] = ..., seeds: _Optional[_Iterable[int]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    acceleration: Acceleration
+    def __init__(self, model: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., scheduler: _Optional[str] = ..., seeds: _Optional[_Iterable[int]] = ..., warnings: _Optional[_Iterable[str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("image_index", "step", "steps", "model", "step_time")
@@ -357,7 +392,7 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "kind", "limits", "defaults", "schedulers", "precision", "device", "has_tiny_decoder", "refiners")
+    __slots__ = ("name", "kind", "limits", "defaults", "schedulers", "precision", "device", "has_tiny_decoder", "refiners", "has_deep_cache")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -367,6 +402,7 @@ class Model(_message.Message):
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     HAS_TINY_DECODER_FIELD_NUMBER: _ClassVar[int]
     REFINERS_FIELD_NUMBER: _ClassVar[int]
+    HAS_DEEP_CACHE_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ModelKind
     limits: Limits
@@ -376,7 +412,8 @@ class Model(_message.Message):
     device: str
     has_tiny_decoder: bool
     refiners: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., defaults: _Optional[_Union[Defaults, _Mapping]] = ..., schedulers: _Optional[_Iterable[str]] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., has_tiny_decoder: bool = ..., refiners: _Optional[_Iterable[str]] = ...) -> None: ...
+    has_deep_cache: bool
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., defaults: _Optional[_Union[Defaults, _Mapping]] = ..., schedulers: _Optional[_Iterable[str]] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., has_tiny_decoder: bool = ..., refiners: _Optional[_Iterable[str]] = ..., has_deep_cache: bool = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("min_edge", "max_edge", "edge_multiple", "max_steps", "max_images", "max_prompt_tokens")

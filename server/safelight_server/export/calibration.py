@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from safelight_server import facts, models
+from safelight_server import facts, models, warming
 from safelight_server.cards import Limits
+from safelight_server.claim import ALONE, Claim
 from safelight_server.errors import JobError, LoadError
 from safelight_server.facts import Facts
 from safelight_server.jobs import Array, Hw, Job, Pixels, Solver, Source, Words
-from safelight_server.lane import Lane, Rank
+from safelight_server.lane import Lane
 from safelight_server.models import Device
 from safelight_server.network import Network, Tensor
 from safelight_server.pipeline import Pipeline
@@ -66,9 +67,9 @@ class Recorder(Lane):
         super().__init__(device)
         self.told: dict[str, Mapping[str, Tensor]] = {}
 
-    async def run(self, network: Network, inputs: Mapping[str, Tensor], rank: Rank = Rank.STEP) -> dict[str, Tensor]:
+    async def run(self, network: Network, inputs: Mapping[str, Tensor], claim: Claim = ALONE) -> dict[str, Tensor]:
         self.told[network.name] = inputs
-        return await super().run(network, inputs, rank)
+        return await super().run(network, inputs, claim)
 
 
 class Samples:
@@ -97,7 +98,7 @@ async def record(task: Task) -> None:
     lane = Recorder(Device().name)
     model = await asyncio.to_thread(models.load, "model", found, lane, Device(), lambda what: None, max_edge=MAX_EDGE)
     pictures = _pictures(found, _sizes(task.sizes, model.card.limits, found), prompts, task.count)
-    await models.warm(model, lambda what: None)
+    await warming.warm(model, lambda what: None)
     unet = Samples(Path(task.output) / "unet", lane, model.networks.unet)
     decoder = Samples(Path(task.output) / "vae_decoder", lane, model.networks.vae_decoder)
     done, total = 0, sum(picture.leg.last - picture.leg.first for picture in pictures)
@@ -176,7 +177,7 @@ def clouds(size: Hw, seed: int) -> Pixels:
 async def _draw(model: Pipeline, picture: Picture, samples: Samples, done: int, total: int) -> list[Array]:
     """The picture's finished latents, and those that it was thought to become at its later steps."""
     job, leg, clean = picture.job, picture.leg, []
-    conditioning = await model.encode(job, refines=job.source is not None)
+    conditioning = await model.conditioner.encode(job, refines=job.source is not None)
     state, canvas = model.start(leg, job, job.seeds[0], await model.read(job))
     async with aclosing(model.denoise(leg, job, job.seeds[0], state, conditioning, canvas)) as steps:
         async for step in steps:

@@ -1,0 +1,57 @@
+"""Which of the ready steps a lane runs next: a pure function, tuned by simulation (docs/benchmarks/lanes.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Priority(IntEnum):
+    INTERACTIVE = 0
+    NORMAL = 1
+    BATCH = 2
+
+
+class Ready(NamedTuple):
+    """A step that could run now, by what matters of its job."""
+
+    priority: Priority
+    remaining: float  # seconds of work left in the job, this step included
+    waited: float  # seconds since the job came in in which none of its steps ran
+    slack: float | None  # seconds until its deadline, less `remaining`; None: no deadline
+    order: int  # of arrival, for ties
+
+
+class Tuning(NamedTuple):
+    weight: tuple[float, float, float]  # of a second of remaining work, by priority
+    ageing: float  # what a second of waiting takes off the weighted work
+    tight: float  # share of the remaining work: with no more slack than that, a deadline is in danger
+
+
+# Ageing is below every weight: else a job that runs would, step by step, fall behind those that it has overtaken.
+TUNING = Tuning(weight=(0.2, 1.0, 5.0), ageing=0.05, tight=1.0)
+
+Urgency = tuple[int, float, int]
+
+_TIGHT, _USUAL, _HOPELESS = range(3)
+
+
+def urgency(ready: Ready, tuning: Tuning = TUNING) -> Urgency:
+    """A key for sorting: the least goes first.
+
+    Of the usual jobs, the least weighted remaining work (Smith's rule, 1956), less what waiting has earned. So a job is
+    overtaken at most by those that come in within its weight * remaining / ageing seconds, and by tight deadlines.
+    Those go first, the earliest before the rest (Jackson's rule, 1955). What cannot be done in time goes last: its
+    client will be told DEADLINE_EXCEEDED. It is not refused, as the estimate of its work may be wrong.
+    """
+    if ready.slack is not None and 0 <= ready.slack <= tuning.tight * ready.remaining:
+        return _TIGHT, ready.slack + ready.remaining, ready.order
+    group = _HOPELESS if ready.slack is not None and ready.slack < 0 else _USUAL
+    weighted = tuning.weight[ready.priority] * ready.remaining
+    return group, weighted - tuning.ageing * ready.waited, ready.order
+
+
+def choose(ready: Sequence[Ready], tuning: Tuning = TUNING) -> int:
+    """Index of the step that goes next; `ready` is not empty."""
+    return min(range(len(ready)), key=lambda i: urgency(ready[i], tuning))

@@ -1,0 +1,93 @@
+"""Tries which batches pay, and change no bit: what the lane may join is what was measured on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .joining import kind
+from .lane import Lane
+from .network import Network, Tensor
+from .pipeline import Pipeline
+
+BATCHES = (2, 4, 8)  # rows
+MOST = max(BATCHES)
+GAIN = 1.2  # rows a second, against one by one: with less, a job would wait longer for its step than alone
+TOKENS = 77  # where a graph takes any number: CLIP's
+PATIENCE = 0.25  # seconds for a row: with slower ones a CPU gains nothing, and the trial would take minutes
+
+
+async def joining(model: Pipeline) -> None:
+    """Tries all networks that jobs share, at the model's square sizes from the smallest to the native.
+
+    Where nothing pays, nothing does at a larger size: the larger the picture, the fewer cores are idle with one.
+    """
+    networks, lane = model.networks, model.lane
+    for encoder in networks.encoders:
+        ids = encoder.ids("a few words")
+        rows = [{encoder.network.input: np.roll(ids, seed)} for seed in range(MOST)]
+        await measure(lane, encoder.network, rows)
+    for network in (networks.unet, networks.shallow_unet, networks.vae_decoder, networks.tiny_decoder):
+        for edge in _edges(model) if network is not None else ():
+            assert network is not None
+            rows = [_row(network, edge // model.facts.latents.factor, seed) for seed in range(MOST)]
+            if not await measure(lane, network, rows):
+                break
+
+
+def _edges(model: Pipeline) -> list[int]:
+    """Pixels."""
+    native, edges = model.facts.native_edge, []
+    edge = max(model.card.limits.min_edge, 64)
+    while edge < native:
+        edges.append(edge)
+        edge *= 2
+    return [*edges, native]
+
+
+def _row(network: Network, latents: int, seed: int) -> dict[str, Tensor]:
+    """Random inputs of one row, for a picture of so many latents to an edge, at a timestep of its own."""
+    random = np.random.default_rng(seed)
+    sizes = {1: TOKENS, 2: latents, 3: latents}
+    row: dict[str, Tensor] = {}
+    for name, shape in network.shapes.items():
+        fixed = [1 if axis == 0 else size if size > 0 else sizes[axis] for axis, size in enumerate(shape)]
+        row[name] = random.standard_normal(fixed, np.float32)
+    return row | ({"timestep": np.array([999 - 100 * seed])} if "timestep" in row else {})
+
+
+async def measure(lane: Lane, network: Network, rows: Sequence[Mapping[str, Tensor]]) -> tuple[int, ...]:
+    """Allows the lane the batches of these rows that pay and change no bit, and says which they are."""
+    alone: list[Mapping[str, Tensor]] = []
+    seconds, sizes = float("inf"), tuple[int, ...]()
+    for size in BATCHES:
+        for row in rows[len(alone) : size]:
+            outputs, took = await _timed(lane, network, row)
+            alone.append(outputs)
+            seconds = min(seconds, took)
+        if seconds > PATIENCE:
+            break
+        batch = {name: np.concatenate([row[name] for row in rows[:size]]) for name in rows[0]}
+        outputs, together = min([await _timed(lane, network, batch) for _ in range(3)], key=lambda run: run[1])
+        if together * GAIN > seconds * size or not _same(outputs, alone):
+            break
+        sizes = (*sizes, size)
+    lane.joining.allow(kind(network, rows[0]), sizes)
+    return sizes
+
+
+def _same(outputs: Mapping[str, Tensor], alone: Sequence[Mapping[str, Tensor]]) -> bool:
+    """Whether a batch gives every row the bits that it has alone."""
+    return all(
+        value[place].tobytes() == row[name][0].tobytes()
+        for name, value in outputs.items()
+        for place, row in enumerate(alone)
+    )
+
+
+async def _timed(lane: Lane, network: Network, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+    began = time.perf_counter()
+    outputs = await lane.run(network, inputs)
+    return outputs, time.perf_counter() - began
