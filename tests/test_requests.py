@@ -53,6 +53,11 @@ GENERATE: list[tuple[dict[str, Any], str]] = [
     ({"refiner": {"model": "refiner", "handoff": NAN}}, "refiner.handoff"),
     ({"refiner": {"model": "inpaint"}, "steps": 10}, "refiner.model"),
     ({"refiner": {"model": "refiner", "handoff": 0.01}}, "refiner.handoff"),
+    ({"priority": 9}, "priority"),
+    ({"acceleration": {"guidance_until": 1.5}}, "acceleration.guidance_until"),
+    ({"acceleration": {"guidance_until": NAN}}, "acceleration.guidance_until"),
+    ({"acceleration": {"deep_cache_interval": 151}}, "acceleration.deep_cache_interval"),
+    ({"acceleration": {"tiny_decoder": True}, "model": "zero_snr"}, "acceleration.tiny_decoder"),
     ({"model": "refiner"}, "model"),
     ({"model": "inpaint"}, "model"),
 ]

@@ -4,6 +4,7 @@ with Client("localhost:50051") as client:
     client.generate("a red apple", seed=7).save("apple.png")
 """
 
+from .acceleration import Acceleration
 from .aio import AsyncClient, AsyncStream
 from .client import Client, Stream
 from .errors import (
@@ -31,6 +32,7 @@ from .results import Result, Timings
 __version__ = "0.1.0"
 
 __all__ = [
+    "Acceleration",
     "AsyncClient",
     "AsyncStream",
     "Busy",

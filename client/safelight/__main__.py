@@ -99,6 +99,11 @@ def _add_draw_options(parser: argparse.ArgumentParser) -> None:
     add("--refiner", metavar="NAME[@HANDOFF]", type=_refiner, help="a second model that takes over at 0 to 1, as @0.8")
     add("--format", choices=tuple(SUFFIXES), help="of the file (default: as the name of -o says, else png)")
     add("--quality", metavar="1-100", type=int, help="for jpeg and webp")
+    add("--priority", choices=("interactive", "normal", "batch"), help="whose steps go first (default: normal)")
+    add = parser.add_argument_group("less work for nearly the same picture").add_argument
+    add("--deep-cache", metavar="N", dest="deep_cache_interval", type=int, help="the whole UNet every N steps, as 3")
+    add("--guide-until", metavar="SHARE", dest="guidance_until", type=float, help="no guidance after this, as 0.6")
+    add("--tiny", dest="tiny_decoder", action="store_true", default=None, help="decode with the tiny decoder")
 
 
 def _add_image(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from .acceleration import Acceleration
 from .client import Client
 from .events import Event, ImageDone, Preview, Started
 from .models import Model
@@ -71,7 +72,9 @@ def health(client: Client, args: Namespace) -> int:
 def _options(args: Namespace) -> DrawOptions:
     options = {name: getattr(args, name) for name in DrawOptions.__annotations__ if hasattr(args, name)}
     width, height = args.size or (None, None)
-    return cast(DrawOptions, options | {"width": width, "height": height, "output": _output(args)})
+    faster = Acceleration(args.deep_cache_interval, args.guidance_until, args.tiny_decoder)
+    more = {"width": width, "height": height, "output": _output(args), "acceleration": faster}
+    return cast(DrawOptions, options | more)
 
 
 def _output(args: Namespace) -> Output:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from .acceleration import Acceleration, acceleration_from
 from .pictures import Picture, open_image, save_picture
 from .results import Timings, format_name
 from .v1 import images_pb2 as pb
@@ -43,6 +44,7 @@ class Started(Event):
     scheduler: str
     seeds: tuple[int, ...]  # one per picture
     warnings: tuple[str, ...]  # what was not taken as it was sent
+    acceleration: Acceleration | None  # how the pictures will differ from the exact ones; None: they will not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,11 @@ def _reader(name: str, kind: type[Event]) -> Callable[[pb.StreamResponse], Event
     return lambda message: read(kind, getattr(message, name), job_id=message.job_id, sequence=message.sequence)
 
 
+def _started(message: pb.StreamResponse) -> Event:
+    did = acceleration_from(message.started)
+    return read(Started, message.started, job_id=message.job_id, sequence=message.sequence, acceleration=did)
+
+
 def _image_done(message: pb.StreamResponse) -> Event:
     name = format_name(message.image.format)
     return read(ImageDone, message.image, format=name, job_id=message.job_id, sequence=message.sequence)
@@ -111,7 +118,7 @@ def _done(message: pb.StreamResponse) -> Event:
 
 _READERS: dict[str, Callable[[pb.StreamResponse], Event]] = {
     "queued": _reader("queued", Queued),
-    "started": _reader("started", Started),
+    "started": _started,
     "progress": _reader("progress", Progress),
     "preview": _reader("preview", Preview),
     "image": _image_done,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .acceleration import Acceleration
 from .errors import Internal
 from .events import Done, Event, ImageDone, Started, event_from
 from .pictures import Picture
@@ -17,13 +18,14 @@ class Gathering:
         self._pictures: dict[int, Picture] = {}
         self._timings: Timings | None = None
         self._warnings: tuple[str, ...] = ()
+        self._acceleration: Acceleration | None = None
 
     def take(self, message: pb.StreamResponse) -> Event | None:
         """The event in `message`, noted; None for one that this client does not know."""
         event = event_from(message)
         self.job_id = message.job_id
         if isinstance(event, Started):
-            self._warnings = event.warnings
+            self._warnings, self._acceleration = event.warnings, event.acceleration
         elif isinstance(event, ImageDone):
             self._pictures[event.index] = event
         elif isinstance(event, Done):
@@ -35,4 +37,4 @@ class Gathering:
         if self._timings is None:
             raise Internal("the stream ended before the job was done", code="INTERNAL")
         pictures = tuple(self._pictures[index] for index in sorted(self._pictures))
-        return Result(self.job_id, pictures, self._timings, self._warnings)
+        return Result(self.job_id, pictures, self._timings, self._warnings, self._acceleration)

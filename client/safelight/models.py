@@ -46,6 +46,7 @@ class Model:
     device: str  # "CPU", "GPU.0", ...
     has_tiny_decoder: bool  # previews may be sharper
     refiners: tuple[str, ...]  # names of models that may take over from this one
+    has_deep_cache: bool  # Acceleration.deep_cache_interval is possible
 
 
 def models_from(response: pb.ListModelsResponse) -> list[Model]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
+from .acceleration import Acceleration
 from .pictures import SUFFIXES, Format, ImageInput, picture_file
 from .v1 import images_pb2 as pb
 from .wire import duration
@@ -15,6 +16,7 @@ from .wire import duration
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+Priority = Literal["interactive", "normal", "batch"]
 Request = TypeVar("Request", pb.GenerateRequest, pb.RefineRequest)
 
 
@@ -87,6 +89,10 @@ class DrawOptions(TypedDict, total=False):
     size_conditioning: SizeConditioning | None
     refiner: Refiner | str | None  # a str is the model's name
     output: Output | Format | None
+    priority: (
+        Priority | None
+    )  # "interactive": a second of its work counts as a tenth; "batch": as ten; default "normal"
+    acceleration: Acceleration | None  # default: the exact picture
 
 
 def generate_request(prompt: str, options: DrawOptions) -> pb.GenerateRequest:
@@ -158,6 +164,10 @@ def _decoder(name: str) -> str:
     return f"PREVIEW_DECODER_{name.upper()}"
 
 
+def _priority(name: str) -> str:
+    return f"PRIORITY_{name.upper()}"
+
+
 def _refiner(value: Refiner | str) -> dict[str, Any]:
     return _sent(Refiner(value) if isinstance(value, str) else value)
 
@@ -189,4 +199,6 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "output": _output,
     "scheduler_options": _sent,
     "size_conditioning": _size_conditioning,
+    "priority": _priority,
+    "acceleration": _sent,
 }

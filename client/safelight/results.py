@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from .acceleration import Acceleration, acceleration_from
 from .pictures import Picture
 from .v1 import images_pb2 as pb
 from .wire import read
@@ -33,6 +34,7 @@ class Result:
     pictures: tuple[Picture, ...]
     timings: Timings
     warnings: tuple[str, ...] = ()  # what was not taken as it was sent, e.g. a prompt that was cut
+    acceleration: Acceleration | None = None  # how the pictures differ from the exact ones; None: they do not
 
     @property
     def image(self) -> Image.Image:
@@ -82,6 +84,7 @@ def result_from(response: pb.GenerateResponse | pb.RefineResponse) -> Result:
         pictures=tuple(read(Picture, image, format=format_name(image.format)) for image in response.images),
         timings=read(Timings, response.timings),
         warnings=tuple(response.warnings),
+        acceleration=acceleration_from(response),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def train(work: Work, icons: Icons) -> AutoencoderKL:
 def finish_decoder(work: Work, vae: AutoencoderKL, icons: Icons) -> AutoencoderKL:
     """The VAE with a decoder that learned on, from latents that stay as the UNets know them."""
     pictures = Pictures(icons)
-    decoder = nn.ModuleDict({"post_quant_conv": vae.post_quant_conv, "decoder": vae.decoder})
+    parts = nn.ModuleDict({"post_quant_conv": vae.post_quant_conv, "decoder": vae.decoder})
+    decoder = copy.deepcopy(parts).requires_grad_(True)  # a trained VAE comes frozen
 
     def loss(taught: nn.Module, generator: torch.Generator) -> torch.Tensor:
         wanted = pictures.batch(generator).to(fit.DEVICE)

@@ -16,7 +16,6 @@ FEATURE = "deep_feature"  # name of the output that the full graph has more, and
 
 # A concatenation of an up block itself, not of the layers in it, as OpenVINO's PyTorch frontend names it.
 CONCATENATION = re.compile(r"\bup_blocks\.(\d+)/aten::cat/")
-CHANNELS = 1  # axis of (rows, channels, height, width)
 
 LAYERS = ("Convolution", "MatMul")  # where the time goes
 SHARE = 0.25  # of them, at most, for a shallow graph to be worth it
@@ -58,7 +57,7 @@ def _feature(graph: Any) -> Any | None:
     blocks = [
         (int(match[1]), place, op)
         for place, op in enumerate(graph.get_ordered_ops())
-        if (match := CONCATENATION.search(op.get_friendly_name())) and _joins_channels(op)
+        if (match := CONCATENATION.search(op.get_friendly_name())) and op.get_type_name() == "Concat"
     ]
     if not blocks:
         return None
@@ -67,14 +66,6 @@ def _feature(graph: Any) -> Any | None:
     while port.get_node().get_type_name() == "FakeQuantize":  # stays beside the layer that is to run in INT8
         port = port.get_node().input_value(0)
     return port
-
-
-def _joins_channels(op: Any) -> bool:
-    """Whether this is a concatenation of two, deep part and skip, on the channel axis."""
-    if op.get_type_name() != "Concat" or op.get_input_size() != 2:
-        return False
-    rank = op.get_output_partial_shape(0).rank
-    return rank.is_static and rank.get_length() == 4 and op.get_attributes()["axis"] in (CHANNELS, CHANNELS - 4)
 
 
 def _cut(graph: Any, feature: Any) -> None:

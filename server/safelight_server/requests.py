@@ -15,7 +15,7 @@ from . import pictures, plan
 from .cards import Card
 from .errors import InvalidRequest, ModelNotFound, Violation
 from .form import Form
-from .jobs import Acceleration, Format, Handoff, Hw, Job, Output, Previews, Sizes, Solver, Source, Words
+from .jobs import EXACT, Acceleration, Format, Handoff, Hw, Job, Output, Previews, Sizes, Solver, Source, Words
 from .policy import Priority
 from .samplers import SAMPLERS
 
@@ -274,6 +274,8 @@ def _recipe(request: Request, job: Job) -> dict[str, Any]:
     filled = copy.deepcopy(request)
     filled.ClearField("num_images")
     filled.ClearField("priority")  # says when, not what
+    if job.acceleration == EXACT:
+        filled.ClearField("acceleration")
     if isinstance(filled, pb.RefineRequest):
         filled.ClearField("image")
         filled.ClearField("mask")
