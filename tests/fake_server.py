@@ -177,4 +177,5 @@ MODEL = pb.Model(
     device="CPU",
     has_tiny_decoder=True,
     refiners=["refiner"],
+    has_deep_cache=True,
 )

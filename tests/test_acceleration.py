@@ -37,6 +37,12 @@ def exact(client: Client) -> Any:
     return client.generate(PROMPT, **SETTINGS)
 
 
+def recipe_of(result: Any) -> dict[str, Any]:
+    """The request that makes the picture again."""
+    recipe: dict[str, Any] = json.loads(result.image.text["parameters"])
+    return recipe
+
+
 # How near, in dB, on this picture; measured, less a margin of some 3 dB.
 WAYS = [
     (Acceleration(deep_cache_interval=2), 42.0),
@@ -51,7 +57,7 @@ WAYS = [
 def test_an_accelerated_picture_is_near_the_exact_one_and_says_so(
     way: Acceleration, least: float, client: Client, exact: Any, address: str
 ) -> None:
-    result = client.generate(PROMPT, **SETTINGS, acceleration=way)
+    result: Any = client.generate(PROMPT, **SETTINGS, acceleration=way)
     assert exact.acceleration is None
     assert result.acceleration is not None
     asked = {name: value for name, value in vars(way).items() if value is not None}
@@ -59,9 +65,9 @@ def test_an_accelerated_picture_is_near_the_exact_one_and_says_so(
     near = psnr(np.asarray(exact.image), np.asarray(result.image))
     print(f"{way}: {near:.1f} dB")
     assert least <= near < 60, "near, and not the same"
-    recipe = json.loads(result.image.text["parameters"])
+    recipe = recipe_of(result)
     assert "acceleration" in recipe
-    assert "acceleration" not in json.loads(exact.image.text["parameters"])
+    assert "acceleration" not in recipe_of(exact)
     with grpc.insecure_channel(address) as channel:
         again = ImageServiceStub(channel).Generate(ParseDict(recipe, pb.GenerateRequest()))
     assert again.images[0].data == result.files[0]

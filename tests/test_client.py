@@ -41,6 +41,7 @@ def test_every_field_of_the_contract_can_be_sent(connect: Connect) -> None:
             steps=4, guidance_scale=7.5, guidance_rescale=0.5, seed=1, num_images=2, scheduler="euler",
             scheduler_options=safelight.SchedulerOptions(use_karras_sigmas=True, eta=0), size_conditioning=size,
             refiner=safelight.Refiner("refiner", 0.75), output=safelight.Output("jpeg", 80),
+            priority="interactive", acceleration=safelight.Acceleration(3, 0.5, True),
         )  # fmt: skip
         request = server.requests[0]
     assert request == pb.GenerateRequest(
@@ -51,7 +52,8 @@ def test_every_field_of_the_contract_can_be_sent(connect: Connect) -> None:
             original=pb.Size(width=512, height=768), crop=pb.Point(x=1, y=2), aesthetic_score=6,
             negative_target=pb.Size(width=3, height=4)),
         refiner=pb.RefinerStage(model="refiner", handoff=0.75),
-        output=pb.OutputOptions(format=pb.IMAGE_FORMAT_JPEG, quality=80),
+        output=pb.OutputOptions(format=pb.IMAGE_FORMAT_JPEG, quality=80), priority=pb.PRIORITY_INTERACTIVE,
+        acceleration=pb.Acceleration(deep_cache_interval=3, guidance_until=0.5, tiny_decoder=True),
     )  # fmt: skip
     assert {field.name for field, _ in request.ListFields()} == set(pb.GenerateRequest.DESCRIPTOR.fields_by_name)
 
@@ -71,6 +73,7 @@ def test_short_forms_of_refiner_and_output(connect: Connect) -> None:
         ({"width": "wide"}, TypeError, "width='wide'"),
         ({"output": "gif"}, ValueError, "output='gif': the format must be one of png, jpeg, webp"),
         ({"size_conditioning": safelight.SizeConditioning(crop=(1, 2, 3))}, ValueError, "size_conditioning="),  # type: ignore[arg-type]
+        ({"priority": "soon"}, ValueError, "priority='soon'"),
         ({"scheduler_options": 3}, TypeError, "scheduler_options=3"),
     ],
 )

@@ -148,6 +148,7 @@ def test_models(connect: Connect) -> None:
     assert (model.name, model.kind, model.precision, model.device) == ("vega", "base", "bf16", "CPU")
     assert model.limits == safelight.Limits(64, 1024, 8, 100, 4, 77)
     assert model.defaults == safelight.Defaults(1024, 1024, 25, 7.3, "euler")
+    assert model.has_deep_cache
     assert (model.schedulers, model.refiners, model.has_tiny_decoder) == (("ddim", "euler"), ("refiner",), True)
 
 

@@ -109,6 +109,9 @@ def test_a_broken_folder_is_refused_in_one_line(case: str, folders: dict[str, st
         (["--model", "a={base}", "--model", "a={base}"], "--model a is given twice"),
         (["--model", "a={base}", "--listen", "256.0.0.1:1"], "cannot listen on 256.0.0.1:1"),
         (["--model", "a={base}", "--device", "TPU"], "TPU"),
+        (["--model", "a={base}", "--device", "b=CPU"], "--device b=CPU: there is no --model b; there are a"),
+        (["--model", "a={base}", "--device", "CPU", "--device", "GPU"], "--device is given twice for all models"),
+        (["--model", "a={base}", "--threads", "a=none"], "--threads of a must be a whole number from 1 on, not 'none'"),
         (["--slots", "0"], "must be a whole number from 1 on"),
     ],
 )

@@ -1,0 +1,131 @@
+"""How much work is left, in seconds, and two lanes at work at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safelight_server import facts, models, plan
+from safelight_server.claim import Claim
+from safelight_server.engine import Engine
+from safelight_server.estimates import KEPT, Estimates
+from safelight_server.jobs import Acceleration, Handoff, Job, Solver, Words
+from safelight_server.lane import Lane
+from safelight_server.models import Device
+from safelight_server.network import Network
+from safelight_server.outlook import Outlook
+from safelight_server.pipeline import Pipeline
+from safelight_server.policy import Priority
+
+DEMO = Path(models.__file__).parent / "demo"
+XL = Job("xl", "demo-xl", Words("an owl", "an owl"), (128, 128), 10, 3.0, 0.0, (7,), Solver("euler"))
+VEGA = replace(XL, id="vega", model="demo-vega", steps=4, guidance=1.0, solver=Solver("lcm"))
+
+
+def load(name: str, lane: Lane, device: Device) -> Pipeline:
+    return models.load(name, facts.read(DEMO / name), lane, device, lambda told: None, max_edge=512)
+
+
+@pytest.fixture(scope="module")
+def served() -> dict[str, Pipeline]:
+    """demo-xl and its refiner, with made-up step times."""
+    lane = Lane("CPU")
+    loaded = {name: load(name, lane, Device()) for name in ("demo-xl", "demo-refiner")}
+    for network, shape, seconds in (
+        ("demo-xl/unet", (2, 4, 16, 16), 2.0),
+        ("demo-xl/unet", (1, 4, 16, 16), 1.0),
+        ("demo-xl/unet_shallow", (2, 4, 16, 16), 0.25),
+        ("demo-xl/vae_decoder", (1, 4, 16, 16), 5.0),
+        ("demo-xl/vae_tiny_decoder", (1, 4, 16, 16), 0.5),
+        ("demo-refiner/unet", (2, 4, 16, 16), 1.5),
+        ("demo-refiner/vae_decoder", (1, 4, 16, 16), 5.0),
+    ):
+        lane.estimates.observe(network, shape, seconds)
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("job", "seconds"),
+    [
+        (XL, 10 * 2 + 5),
+        (replace(XL, guidance=1.0), 10 * 1 + 5),
+        (replace(XL, seeds=(1, 2, 3)), 3 * (10 * 2 + 5)),
+        (replace(XL, acceleration=Acceleration(deep_cache=5)), 2 * 2 + 8 * 0.25 + 5),
+        (replace(XL, acceleration=Acceleration(guided=0.5, tiny=True)), 5 * 2 + 5 * 1 + 0.5),
+        (replace(XL, handoff=Handoff("demo-refiner", 0.8)), 8 * 2 + 2 * 1.5 + 5),
+        (replace(XL, size=(256, 256)), 4 * (10 * 2 + 5)),  # never run: scaled by its pixels
+    ],
+    ids=str,
+)
+def test_seconds_of_a_whole_job(job: Job, seconds: float, served: dict[str, Pipeline]) -> None:
+    legs = plan.legs(job, {name: model.facts for name, model in served.items()})
+    assert Outlook(job, legs, served).left(0, 0) == pytest.approx(seconds)
+
+
+def test_seconds_on_the_way(served: dict[str, Pipeline]) -> None:
+    job = replace(XL, seeds=(1, 2))
+    outlook = Outlook(job, plan.legs(job, {"demo-xl": served["demo-xl"].facts}), served)
+    assert [outlook.left(0, 0), outlook.left(0, 4), outlook.left(0, 10), outlook.left(1, 0), outlook.left(1, 10)] == [
+        50,
+        42,
+        30,
+        25,
+        5,
+    ]
+
+
+def test_estimates_are_medians_of_the_last_runs() -> None:
+    estimates = Estimates()
+    assert estimates.seconds("unet", (1, 4, 8, 8)) == 0
+    for seconds in (9.0, *[1.0] * (KEPT - 1)):  # the first one prepares the graph
+        estimates.observe("unet", (1, 4, 8, 8), seconds)
+    assert estimates.seconds("unet", (1, 4, 8, 8)) == 1
+    for _ in range(KEPT):
+        estimates.observe("unet", (1, 4, 8, 8), 3.0)
+    assert estimates.seconds("unet", (1, 4, 8, 8)) == 3
+    assert estimates.seconds("unet", (2, 4, 8, 8)) == 6
+    estimates.observe("unet", (1, 4, 64, 64), 64.0)
+    assert estimates.seconds("unet", (1, 4, 32, 32)) == 16, "from the nearest, not the first"
+
+
+def test_a_claim_tells_the_policy_what_it_has_waited_and_how_much_slack_it_has() -> None:
+    claim = Claim(Priority.BATCH, deadline=100.0, remaining=5.0)
+    claim._came, claim.served = 40.0, 7.0
+    ready = claim.ready(now=60.0)
+    assert (ready.priority, ready.remaining, ready.waited, ready.slack) == (Priority.BATCH, 5.0, 13.0, 35.0)
+    assert claim.ready(now=41.0).waited == 0, "it has run all the time"
+    assert Claim().ready(0.0).slack is None
+    assert Claim().ready(0.0).order < Claim().ready(0.0).order
+
+
+def test_two_lanes_of_one_thread_each_work_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[tuple[str, float, float]] = []
+    call = Network.__call__
+
+    async def noted(network: Network, inputs: Any) -> Any:
+        began = time.monotonic()
+        outputs = await call(network, inputs)
+        spans.append((network.name.partition("/")[0], began, time.monotonic()))
+        return outputs
+
+    async def run(job: Job, engine: Engine) -> None:
+        async for _ in engine.run(job):
+            pass
+
+    async def test() -> None:
+        loaded = {name: load(name, Lane("CPU"), Device(threads=1)) for name in ("demo-xl", "demo-vega")}
+        engine = Engine(loaded, slots=4, queue=0)
+        monkeypatch.setattr(Network, "__call__", noted)
+        jobs = [XL, replace(XL, seeds=(8,)), VEGA, replace(VEGA, seeds=(8,), steps=8)]
+        await asyncio.gather(*(run(job, engine) for job in jobs))
+
+    asyncio.run(asyncio.wait_for(test(), 120))
+    overlaps = {
+        (a[0], b[0]) for place, a in enumerate(spans) for b in spans[place + 1 :] if a[1] < b[2] and b[1] < a[2]
+    }
+    assert ("demo-xl", "demo-vega") in overlaps or ("demo-vega", "demo-xl") in overlaps
+    assert not {("demo-xl", "demo-xl"), ("demo-vega", "demo-vega")} & overlaps, "on one lane, one at a time"
