@@ -113,6 +113,23 @@ def test_one_who_comes_later_hears_all_and_one_who_leaves_stops_nothing(ran: lis
     run(test)
 
 
+def test_nobody_joins_a_drawing_that_has_just_ended() -> None:
+    """Its task ends a moment before the engine forgets it; who came in between would wait for ever."""
+
+    async def test() -> None:
+        engine = Engine({"demo-xl": await loaded("demo-xl")}, slots=1, queue=1)
+        events = engine.run(XL)
+        first = asyncio.create_task(anext(events))
+        await first
+        (run,) = engine._runs.values()
+        while not run.audience.closed:  # noqa: ASYNC110 - the very moment is meant
+            await asyncio.sleep(0)
+        assert await asyncio.wait_for(_pictures(engine, XL), 20)
+        await events.aclose()
+
+    run(test)
+
+
 async def _pictures(engine: Engine, job: Job) -> list[bytes]:
     return [event.data async for event in engine.run(job) if isinstance(event, Image)]
 

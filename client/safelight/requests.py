@@ -91,7 +91,7 @@ class DrawOptions(TypedDict, total=False):
     output: Output | Format | None
     priority: (
         Priority | None
-    )  # "interactive": a second of its work counts as a tenth; "batch": as ten; default "normal"
+    )  # a second of "interactive" work counts as a fifth, of "batch" as five; default "normal"
     acceleration: Acceleration | None  # default: the exact picture
 
 

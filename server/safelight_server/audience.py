@@ -25,6 +25,7 @@ class Audience:
     """The readers of one drawing. `claim` has the highest of their priorities and the first of their deadlines."""
 
     def __init__(self, claim: Claim) -> None:
+        self.closed = False  # then nobody can join any more
         self._claim = claim
         self._readers: list[Reader] = []
         self._lasting: list[Item] = []  # what a reader who comes later must hear, too
@@ -50,6 +51,7 @@ class Audience:
             reader.outbox.put(item)
 
     def close(self, error: BaseException | None = None) -> None:
+        self.closed = True
         for reader in self._readers:
             reader.outbox.close(error)
 

@@ -68,7 +68,9 @@ class Engine:
         Raises InvalidRequest, QueueFull, ShuttingDown or ModelRecovering before the first event, InferenceFailed later.
         """
         key = content(job)
-        run = self._runs.get(key) or self._begun(key, job)
+        run = self._runs.get(key)
+        if run is None or run.audience.closed:
+            run = self._begun(key, job)
         reader = run.audience.join(previews, job.priority, deadline)
         try:
             async with aclosing(reader.outbox.read()) as items:
