@@ -79,9 +79,10 @@ class Lane:
 
     async def _infer(self, batch: Sequence[Part]) -> None:
         """Runs a batch. What comes of it, good or bad, is for those who wait for it."""
-        network, inputs, began = batch[0].network, join(batch), time.monotonic()
+        network, began = batch[0].network, time.monotonic()
         try:
-            outputs = await network(inputs)
+            inputs = join(batch)
+            outputs = split(batch, await network(inputs))
         except Exception as error:
             for part in _unanswered(batch):
                 part.outputs.set_exception(error)
@@ -89,7 +90,7 @@ class Lane:
         seconds = time.monotonic() - began
         self.estimates.observe(network.name, next(iter(inputs.values())).shape, seconds)
         self._expect(part.claim for part in _unanswered(batch))
-        for part, rows in zip(batch, split(batch, outputs), strict=True):
+        for part, rows in zip(batch, outputs, strict=True):
             part.claim.served += seconds
             if not part.outputs.done():
                 part.outputs.set_result(rows)
