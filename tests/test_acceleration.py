@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf.json_format import ParseDict
-from safelight import Acceleration, Client, Started
+from safelight import Acceleration, Client, InvalidRequest, Started
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from safelight_server.quality import psnr
@@ -88,4 +88,9 @@ def test_nothing_asked_is_nothing_done(client: Client, exact: Any) -> None:
 
 
 def test_models_tell_what_they_can(client: Client) -> None:
-    assert [model.has_deep_cache for model in client.models()] == [True, True, True]
+    assert [model.has_deep_cache for model in client.models()] == [True, False, True]
+
+
+def test_a_model_of_few_steps_is_not_cut(client: Client) -> None:
+    with pytest.raises(InvalidRequest, match="acceleration.deep_cache_interval: must be 0 for demo-vega"):
+        client.generate(PROMPT, model="demo-vega", acceleration=Acceleration(deep_cache_interval=2))

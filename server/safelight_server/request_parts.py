@@ -94,7 +94,7 @@ def acceleration(form: Form, first: Card, last: Card) -> Acceleration:
     part = form.part("acceleration")
     interval = part.message.deep_cache_interval
     if interval > 1 and (missing := [card.name for card in (first, last) if not card.has_deep_cache]):
-        part.bad("deep_cache_interval", f"must be 0 for {missing[0]}, whose UNet cannot be cut in two, not {interval}")
+        part.bad("deep_cache_interval", f"must be 0 for {missing[0]}, which is not cut for it, not {interval}")
     elif interval > first.limits.max_steps:
         part.bad("deep_cache_interval", f"must be at most {first.limits.max_steps}, not {interval}")
     if part.message.tiny_decoder and not last.facts.has_tiny_decoder:
