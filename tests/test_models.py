@@ -101,6 +101,21 @@ def test_a_broken_folder_is_refused_in_one_line(case: str, folders: dict[str, st
     assert str(folder) in str(caught.value)
 
 
+def test_a_second_start_compiles_nothing(tmp_path: Path) -> None:
+    found = facts.read(Path(models.__file__).parent / "demo" / "demo-xl")
+    device = Device(cache=tmp_path)
+
+    def from_cache() -> dict[str, bool]:
+        model = models.load("m", found, Lane("CPU"), device, lambda told: None, max_edge=512)
+        compiled = {net.name: net._request.get_compiled_model() for net in model.networks.all()}
+        return {name: bool(graph.get_property("LOADED_FROM_CACHE")) for name, graph in compiled.items()}
+
+    assert not any(from_cache().values())
+    second = from_cache()
+    assert "m/unet_shallow" in second
+    assert all(second.values()), second
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -64,7 +64,7 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
     networks = Networks(
         encoders=tuple(encoders),
         unet=workshop.network("unet", halves.full if halves else unet),
-        shallow_unet=workshop.network("unet_shallow", halves.shallow) if halves else None,
+        shallow_unet=workshop.network("unet", halves.shallow, name="unet_shallow") if halves else None,
         vae_encoder=workshop.network("vae_encoder"),
         vae_decoder=workshop.network("vae_decoder"),
         tiny_decoder=workshop.network("vae_tiny_decoder") if facts.has_tiny_decoder else None,
@@ -99,14 +99,23 @@ class _Workshop:
             return self._core.read_model(self._facts.graph(part))
 
     def network(
-        self, part: str, graph: Any = None, outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: ()
+        self,
+        part: str,
+        graph: Any = None,
+        outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: (),
+        name: str | None = None,
     ) -> Network:
-        self._told(f"{self._name}: compiling {part}")
+        """The network of a part's `graph`, or of what was made of it; then it has a `name` of its own."""
+        name = f"{self._name}/{name or part}"
+        self._told(f"compiling {name}")
         graph = graph or self.graph(part)
-        wanted = outputs(graph, self._facts.graph(part))
-        device, settings = self._device.name, self._device.settings()
+        path = self._facts.graph(part)
+        wanted, settings = outputs(graph, path), self._device.settings()
+        if self._device.cache:
+            # A cache without weights finds those of a graph that was read before only if it is told where they are.
+            settings["WEIGHTS_PATH"] = str(path.with_suffix(".bin"))
         with self._explained(part):
-            return Network(f"{self._name}/{part}", lambda: self._core.compile_model(graph, device, settings), wanted)
+            return Network(name, lambda: self._core.compile_model(graph, self._device.name, settings), wanted)
 
     @contextmanager
     def _explained(self, part: str) -> Iterator[None]:
