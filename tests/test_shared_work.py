@@ -18,7 +18,7 @@ from safelight_server.joining import kind
 from safelight_server.lane import Lane
 from safelight_server.models import Device
 from safelight_server.network import Network
-from safelight_server.pipeline import Pipeline
+from safelight_server.pipeline import Pipeline, halved
 
 DEMO = Path(models.__file__).parent / "demo"
 WORDS = Words("a red apple on a teal background", "a red apple on a teal background")
@@ -210,6 +210,36 @@ def test_the_prompt_that_was_asked_for_longest_ago_is_forgotten_first(
             return len(ran) - before
 
         assert [await reads(prompt) for prompt in ("a", "b", "a", "c", "a", "b")] == [2, 2, 0, 2, 0, 2]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("edge", "least", "left"),
+    [
+        ((16, 16), 16, (16, 16)),
+        ((16, 16), 8, (8, 8)),
+        ((16, 16), 9, (16, 16)),
+        ((16, 8), 4, (4, 2)),
+        ((12, 6), 2, (6, 3)),
+    ],
+)
+def test_previews_are_decoded_no_larger_than_they_are_shown(
+    edge: tuple[int, int], least: int, left: tuple[int, int]
+) -> None:
+    latents = np.random.default_rng(0).standard_normal((1, 4, *edge), np.float32)
+    small = halved(latents, least)
+    assert small.shape == (1, 4, *left)
+    assert small.mean() == pytest.approx(latents.mean(), abs=1e-6)
+
+
+def test_the_tiny_decoder_sees_a_preview_at_its_size() -> None:
+    async def test() -> None:
+        model = await loaded("demo-xl")
+        shown = np.zeros((1, 4, 16, 16), np.float32)
+        assert (await model.preview(shown, tiny=True)).shape == (128, 128, 3)
+        assert (await model.preview(shown, tiny=True, max_edge=64)).shape == (64, 64, 3)
+        assert (await model.preview(shown, tiny=True, max_edge=72)).shape == (128, 128, 3)
 
     run(test)
 

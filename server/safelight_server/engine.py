@@ -144,7 +144,7 @@ class Engine:
 
     async def _painted(self, frame: Frame, run: Run, job: Job, previews: Previews | None) -> Preview:
         model, wanted = self.models[frame.model], previews or Previews()
-        picture = await model.preview(frame.denoised, wanted.tiny, run.claim)
+        picture = await model.preview(frame.denoised, wanted.tiny, run.claim, wanted.max_edge)
         data, size = await asyncio.to_thread(pictures.thumbnail, picture, job.size, wanted.max_edge, wanted.quality)
         return Preview(frame.index, frame.step, frame.steps, data, size, frame.skipped)
 

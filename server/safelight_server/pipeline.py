@@ -170,14 +170,17 @@ class Pipeline:
             raw = latents * _channels(space.std) / np.float32(space.scaling) + _channels(space.mean)
         return await self._picture(self.networks.vae_decoder, raw, claim)
 
-    async def preview(self, denoised: Array, tiny: bool | None, claim: Claim = ALONE) -> Pixels:
-        """A cheap picture of x0 latents: (h, w, 3) by the linear map, or full size by a tiny decoder."""
+    async def preview(
+        self, denoised: Array, tiny: bool | None, claim: Claim = ALONE, max_edge: int | None = None
+    ) -> Pixels:
+        """A cheap picture of x0 latents: (h, w, 3) by the linear map, or by a tiny decoder, and `max_edge` or larger."""
         decoder = self.networks.tiny_decoder
         if decoder is None or tiny is False:
             return pixels.preview_from_latents(denoised, *self.latent_rgb)
-        beside = claim.beside(self.lane.estimates.seconds(decoder.name, denoised.shape))
+        small = halved(denoised, (max_edge or 2**16) // self.facts.latents.factor)
+        beside = claim.beside(self.lane.estimates.seconds(decoder.name, small.shape))
         try:
-            return await self._tiny(denoised, beside)
+            return await self._tiny(small, beside)
         finally:
             beside.leave()
 
@@ -191,6 +194,18 @@ class Pipeline:
         if not np.isfinite(planes).all():
             raise InferenceFailed(decoder.name)
         return pixels.picture_from_planes(planes)
+
+
+def halved(latents: Array, least: int) -> Array:
+    """Latents (1, channels, h, w), halved by means of 2 x 2 for as long as the longer edge stays `least` or more.
+
+    A preview is of a few hundred pixels: decoded at its own size it costs a quarter, or a sixteenth.
+    """
+    *_, h, w = latents.shape
+    if h % 2 or w % 2 or max(h, w) // 2 < least:
+        return latents
+    pairs = latents.reshape(*latents.shape[:2], h // 2, 2, w // 2, 2)
+    return halved(pairs.mean(axis=(3, 5)), least)
 
 
 def _channels(values: tuple[float, ...]) -> Array:

@@ -24,15 +24,15 @@ async def warm(model: Pipeline, told: Told) -> None:
     told(f"{model.card.name}: warming")
     try:
         await _run_all(model)
-        fitted = await fit_latent_rgb(model.decode, model.facts.latents)
-        model.latent_rgb = model.facts.latent_rgb or fitted
+        if model.facts.latent_rgb is None:
+            model.latent_rgb = await fit_latent_rgb(model.decode, model.facts.latents)
         await trial.joining(model)
     except InferenceFailed as error:
         raise LoadError(f"{model.facts.folder}: {error.network} failed on its first run; the log says how") from None
 
 
 async def _run_all(model: Pipeline) -> None:
-    """All networks but the VAE decoder, at a small size."""
+    """All networks, at a small size."""
     edge = max(model.card.limits.min_edge, 64)
     words = Words("warm", "warm", "cold", "cold")
     job = Job("warm", model.card.name, words, (edge, edge), 1, 5.0, 0.0, (0,), Solver(model.facts.sampler))
@@ -47,8 +47,10 @@ async def _run_all(model: Pipeline) -> None:
         given |= {FEATURE: outputs[FEATURE]}
         await model.lane.run(shallow, {name: given[name] for name in shallow.shapes})
     await model.lane.run(model.networks.vae_encoder, {"sample": np.zeros((1, 3, edge, edge), np.float32)})
+    nothing = np.zeros((1, channels, latents, latents), np.float32)
+    await model.decode(nothing)
     if model.networks.tiny_decoder is not None:
-        await model.preview(np.zeros((1, channels, latents, latents), np.float32), tiny=True)
+        await model.decode(nothing, tiny=True)
 
 
 async def fit_latent_rgb(decode: Callable[[Array], Awaitable[Pixels]], space: Latents) -> tuple[Array, Array]:
