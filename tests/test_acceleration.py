@@ -92,5 +92,5 @@ def test_models_tell_what_they_can(client: Client) -> None:
 
 
 def test_a_model_of_few_steps_is_not_cut(client: Client) -> None:
-    with pytest.raises(InvalidRequest, match="acceleration.deep_cache_interval: must be 0 for demo-vega"):
+    with pytest.raises(InvalidRequest, match=r"acceleration\.deep_cache_interval: must be 0 for demo-vega"):
         client.generate(PROMPT, model="demo-vega", acceleration=Acceleration(deep_cache_interval=2))

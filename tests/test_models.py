@@ -101,6 +101,21 @@ def test_a_broken_folder_is_refused_in_one_line(case: str, folders: dict[str, st
     assert str(folder) in str(caught.value)
 
 
+def test_models_that_share_files_share_networks_on_one_lane() -> None:
+    demo, lane, device = Path(models.__file__).parent / "demo", Lane("CPU"), Device()
+    xl, vega = (
+        models.load(name, facts.read(demo / name), lane, device, lambda told: None, max_edge=512)
+        for name in ("demo-xl", "demo-vega")
+    )
+    assert vega.networks.vae_decoder is xl.networks.vae_decoder
+    assert [encoder.network for encoder in vega.networks.encoders] == [
+        encoder.network for encoder in xl.networks.encoders
+    ]
+    assert vega.networks.unet is not xl.networks.unet
+    beside = models.load("b", facts.read(demo / "demo-vega"), Lane("CPU"), device, lambda told: None, max_edge=512)
+    assert beside.networks.vae_decoder is not xl.networks.vae_decoder, "lanes work at the same time"
+
+
 def test_a_second_start_compiles_nothing(tmp_path: Path) -> None:
     found = facts.read(Path(models.__file__).parent / "demo" / "demo-xl")
     device = Device(cache=tmp_path)

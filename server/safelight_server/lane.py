@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from . import policy
 from .claim import ALONE, Claim
@@ -28,6 +29,7 @@ class Lane:
         self.device = device
         self.estimates = Estimates()
         self.joining = Joining()
+        self.networks: dict[Path, Network] = {}  # by the graph's file: models that share a file share what runs it
         self._choose = choose
         self._waiting: list[Part] = []
         self._expected: set[Claim] = set()

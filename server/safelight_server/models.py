@@ -52,19 +52,19 @@ def steps(facts: Facts) -> int:
 
 def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max_edge: int) -> Pipeline:
     """Compiles a model; blocks for seconds to minutes. Raises LoadError for graphs that are not as the folder says."""
-    workshop = _Workshop(name, facts, device, told)
+    workshop = _Workshop(name, facts, lane, device, told)
     unet = workshop.graph("unet")
     _check_unet(unet, facts)
     # The cut has its price for exact pictures, too: up to 2 % of a step. It pays where there are steps to leave out.
     halves = deepcache.halves(unet) if facts.steps >= FEW_STEPS else None
     encoders = [
-        Encoder(workshop.network(part, workshop.graph(part), _text_outputs), load_tokenizer(facts.tokenizer(part)))
+        Encoder(workshop.network(part, outputs=_text_outputs), load_tokenizer(facts.tokenizer(part)))
         for part in facts.encoders
     ]
     networks = Networks(
         encoders=tuple(encoders),
-        unet=workshop.network("unet", halves.full if halves else unet),
-        shallow_unet=workshop.network("unet", halves.shallow, name="unet_shallow") if halves else None,
+        unet=workshop.compiled("unet", halves.full if halves else unet),
+        shallow_unet=workshop.compiled("unet_shallow", halves.shallow, of="unet") if halves else None,
         vae_encoder=workshop.network("vae_encoder"),
         vae_decoder=workshop.network("vae_decoder"),
         tiny_decoder=workshop.network("vae_tiny_decoder") if facts.has_tiny_decoder else None,
@@ -88,34 +88,33 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
 
 
 class _Workshop:
-    """Reads and compiles the parts of one folder for one device."""
+    """Reads and compiles the parts of one folder for a lane's device."""
 
-    def __init__(self, name: str, facts: Facts, device: Device, told: Told) -> None:
-        self._name, self._facts, self._device, self._told = name, facts, device, told
+    def __init__(self, name: str, facts: Facts, lane: Lane, device: Device, told: Told) -> None:
+        self._name, self._facts, self._lane, self._device, self._told = name, facts, lane, device, told
         self._core = ov.Core()
 
     def graph(self, part: str) -> Any:
         with self._explained(part):
             return self._core.read_model(self._facts.graph(part))
 
-    def network(
-        self,
-        part: str,
-        graph: Any = None,
-        outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: (),
-        name: str | None = None,
-    ) -> Network:
-        """The network of a part's `graph`, or of what was made of it; then it has a `name` of its own."""
-        name = f"{self._name}/{name or part}"
-        self._told(f"compiling {name}")
-        graph = graph or self.graph(part)
-        path = self._facts.graph(part)
-        wanted, settings = outputs(graph, path), self._device.settings()
+    def network(self, part: str, outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: ()) -> Network:
+        """A part as it lies in its file; the one that another model on this lane has of the same file, if so."""
+        path = self._facts.graph(part).resolve()
+        if path not in self._lane.networks:
+            graph = self.graph(part)
+            self._lane.networks[path] = self.compiled(part, graph, outputs=outputs(graph, path))
+        return self._lane.networks[path]
+
+    def compiled(self, name: str, graph: Any, *, of: str | None = None, outputs: Sequence[str] = ()) -> Network:
+        """A graph that was read from the file of the part `name`, or made from that of the part `of`."""
+        part, full_name, settings = of or name, f"{self._name}/{name}", self._device.settings()
+        self._told(f"compiling {full_name}")
         if self._device.cache:
             # A cache without weights finds those of a graph that was read before only if it is told where they are.
-            settings["WEIGHTS_PATH"] = str(path.with_suffix(".bin"))
+            settings["WEIGHTS_PATH"] = str(self._facts.graph(part).with_suffix(".bin"))
         with self._explained(part):
-            return Network(name, lambda: self._core.compile_model(graph, self._device.name, settings), wanted)
+            return Network(full_name, lambda: self._core.compile_model(graph, self._device.name, settings), outputs)
 
     @contextmanager
     def _explained(self, part: str) -> Iterator[None]:

@@ -173,7 +173,7 @@ class Pipeline:
     async def preview(
         self, denoised: Array, tiny: bool | None, claim: Claim = ALONE, max_edge: int | None = None
     ) -> Pixels:
-        """A cheap picture of x0 latents: (h, w, 3) by the linear map, or by a tiny decoder, and `max_edge` or larger."""
+        """A cheap picture of x0 latents: (h, w, 3) by the linear map, or by a tiny decoder, `max_edge` or larger."""
         decoder = self.networks.tiny_decoder
         if decoder is None or tiny is False:
             return pixels.preview_from_latents(denoised, *self.latent_rgb)

@@ -1,0 +1,80 @@
+"""Safelight beside openvino-genai and optimum-intel, in ten rows; see --help."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from . import build, folders, machine, report, table
+from .cases import CASES, Case
+from .figures import Figure
+from .rows import ROWS
+from .session import Session
+
+QUICK = 8  # rounds: five minutes in all
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+    precision = arguments.precision or machine.best_precision()
+    cases = [CASES[name] for name in (["demo"] if arguments.quick else arguments.on)]
+    if rounds := arguments.rounds or (QUICK if arguments.quick else None):
+        cases = [replace(case, rounds=rounds) for case in cases]
+    new: list[Figure] = []
+    for case in cases:
+        rows = [row for row in arguments.rows if case.name in ROWS[row].cases]
+        if rows:
+            with session(case, precision, arguments.cache, arguments.models_folder) as running:
+                new += measured(running, case, rows)
+    figures = report.merged(report.read(arguments.output / "bench.json"), new)
+    report.write(arguments.output, machine.facts() | {"precision": precision}, figures)
+    print(table.goals(new))
+    print(f"written: {arguments.output}/bench.json, bench.md, bench.png", file=sys.stderr)
+
+
+def session(case: Case, precision: str, cache: Path, models: Path | None) -> Session:
+    """With all that the case draws with, built where it is not there."""
+    models = models or cache / "models"
+    build.ensure(case.models, models)
+    logs = cache / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return Session(folders.find(case.models, models, cache / "peers"), precision, logs)
+
+
+def measured(running: Session, case: Case, rows: Sequence[int]) -> Iterator[Figure]:
+    """The figures of each row, or one that says why there are none."""
+    for row in rows:
+        before, began = machine.moment(), time.monotonic()
+        print(f"row {row}, {case.name}: {ROWS[row].title}", file=sys.stderr, flush=True)
+        try:
+            figures = list(ROWS[row].measure(running, case))
+        except Exception as error:
+            traceback.print_exc()
+            figures = [Figure(row, "", case.name, failed=f"{type(error).__name__}: {error}")]
+        run = before | {"after": machine.load(), "seconds": round(time.monotonic() - began)}
+        for figure in figures:
+            print(f"  {figure.name}: {figure.told()} {figure.failed}", file=sys.stderr, flush=True)
+            yield figure.during(run)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="bench", description=__doc__)
+    add = top.add_argument
+    add("--quick", action="store_true", help="the demo models alone: five minutes on two cores")
+    add("--rows", type=int, nargs="+", default=list(ROWS), choices=ROWS, metavar="N", help="which (all)")
+    add("--on", nargs="+", default=list(CASES), choices=CASES, help="which models and sizes (all)")
+    add("--rounds", type=int, metavar="N", help="how often each way is timed (by case: 5 to 20)")
+    add("--precision", choices=("bf16", "f32"), help="of the arithmetic, for all (what the CPU itself would choose)")
+    add("--cache", type=Path, default=Path.home() / ".cache/safelight-bench", help="for models and logs (%(default)s)")
+    add("--models-folder", type=Path, help="where vegart and vegart-int8 are, or will be built (CACHE/models)")
+    add("--output", type=Path, default=Path("docs/benchmarks"), help="where results go, among older ones (%(default)s)")
+    return top
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The folders that are drawn from: as Safelight serves them, and whole copies that the peers can read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import safelight_server
+from safelight_server import json_file, manifest
+
+DEMO = Path(safelight_server.__file__).parent / "demo"
+PARTS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae_encoder", "vae_decoder")
+# openvino-genai reads the scheduler from the folder; see cases.DEMO_SCHEDULER.
+SCHEDULERS = {"demo-vega": DEMO / "demo-xl" / "scheduler"}
+
+
+class Model(NamedTuple):
+    """One model, twice: the graphs of the second folder are links to those of the first."""
+
+    ours: Path
+    peers: Path
+
+
+def find(names: Iterable[str], models: Path, cache: Path) -> dict[str, Model]:
+    """The folders of these models; copies for the peers are made where the cache has none."""
+    ours = {name: DEMO / name if name.startswith("demo") else models / name for name in names}
+    return {name: Model(folder, _copy(name, folder, cache)) for name, folder in ours.items()}
+
+
+def _copy(name: str, folder: Path, cache: Path) -> Path:
+    """A folder in the diffusers layout with nothing shared, and the tokenizers that openvino-genai needs."""
+    sealed = (folder / manifest.NAME).read_bytes()
+    copy = cache / f"{name}-{hashlib.sha256(str(folder.resolve()).encode() + sealed).hexdigest()[:12]}"
+    if copy.is_dir():
+        return copy
+    aside = copy.with_name(f".{copy.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    read = manifest.read(folder)
+    for part in PARTS:
+        _link(read.part(part), aside / part)
+    _link(SCHEDULERS.get(name, folder / "scheduler"), aside / "scheduler")
+    shutil.copyfile(folder / "model_index.json", aside / "model_index.json")
+    if name in SCHEDULERS:
+        _name_scheduler(aside)
+    for part in ("tokenizer", "tokenizer_2"):
+        convert_tokenizer(aside / part)
+    return aside.rename(copy)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.mkdir()
+    for file in source.iterdir():
+        (target / file.name).symlink_to(file.resolve())
+
+
+def _name_scheduler(folder: Path) -> None:
+    """optimum-intel takes the scheduler's class from the index."""
+    index = folder / "model_index.json"
+    _, told = json_file.read(index)
+    _, configuration = json_file.read(folder / "scheduler" / "scheduler_config.json")
+    told["scheduler"] = ["diffusers", configuration["_class_name"]]
+    index.write_text(json.dumps(told, indent=2), encoding="utf-8")
+
+
+def convert_tokenizer(folder: Path) -> None:
+    """As `optimum-cli export openvino` converts one where openvino-tokenizers is installed."""
+    import openvino as ov
+    from openvino_tokenizers import convert_tokenizer as convert
+    from transformers import AutoTokenizer
+
+    graph = convert(AutoTokenizer.from_pretrained(folder))
+    ov.save_model(graph, folder / "openvino_tokenizer.xml")

@@ -1,0 +1,31 @@
+"""Takes turns: every way once in each round (ABCABC...), so that what slows the machine for a while slows all alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Measured = TypeVar("Measured")
+Way = Callable[[int], Measured]  # takes the number of the round
+
+SETTLE = 0.05  # seconds between two ways: the threads of the last one still spin for a moment
+
+
+def interleave(
+    ways: Mapping[str, Way[Measured]], rounds: int, label: str, *, warm: int = 1, settle: float = SETTLE
+) -> dict[str, list[Measured]]:
+    """What every way measured in each round. Rounds 0 to `warm` - 1 are run first and thrown away."""
+    measured: dict[str, list[Measured]] = {name: [] for name in ways}
+    with tqdm(total=(warm + rounds) * len(ways), desc=label, unit="run", leave=False, disable=None) as bar:
+        for number in range(warm + rounds):
+            for name, way in ways.items():
+                bar.set_postfix_str(name)
+                result = way(number)
+                if number >= warm:
+                    measured[name].append(result)
+                bar.update()
+                time.sleep(settle)
+    return measured

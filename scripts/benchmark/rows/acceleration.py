@@ -1,0 +1,97 @@
+"""Rows 2 and 3: nearly the same picture for less work, against the peers as they are; the error is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from benchmark.asked import Asked
+from benchmark.cases import Case
+from benchmark.checks import decibels
+from benchmark.figures import Figure, Goal, summaries
+from benchmark.peers import worker
+from benchmark.rounds import interleave
+from benchmark.session import Session
+from benchmark.summary import median
+
+from .against import fastest
+
+# The only place that says how acceleration is asked for.
+TINY = {"tiny_decoder": True}
+CACHE = {"deep_cache_interval": 3}
+CACHE_AND_CUT = {"deep_cache_interval": 3, "guidance_until": 0.5}
+
+FEW = {"vegart-512": Goal(2.5, at_least=True)}
+MANY = {"vegart-256": Goal(2.0, at_least=True)}
+COMPARED = 3  # pictures
+
+
+def few_steps(session: Session, case: Case) -> Iterator[Figure]:
+    """Safelight with INT8, the tiny decoder and a prompt that it has seen; the peers with the folder as exported."""
+    checked = session.check(case.short)
+    fast = replace(case.quick, acceleration=TINY)
+    times = interleave(
+        {
+            "safelight": lambda n: session.ours.draw(fast),
+            "safelight, exact": lambda n: session.ours.draw(case.short.numbered(n)),
+            "genai": lambda n: session.peer("genai")(worker.draw, case.short.numbered(n)),
+            "optimum": lambda n: session.peer("optimum")(worker.draw, case.short.numbered(n)),
+        },
+        case.rounds,
+        f"row 2, {case.name}",
+    )
+    samples = summaries(times)
+    peer = fastest(samples)
+    yield Figure(
+        2,
+        f"faster than {peer}",
+        case.name,
+        value=samples[peer].median / samples["safelight"].median,
+        goal=FEW.get(case.name),
+        samples=samples,
+        note=_error(session, case.short, fast),
+        checked=checked,
+    )
+
+
+def many_steps(session: Session, case: Case) -> Iterator[Figure]:
+    """The same folder, steps and guidance; every third step whole, and no guidance in the second half."""
+    checked = session.check(case.long)
+    ways = {
+        "DeepCache": replace(case.long, acceleration=CACHE),
+        "DeepCache, guidance cut": replace(case.long, acceleration=CACHE_AND_CUT),
+    }
+    times = interleave(
+        {
+            "safelight, DeepCache": lambda n: session.ours.draw(ways["DeepCache"].numbered(n)),
+            "safelight, DeepCache, guidance cut": lambda n: session.ours.draw(
+                ways["DeepCache, guidance cut"].numbered(n)
+            ),
+            "genai": lambda n: session.peer("genai")(worker.draw, case.long.numbered(n)),
+            "optimum": lambda n: session.peer("optimum")(worker.draw, case.long.numbered(n)),
+        },
+        min(case.rounds, 7),
+        f"row 3, {case.name}",
+    )
+    samples = summaries(times)
+    peer = fastest(samples)
+    for name, fast in ways.items():
+        ours = f"safelight, {name}"
+        yield Figure(
+            3,
+            f"{name}: faster than {peer}",
+            case.name,
+            value=samples[peer].median / samples[ours].median,
+            goal=MANY.get(case.name) if fast.acceleration == CACHE_AND_CUT else None,
+            samples=samples,
+            note=_error(session, case.long, fast),
+            checked=checked,
+        )
+
+
+def _error(session: Session, exact: Asked, fast: Asked) -> str:
+    """How far the pictures are from the exact ones of the same seed."""
+    near = [
+        decibels(*session.ours.pictures([exact.numbered(number), fast.numbered(number)])) for number in range(COMPARED)
+    ]
+    return f"PSNR to the exact pictures {median(near):.1f} dB"

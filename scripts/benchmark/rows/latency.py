@@ -1,0 +1,40 @@
+"""Row 1: one exact request, over gRPC, to the bytes of a PNG; the peers draw into memory and make no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmark.cases import Case
+from benchmark.figures import Figure, Goal, summaries
+from benchmark.peers import worker
+from benchmark.rounds import interleave
+from benchmark.session import Session
+
+from .against import fastest
+
+GOALS = {"vegart-256": Goal(1.02), "vegart-512": Goal(1.01)}
+
+
+def measure(session: Session, case: Case) -> Iterator[Figure]:
+    checked = session.check(case.short)
+    times = interleave(
+        {
+            "safelight": lambda n: session.ours.draw(case.short.numbered(n)),
+            "genai": lambda n: session.peer("genai")(worker.draw, case.short.numbered(n)),
+            "optimum": lambda n: session.peer("optimum")(worker.draw, case.short.numbered(n)),
+        },
+        case.rounds,
+        f"row 1, {case.name}",
+    )
+    samples = summaries(times)
+    peer = fastest(samples)
+    yield Figure(
+        1,
+        f"latency over {peer}'s",
+        case.name,
+        value=samples["safelight"].median / samples[peer].median,
+        goal=GOALS.get(case.name),
+        samples=samples,
+        note=f"of the least times: {samples['safelight'].least / samples[peer].least:.3f}x",
+        checked=checked,
+    )

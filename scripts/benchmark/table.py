@@ -1,0 +1,109 @@
+"""The figures as a page of Markdown: the rows with their goals, then the times they were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .figures import Figure
+from .reasons import reason
+from .rows import ROWS
+
+HEAD = """\
+# Benchmarks
+
+`scripts/bench` runs Safelight (a server of its own, asked over gRPC by the Python client) beside openvino-genai's
+`Text2ImagePipeline` and optimum-intel's `OVStableDiffusionXLPipeline`, each called in a process of its own. All read
+the same graphs, calculate in the same precision and are given the same seeds. Rounds are interleaved, after one that
+does not count. Before anything is timed, the pictures are held against each other in f32. A figure compares medians.
+
+`demo`: the demo models, at 128 px. `vegart-256`, `vegart-512`: VegaRT's shape (a UNet of 745 M), random weights.
+"""
+
+
+def page(machine: Mapping[str, Any], figures: Sequence[Figure]) -> str:
+    parts = [HEAD, _machine(machine), goals(figures), "## Notes\n", notes(figures), checks(figures)]
+    return "\n".join([*parts, "## Times\n", times(figures), runs(figures)]).rstrip() + "\n"
+
+
+def goals(figures: Iterable[Figure]) -> str:
+    """A line for each figure."""
+    lines = [
+        (
+            str(figure.row),
+            f"{ROWS[figure.row].title}: {figure.name}",
+            figure.case,
+            figure.told(),
+            figure.goal.told(figure.unit) if figure.goal else "",
+            {None: "", True: "met", False: "**not met**"}[figure.met],
+        )
+        for figure in figures
+    ]
+    return _table(("#", "figure", "case", "measured", "goal", ""), lines)
+
+
+def times(figures: Iterable[Figure]) -> str:
+    """A line for each way that was timed."""
+    lines = [
+        (
+            str(figure.row),
+            figure.case,
+            way,
+            _seconds(taken.median),
+            _seconds(taken.least),
+            f"{100 * taken.spread:.1f} %",
+            str(taken.n),
+        )
+        for figure in figures
+        for way, taken in figure.samples.items()
+    ]
+    return _table(("#", "case", "way", "median", "least", "quartiles apart", "n"), list(dict.fromkeys(lines)))
+
+
+def runs(figures: Iterable[Figure]) -> str:
+    """When each row was run, on what commit, under what load."""
+    lines = [
+        (str(figure.row), figure.case, *(str(figure.run[name]) for name in ("when", "commit", "load", "after")))
+        for figure in figures
+        if figure.run
+    ]
+    return _table(("#", "case", "when (UTC)", "commit", "load before", "load after"), list(dict.fromkeys(lines)))
+
+
+def notes(figures: Iterable[Figure]) -> str:
+    """Where a goal is not met, how far and why; what failed, and what else is to be said."""
+    lines = []
+    for figure in figures:
+        missed = f"not met, by {_off(figure)}: {reason(figure)}" if figure.met is False else ""
+        if said := "; ".join(filter(None, (missed, figure.failed, figure.note))):
+            lines.append(f"- {figure.row}, {figure.case}, {figure.name or 'all of it'}: {said}")
+    return "\n".join(lines) + "\n"
+
+
+def checks(figures: Iterable[Figure]) -> str:
+    """What was held against each other, each pair of pictures once."""
+    told = dict.fromkeys(line for figure in figures for line in figure.checked.split("; ") if line)
+    return "Held against Safelight's pictures: " + "; ".join(told) + ".\n" if told else ""
+
+
+def _off(figure: Figure) -> str:
+    assert figure.value is not None
+    assert figure.goal is not None
+    return f"{100 * abs(figure.value / figure.goal.limit - 1):.0f} % of the goal"
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory']} GiB, {machine['system']}; "
+        f"calculated in {machine['precision']}; Python {machine['python']}, {packages}.\n"
+    )
+
+
+def _seconds(value: float) -> str:
+    return f"{1000 * value:.1f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rule = ["---"] * len(head)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines)) + "\n"
