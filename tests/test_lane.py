@@ -73,11 +73,13 @@ def test_priority_and_a_preview_beside_a_job() -> None:
         log: list[tuple[str, int]] = []
         lane, gate = Lane("CPU"), asyncio.Event()
         normal = Claim(Priority.NORMAL, remaining=5)
+        preview = normal.beside()
+        preview.remaining = 0.1
         asked = {
             "batch": Claim(Priority.BATCH, remaining=5),
             "normal": normal,
             "interactive": Claim(Priority.INTERACTIVE, remaining=5),
-            "preview": normal.beside(0.1),
+            "preview": preview,
         }
         held = asyncio.create_task(lane.run(Fake("held", log, gate), ROW, Claim()))
         await asyncio.sleep(0.01)
@@ -101,6 +103,20 @@ def test_a_lane_waits_no_longer_than_a_moment_for_a_step_that_does_not_come() ->
         await lane.run(Fake("next", log), ROW, Claim())
         assert time.monotonic() - began >= HOLD / 2, "it did wait"
         assert not lane._expected or len(lane._expected) == 1
+
+    run(test)
+
+
+def test_one_that_is_expected_comes_before_one_that_is_there() -> None:
+    async def test() -> None:
+        log: list[tuple[str, int]] = []
+        lane, preview = Lane("CPU"), Claim(remaining=0.1)
+        lane.expect([preview])
+        step = asyncio.create_task(lane.run(Fake("step", log), ROW, Claim(remaining=5)))
+        await asyncio.sleep(HOLD / 10)
+        await lane.run(Fake("preview", log), ROW, preview)
+        await step
+        assert [name for name, _ in log] == ["preview", "step"]
 
     run(test)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safelight_server import facts, models, trial
 from safelight_server.engine import Engine
-from safelight_server.jobs import EXACT, Acceleration, Image, Job, Previews, Progress, Solver, Words
+from safelight_server.jobs import EXACT, Acceleration, Image, Job, Preview, Previews, Progress, Solver, Words
 from safelight_server.joining import kind
 from safelight_server.lane import Lane
 from safelight_server.models import Device
@@ -240,6 +240,20 @@ def test_the_tiny_decoder_sees_a_preview_at_its_size() -> None:
         assert (await model.preview(shown, tiny=True)).shape == (128, 128, 3)
         assert (await model.preview(shown, tiny=True, max_edge=64)).shape == (64, 64, 3)
         assert (await model.preview(shown, tiny=True, max_edge=72)).shape == (128, 128, 3)
+
+    run(test)
+
+
+@pytest.mark.parametrize("tiny", [True, False])
+def test_a_preview_is_painted_before_the_next_step(tiny: bool, ran: list[tuple[str, int]]) -> None:
+    async def test() -> None:
+        engine = Engine({"demo-xl": await loaded("demo-xl")}, slots=1, queue=0)
+        await drawn(engine, XL)
+        ran.clear()
+        kinds = [type(event) async for event in engine.run(XL, Previews(tiny=tiny))]
+        assert kinds.count(Preview) == kinds.count(Progress) == XL.steps
+        parts = [part for part, _ in ran if not part.startswith("text")]
+        assert parts == [*(["unet", "vae_tiny_decoder"] if tiny else ["unet"]) * XL.steps, "vae_decoder"]
 
     run(test)
 

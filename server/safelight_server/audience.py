@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .claim import Claim
 from .jobs import Image, Job, Previews, Started
-from .outbox import Item, Outbox
+from .outbox import Frame, Item, Outbox
 from .policy import Priority
 
 
@@ -49,6 +49,16 @@ class Audience:
             self._lasting.append(item)
         for reader in self._readers:
             reader.outbox.put(item)
+
+    def show(self, frame: Frame) -> list[Claim]:
+        """A preview for those who want one after this step; the claims of those who are waiting for it right now."""
+        awaited = []
+        for reader in self._readers:
+            if reader.outbox.due(frame.step):
+                claim = self._claim.beside()
+                awaited += [claim] if reader.outbox.watched else []
+                reader.outbox.put(replace(frame, claim=claim))
+        return awaited
 
     def close(self, error: BaseException | None = None) -> None:
         self.closed = True

@@ -22,9 +22,9 @@ class Claim:
         self._came, self._order = time.monotonic(), next(_arrivals)
         self._on_leave: Callable[[], None] | None = None
 
-    def beside(self, seconds: float) -> Claim:
+    def beside(self) -> Claim:
         """The claim of a small job that this one has beside it, a preview: soon done, and so soon at work."""
-        return Claim(self.priority, self.deadline, seconds)
+        return Claim(self.priority, self.deadline)
 
     def ready(self, now: float) -> Ready:
         """As the policy sees it."""

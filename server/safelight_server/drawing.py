@@ -86,6 +86,6 @@ class Drawing:
                     state, done = step.state, done + 1
                     self._claim.remaining = self._outlook.left(index, done)
                     self._audience.put(Progress(index, done, self._steps, leg.model, step.seconds))
-                    self._audience.put(Frame(index, done, self._steps, leg.model, step.denoised))
-                    await asyncio.sleep(0)  # readers ask for their previews' turns before the next step does
+                    awaited = self._audience.show(Frame(index, done, self._steps, leg.model, step.denoised))
+                    self._models[leg.model].expect_previews(awaited)
         return state.latents

@@ -75,7 +75,7 @@ class Engine:
         try:
             async with aclosing(reader.outbox.read()) as items:
                 async for item in items:
-                    yield await self._painted(item, run, job, previews) if isinstance(item, Frame) else item
+                    yield await self._painted(item, job, previews) if isinstance(item, Frame) else item
         finally:
             # A client that left shows up as one of several exceptions, not all of them documented: so, whatever it was.
             if run.audience.leave(reader):
@@ -142,9 +142,9 @@ class Engine:
             claim.leave()
             self._heal({leg.model for leg in legs})
 
-    async def _painted(self, frame: Frame, run: Run, job: Job, previews: Previews | None) -> Preview:
+    async def _painted(self, frame: Frame, job: Job, previews: Previews | None) -> Preview:
         model, wanted = self.models[frame.model], previews or Previews()
-        picture = await model.preview(frame.denoised, wanted.tiny, run.claim, wanted.max_edge)
+        picture = await model.preview(frame.denoised, wanted.tiny, frame.claim, wanted.max_edge)
         data, size = await asyncio.to_thread(pictures.thumbnail, picture, job.size, wanted.max_edge, wanted.quality)
         return Preview(frame.index, frame.step, frame.steps, data, size, frame.skipped)
 

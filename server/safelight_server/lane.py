@@ -91,7 +91,7 @@ class Lane:
             return
         seconds = time.monotonic() - began
         self.estimates.observe(network.name, next(iter(inputs.values())).shape, seconds)
-        self._expect(part.claim for part in _unanswered(batch))
+        self.expect(part.claim for part in _unanswered(batch))
         for part, rows in zip(batch, outputs, strict=True):
             part.claim.served += seconds
             if not part.outputs.done():
@@ -101,10 +101,10 @@ class Lane:
         self._running, self._batch = None, ()
         self._next()
 
-    def _expect(self, claims: Iterable[Claim]) -> None:
-        """Those whose step has just ended may have another one: they get a moment to ask."""
-        self._expected = set(claims)
-        for claim in self._expected:
+    def expect(self, claims: Iterable[Claim]) -> None:
+        """Those who are about to ask, as their step has just ended or they are to paint it, get a moment to do so."""
+        for claim in claims:
+            self._expected.add(claim)
             claim.expected(partial(self._came, claim))
         if self._timer:
             self._timer.cancel()

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
+from .claim import ALONE, Claim
 from .jobs import Array, Done, Image, Previews, Progress, Queued, Started
 
 
@@ -21,6 +22,7 @@ class Frame:
     model: str
     denoised: Array
     skipped: int = 0
+    claim: Claim = ALONE  # of the painting, where that needs a lane
 
 
 Item = Queued | Started | Progress | Frame | Image | Done
@@ -49,14 +51,17 @@ class Outbox:
 
     def __init__(self, previews: Previews | None = None) -> None:
         self._cadence = Cadence(previews)
+        self.watched = False  # the reader waits for news
         self._items: deque[Item] = deque()
         self._news = asyncio.Event()
         self._closed = False
         self._error: BaseException | None = None
 
+    def due(self, step: int) -> bool:
+        """Whether the reader wants a preview after this step; to be asked once for each."""
+        return self._cadence.due(step)
+
     def put(self, item: Item) -> None:
-        if isinstance(item, Frame) and not self._cadence.due(item.step):
-            return
         if isinstance(item, STALE):
             unread = [old for old in self._items if type(old) is type(item)]
             self._items = deque(old for old in self._items if type(old) is not type(item))
@@ -77,6 +82,8 @@ class Outbox:
             if self._closed:
                 break
             self._news.clear()
+            self.watched = True
             await self._news.wait()
+            self.watched = False
         if self._error is not None:
             raise self._error

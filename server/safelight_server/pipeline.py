@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -170,19 +170,25 @@ class Pipeline:
             raw = latents * _channels(space.std) / np.float32(space.scaling) + _channels(space.mean)
         return await self._picture(self.networks.vae_decoder, raw, claim)
 
+    def expect_previews(self, claims: Sequence[Claim]) -> None:
+        """The lane waits a moment for these, so that a preview comes before the next step and not after it."""
+        if claims and self.networks.tiny_decoder is not None:
+            self.lane.expect(claims)
+
     async def preview(
         self, denoised: Array, tiny: bool | None, claim: Claim = ALONE, max_edge: int | None = None
     ) -> Pixels:
         """A cheap picture of x0 latents: (h, w, 3) by the linear map, or by a tiny decoder, `max_edge` or larger."""
         decoder = self.networks.tiny_decoder
         if decoder is None or tiny is False:
+            claim.leave()
             return pixels.preview_from_latents(denoised, *self.latent_rgb)
         small = halved(denoised, (max_edge or 2**16) // self.facts.latents.factor)
-        beside = claim.beside(self.lane.estimates.seconds(decoder.name, small.shape))
+        claim.remaining = self.lane.estimates.seconds(decoder.name, small.shape)
         try:
-            return await self._tiny(small, beside)
+            return await self._tiny(small, claim)
         finally:
-            beside.leave()
+            claim.leave()
 
     async def _tiny(self, latents: Array, claim: Claim) -> Pixels:
         decoder = self.networks.tiny_decoder
