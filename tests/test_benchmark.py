@@ -135,7 +135,7 @@ def test_a_failed_check_gives_no_number(monkeypatch: pytest.MonkeyPatch, capsys:
         raise CheckFailed("another picture")
 
     monkeypatch.setitem(ROWS, 1, Row("fails", fails, ("demo",)))
-    (found,) = command.measured(Session({}, "f32", Path()), CASES["demo"], [1])
+    (found,) = command.measured(Session({}, "f32", Path()), CASES["demo"], 1)
     assert (found.value, found.met, found.told()) == (None, None, "FAILED")
     page = table.page(MACHINE, [found])
     assert "| FAILED |" in page

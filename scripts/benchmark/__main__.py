@@ -30,11 +30,18 @@ def main() -> None:
         rows = [row for row in arguments.rows if case.name in ROWS[row].cases]
         if rows:
             with session(case, precision, arguments.cache, arguments.models_folder) as running:
-                new += measured(running, case, rows)
-    figures = report.merged(report.read(arguments.output / "bench.json"), new)
-    report.write(arguments.output, machine.facts() | {"precision": precision}, figures)
+                for row in rows:
+                    figures = list(measured(running, case, row))
+                    keep(figures, arguments.output, precision)  # at once: the next row may take half an hour
+                    new += figures
     print(table.goals(new))
     print(f"written: {arguments.output}/bench.json, bench.md, bench.png", file=sys.stderr)
+
+
+def keep(figures: Sequence[Figure], output: Path, precision: str) -> None:
+    """Writes them among older ones."""
+    merged = report.merged(report.read(output / "bench.json"), figures)
+    report.write(output, machine.facts() | {"precision": precision}, merged)
 
 
 def session(case: Case, precision: str, cache: Path, models: Path | None) -> Session:
@@ -46,20 +53,19 @@ def session(case: Case, precision: str, cache: Path, models: Path | None) -> Ses
     return Session(folders.find(case.models, models, cache / "peers"), precision, logs)
 
 
-def measured(running: Session, case: Case, rows: Sequence[int]) -> Iterator[Figure]:
-    """The figures of each row, or one that says why there are none."""
-    for row in rows:
-        before, began = machine.moment(), time.monotonic()
-        print(f"row {row}, {case.name}: {ROWS[row].title}", file=sys.stderr, flush=True)
-        try:
-            figures = list(ROWS[row].measure(running, case))
-        except Exception as error:
-            traceback.print_exc()
-            figures = [Figure(row, "", case.name, failed=f"{type(error).__name__}: {error}")]
-        run = before | {"after": machine.load(), "seconds": round(time.monotonic() - began)}
-        for figure in figures:
-            print(f"  {figure.name}: {figure.told()} {figure.failed}", file=sys.stderr, flush=True)
-            yield figure.during(run)
+def measured(running: Session, case: Case, row: int) -> Iterator[Figure]:
+    """The figures of a row, or one that says why there are none."""
+    before, began = machine.moment(), time.monotonic()
+    print(f"row {row}, {case.name}: {ROWS[row].title}", file=sys.stderr, flush=True)
+    try:
+        figures = list(ROWS[row].measure(running, case))
+    except Exception as error:
+        traceback.print_exc()
+        figures = [Figure(row, "", case.name, failed=f"{type(error).__name__}: {error}")]
+    run = before | {"after": machine.load(), "seconds": round(time.monotonic() - began)}
+    for figure in figures:
+        print(f"  {figure.name}: {figure.told()} {figure.failed}", file=sys.stderr, flush=True)
+        yield figure.during(run)
 
 
 def parser() -> argparse.ArgumentParser:

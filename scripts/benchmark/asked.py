@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the peers import this, and their first picture is timed fro
 
 @dataclass(frozen=True)
 class Asked:
-    """`scheduler` and `acceleration` are told to Safelight alone: the peers take the scheduler of their folder."""
+    """The peers take the scheduler of their folder; `refiner`, a model and its handoff, and `acceleration` are ours."""
 
     model: str
     edge: int  # pixels, both ways
@@ -22,6 +22,7 @@ class Asked:
     seed: int = 7
     scheduler: str | None = None
     acceleration: Mapping[str, Any] | None = None
+    refiner: tuple[str, float] | None = None
     output: Format = "png"
 
     def numbered(self, number: int) -> Asked:
@@ -40,6 +41,10 @@ class Asked:
             "scheduler": self.scheduler,
             "output": self.output,
         }
+        if self.refiner:
+            from safelight import Refiner
+
+            options["refiner"] = Refiner(*self.refiner)
         if self.acceleration:
             from safelight import Acceleration
 

@@ -12,6 +12,7 @@ FORMATS = {
     "x": lambda value: f"{value:.3g}x" if abs(value) >= 2 else f"{value:.3f}x",
     "%": lambda value: f"{100 * value:.2f} %",
     "step": lambda value: f"{value:.3f} steps",
+    "dB": lambda value: f"{value:.1f} dB",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from benchmark.asked import Asked
 from benchmark.cases import Case
@@ -24,6 +25,21 @@ CACHE_AND_CUT = {"deep_cache_interval": 3, "guidance_until": 0.5}
 FEW = {"vegart-512": Goal(2.5, at_least=True)}
 MANY = {"vegart-256": Goal(2.0, at_least=True)}
 COMPARED = 3  # pictures
+
+# What the error of each way is told of: demo-xl at its own defaults.
+DEFAULTS: dict[str, Any] = {"steps": 25, "guidance": 2.0}
+WAYS: dict[str, dict[str, Any]] = {
+    "DeepCache, every 2nd step": {"acceleration": {"deep_cache_interval": 2}},
+    "DeepCache, every 3rd step": {"acceleration": CACHE},
+    "DeepCache, every 5th step": {"acceleration": {"deep_cache_interval": 5}},
+    "guidance for half of the steps": {"acceleration": {"guidance_until": 0.5}},
+    "guidance for a quarter of the steps": {"acceleration": {"guidance_until": 0.25}},
+    "tiny decoder": {"acceleration": TINY},
+    "every 3rd step, guidance for half, tiny decoder": {"acceleration": {**CACHE_AND_CUT, **TINY}},
+    "demo-vega (INT8) for the second half": {"refiner": ("demo-vega", 0.5)},
+    "demo-vega (INT8) for the last fifth": {"refiner": ("demo-vega", 0.8)},
+}
+PICTURES = 12
 
 
 def few_steps(session: Session, case: Case) -> Iterator[Figure]:
@@ -87,6 +103,23 @@ def many_steps(session: Session, case: Case) -> Iterator[Figure]:
             note=_error(session, case.long, fast),
             checked=checked,
         )
+    if case.name == "demo":
+        yield from errors(session, replace(case.long, **DEFAULTS))
+
+
+def errors(session: Session, exact: Asked) -> Iterator[Figure]:
+    """How far each way is from the exact picture of the same prompt and seed; no time is taken."""
+    prompts = [exact.numbered(number) for number in range(PICTURES)]
+    pictures = session.ours.pictures(prompts)
+    for name, way in WAYS.items():
+        near = [
+            decibels(picture, other)
+            for picture, other in zip(
+                pictures, session.ours.pictures([replace(one, **way) for one in prompts]), strict=True
+            )
+        ]
+        note = f"the median of {PICTURES} pictures of {exact}; the worst {min(near):.1f} dB"
+        yield Figure(3, f"nearness of {name}", "demo", unit="dB", value=median(near), note=note)
 
 
 def _error(session: Session, exact: Asked, fast: Asked) -> str:

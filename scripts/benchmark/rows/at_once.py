@@ -27,7 +27,7 @@ Way = Callable[[int], list[float]]
 
 def mixed(session: Session, case: Case) -> Iterator[Figure]:
     """One long job comes first, three short ones right after it: each tells when it was done."""
-    checked = f"{session.check(case.long)}; {session.check(case.quick)}"
+    checked = f"{session.check(case.long)}; {session.check(case.short)}"
     asked = partial(_mixed, case)
     done = interleave(
         {
@@ -72,7 +72,7 @@ def eight(session: Session, case: Case) -> Iterator[Figure]:
 
 
 def _mixed(case: Case, number: int) -> list[Asked]:
-    return [case.long.numbered(number), *(case.quick.numbered(SHORT * number + at) for at in range(SHORT))]
+    return [case.long.numbered(number), *(case.short.numbered(SHORT * number + at) for at in range(SHORT))]
 
 
 def _eight(case: Case, number: int) -> list[Asked]:
