@@ -89,9 +89,7 @@ class DrawOptions(TypedDict, total=False):
     size_conditioning: SizeConditioning | None
     refiner: Refiner | str | None  # a str is the model's name
     output: Output | Format | None
-    priority: (
-        Priority | None
-    )  # a second of "interactive" work counts as a fifth, of "batch" as five; default "normal"
+    priority: Priority | None  # a second of "interactive" work counts as a fifth, of "batch" as five; default "normal"
     acceleration: Acceleration | None  # default: the exact picture
 
 
