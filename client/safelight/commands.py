@@ -73,7 +73,8 @@ def _options(args: Namespace) -> DrawOptions:
     options = {name: getattr(args, name) for name in DrawOptions.__annotations__ if hasattr(args, name)}
     width, height = args.size or (None, None)
     faster = Acceleration(args.deep_cache_interval, args.guidance_until, args.tiny_decoder)
-    more = {"width": width, "height": height, "output": _output(args), "acceleration": faster}
+    asked = faster if faster != Acceleration() else None
+    more = {"width": width, "height": height, "output": _output(args), "acceleration": asked}
     return cast(DrawOptions, options | more)
 
 
