@@ -1,25 +1,30 @@
-"""How much work is left, in seconds, and two lanes at work at the same time."""
+"""How much work is left, in seconds, and what comes of it: who overtakes whom, and two lanes at work at once."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from safelight.v1 import images_pb2 as pb
+from safelight.v1.images_pb2_grpc import ImageServiceStub
 from safelight_server import facts, models, plan
 from safelight_server.claim import Claim
 from safelight_server.engine import Engine
 from safelight_server.estimates import KEPT, Estimates
-from safelight_server.jobs import Acceleration, Handoff, Job, Solver, Words
+from safelight_server.jobs import Acceleration, Event, Handoff, Job, Previews, Progress, Solver, Words
 from safelight_server.lane import Lane
 from safelight_server.models import Device
 from safelight_server.network import Network
 from safelight_server.outlook import Outlook
 from safelight_server.pipeline import Pipeline
 from safelight_server.policy import Priority
+from safelight_server.service import ImageService
 
 DEMO = Path(models.__file__).parent / "demo"
 XL = Job("xl", "demo-xl", Words("an owl", "an owl"), (128, 128), 10, 3.0, 0.0, (7,), Solver("euler"))
@@ -102,6 +107,46 @@ def test_a_claim_tells_the_policy_what_it_has_waited_and_how_much_slack_it_has()
     assert Claim().ready(0.0).order < Claim().ready(0.0).order
 
 
+def test_a_short_job_overtakes_a_long_one_at_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    call = Network.__call__
+
+    async def noted(network: Network, inputs: Any) -> Any:
+        order.append(network.name)
+        return await call(network, inputs)
+
+    async def test() -> None:
+        lane = Lane("CPU")
+        engine = Engine({name: load(name, lane, Device()) for name in ("demo-xl", "demo-vega")}, slots=4, queue=0)
+        await _drawn(engine, XL)  # so that the lane knows how long steps take
+        await _drawn(engine, VEGA)
+        monkeypatch.setattr(Network, "__call__", noted)
+        long = engine.run(replace(XL, seeds=(9,), steps=30), deadline=time.monotonic() + 3600)
+        async for event in long:
+            if isinstance(event, Progress):
+                break
+        (run,) = engine._runs.values()
+        assert run.claim.deadline is not None
+        assert run.claim.remaining > 0
+        rest = asyncio.create_task(_rest(long))
+        await _drawn(engine, replace(VEGA, seeds=(9,)))
+        assert order.count("demo-xl/unet") <= 4, "of thirty: those before it came, and the one that ran"
+        first, last = (order.index("demo-vega/unet"), len(order) - order[::-1].index("demo-vega/unet"))
+        assert order[first:last] == ["demo-vega/unet"] * VEGA.steps
+        await rest
+
+    asyncio.run(asyncio.wait_for(test(), 120))
+
+
+async def _drawn(engine: Engine, job: Job) -> None:
+    await _rest(engine.run(job))
+
+
+async def _rest(events: AsyncGenerator[Event, None]) -> None:
+    async for _ in events:
+        pass
+
+
 def test_two_lanes_of_one_thread_each_work_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     spans: list[tuple[str, float, float]] = []
     call = Network.__call__
@@ -112,16 +157,12 @@ def test_two_lanes_of_one_thread_each_work_at_the_same_time(monkeypatch: pytest.
         spans.append((network.name.partition("/")[0], began, time.monotonic()))
         return outputs
 
-    async def run(job: Job, engine: Engine) -> None:
-        async for _ in engine.run(job):
-            pass
-
     async def test() -> None:
         loaded = {name: load(name, Lane("CPU"), Device(threads=1)) for name in ("demo-xl", "demo-vega")}
         engine = Engine(loaded, slots=4, queue=0)
         monkeypatch.setattr(Network, "__call__", noted)
         jobs = [XL, replace(XL, seeds=(8,)), VEGA, replace(VEGA, seeds=(8,), steps=8)]
-        await asyncio.gather(*(run(job, engine) for job in jobs))
+        await asyncio.gather(*(_drawn(engine, job) for job in jobs))
 
     asyncio.run(asyncio.wait_for(test(), 120))
     overlaps = {
@@ -129,3 +170,36 @@ def test_two_lanes_of_one_thread_each_work_at_the_same_time(monkeypatch: pytest.
     }
     assert ("demo-xl", "demo-vega") in overlaps or ("demo-vega", "demo-xl") in overlaps
     assert not {("demo-xl", "demo-xl"), ("demo-vega", "demo-vega")} & overlaps, "on one lane, one at a time"
+
+
+def test_a_call_brings_its_priority_and_its_deadline() -> None:
+    came: list[tuple[Priority, float | None]] = []
+
+    class Noting(Engine):
+        async def run(
+            self, job: Job, previews: Previews | None = None, deadline: float | None = None
+        ) -> AsyncGenerator[Event, None]:
+            came.append((job.priority, deadline))
+            async for event in super().run(job, previews, deadline):
+                yield event
+
+    async def test() -> None:
+        service, server = ImageService(), grpc.aio.server()
+        service.engine = Noting({"demo-vega": load("demo-vega", Lane("CPU"), Device())}, slots=1, queue=0)
+        server.add_generic_rpc_handlers((service.handlers(),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            generate: Any = ImageServiceStub(channel).Generate
+            await generate(pb.GenerateRequest(prompt="an owl", priority=pb.PRIORITY_INTERACTIVE), timeout=100)
+            await generate(pb.GenerateRequest(prompt="an owl", priority=pb.PRIORITY_BATCH))
+        await server.stop(None)
+
+    began = time.monotonic()
+    asyncio.run(asyncio.wait_for(test(), 60))
+    (hurried, until), second = came
+    assert hurried is Priority.INTERACTIVE
+    assert until is not None
+    assert began < until <= time.monotonic() + 100
+    assert until > began + 90
+    assert second == (Priority.BATCH, None)

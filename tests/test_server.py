@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -153,3 +154,12 @@ def test_an_idle_server_leaves_its_port_at_once() -> None:
         host, _, port = process.address.rpartition(":")
         with pytest.raises(OSError, match="refused"):
             socket.create_connection((host, int(port)), timeout=1).close()
+
+
+def test_a_model_with_threads_of_its_own_has_a_lane_of_its_own() -> None:
+    with ServerProcess("--threads=demo-vega=1", "--no-verify") as process:
+        lanes = dict(re.findall(r"model (\S+) is loaded and warm: .* on (.*)", process.log()))
+        with grpc.insecure_channel(process.address) as channel:
+            stub = ImageServiceStub(channel)
+            assert stub.Generate(pb.GenerateRequest(prompt="an owl", model="demo-vega")).images
+    assert lanes == {"demo-xl": "CPU", "demo-vega": "CPU of demo-vega", "demo-refiner": "CPU"}

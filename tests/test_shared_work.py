@@ -12,13 +12,28 @@ from typing import Any
 import numpy as np
 import pytest
 from safelight_server import facts, models, trial
+from safelight_server.audience import Audience, content
+from safelight_server.claim import Claim
 from safelight_server.engine import Engine
-from safelight_server.jobs import EXACT, Acceleration, Image, Job, Preview, Previews, Progress, Solver, Words
+from safelight_server.jobs import (
+    EXACT,
+    Acceleration,
+    Image,
+    Job,
+    Output,
+    Preview,
+    Previews,
+    Progress,
+    Solver,
+    Source,
+    Words,
+)
 from safelight_server.joining import kind
 from safelight_server.lane import Lane
 from safelight_server.models import Device
 from safelight_server.network import Network
 from safelight_server.pipeline import Pipeline, halved
+from safelight_server.policy import Priority
 
 DEMO = Path(models.__file__).parent / "demo"
 WORDS = Words("a red apple on a teal background", "a red apple on a teal background")
@@ -92,6 +107,38 @@ def test_identical_jobs_are_drawn_once_and_told_to_all(ran: list[tuple[str, int]
         assert not engine._runs
 
     run(test)
+
+
+def test_a_drawing_has_the_highest_priority_and_the_first_deadline_of_those_who_wait() -> None:
+    claim = Claim()
+    audience = Audience(claim)
+    batch = audience.join(None, Priority.BATCH, 50.0)
+    assert (claim.priority, claim.deadline) == (Priority.BATCH, 50.0)
+    hurried = audience.join(None, Priority.INTERACTIVE, 40.0)
+    audience.join(None, Priority.NORMAL, None)
+    assert (claim.priority, claim.deadline) == (Priority.INTERACTIVE, 40.0)
+    assert not audience.leave(hurried)
+    assert (claim.priority, claim.deadline) == (Priority.NORMAL, 50.0)
+    assert not audience.leave(batch)
+    assert claim.deadline is None
+
+
+def test_only_what_makes_another_picture_makes_another_job() -> None:
+    source = Source(np.zeros((128, 128, 3), np.uint8), np.zeros((128, 128), np.uint8), 0.5)
+    redrawn = replace(XL, source=source)
+    changes: list[Job] = [
+        replace(XL, seeds=(8,)),
+        replace(XL, words=Words("an owl", "an owl")),
+        replace(XL, acceleration=Acceleration(tiny=True)),
+        replace(XL, output=Output("jpeg")),
+        redrawn,
+        replace(redrawn, source=replace(source, strength=0.6)),
+        replace(redrawn, source=replace(source, mask=None)),
+        replace(redrawn, source=replace(source, picture=source.picture + np.uint8(1))),
+        replace(redrawn, source=replace(source, mask=np.ones((128, 128), np.uint8))),
+    ]
+    assert len({content(job) for job in (XL, *changes)}) == len(changes) + 1
+    assert content(replace(XL, id="other", priority=Priority.BATCH)) == content(XL)
 
 
 def test_one_who_comes_later_hears_all_and_one_who_leaves_stops_nothing(ran: list[tuple[str, int]]) -> None:

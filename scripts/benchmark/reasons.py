@@ -6,7 +6,7 @@ from .figures import Figure
 
 REASONS: dict[tuple[int, str], str] = {
     (9, "demo"): (
-        "half of such a job is the VAE decoder, which keeps both cores busy by itself (8 rows in one batch are 1.18 "
+        "half of such a job is the VAE decoder, which keeps both cores busy by itself (4 rows in one batch are 1.18 "
         "times as fast as one by one), and it has to be exact; the steps of the UNet are joined, at 1.6 to 2 times"
     ),
     (10, "vegart-256"): (

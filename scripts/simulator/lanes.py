@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -53,25 +54,25 @@ Choose = Callable[[Sequence[Task], float], int]
 Gains = Mapping[int, float]  # so many steps of one graph as one batch: so many times the seconds of one
 
 
-class Lane:
+class Lane(ABC):
     """Tells what runs and until when. `next` is None while it is idle."""
 
     next: float | None = None
 
-    def add(self, task: Task, now: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def add(self, task: Task, now: float) -> None: ...
 
+    @abstractmethod
     def drop(self, run: Run, now: float) -> None:
         """What waits or runs of this job is no longer wanted; a step is stopped within milliseconds: at once, here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start(self, now: float) -> None:
         """After all that happened at this moment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def done(self, now: float) -> Sequence[Task]:
         """What ends at `next`, which is now."""
-        raise NotImplementedError
 
 
 class StepLane(Lane):

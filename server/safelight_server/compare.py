@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,14 +13,13 @@ from safelight.v1 import images_pb2 as pb
 
 from . import models, warming
 from .cards import Card
-from .claim import ALONE, Claim
 from .conditioning import Conditioning
 from .errors import LoadError
 from .facts import Facts
 from .jobs import Hw, Job, Pixels
 from .lane import Lane
 from .models import Device
-from .network import Network, Tensor
+from .network import Tensor
 from .pipeline import Pipeline
 from .plan import Leg, legs
 from .quality import psnr, relative_error, ssim
@@ -79,25 +78,10 @@ class Comparison(NamedTuple):
     seconds: tuple[list[Seconds], list[Seconds]]  # of A and of B, in the order of drawing
 
 
-class Listener(Lane):
-    """A lane that keeps what the last network said."""
-
-    last: Mapping[str, Tensor]
-
-    async def run(self, network: Network, inputs: Mapping[str, Tensor], claim: Claim = ALONE) -> dict[str, Tensor]:
-        self.last = outputs = await super().run(network, inputs, claim)
-        return outputs
-
-    def answer(self) -> Tensor:
-        (output,) = self.last.values()
-        return output
-
-
 class Painter(NamedTuple):
     """A model that is ready to draw one prompt."""
 
     model: Pipeline
-    lane: Listener
     job: Job
     leg: Leg
     conditioning: Conditioning
@@ -123,7 +107,7 @@ def check(a: Facts, b: Facts) -> None:
 
 async def load(a: Facts, b: Facts, device: Device, told: models.Told) -> tuple[Pipeline, Pipeline]:
     """Both models on one lane, B with A's defaults and A's schedule, so that they take the same steps."""
-    lane = Listener(device.name)
+    lane = Lane(device.name)
     same = replace(
         b, scheduler=a.scheduler, sampler=a.sampler, native_edge=a.native_edge, steps=a.steps, guidance=a.guidance
     )
@@ -165,10 +149,9 @@ async def _prepared(model: Pipeline, asked: Asked, prompt: str) -> Painter:
     )
     job = job_from(request, {model.card.name: model.card}, "compare")
     (leg,) = legs(job, {model.card.name: model.facts})
-    assert isinstance(model.lane, Listener)
     began = time.perf_counter()
     conditioning = await model.conditioner.encode(job, refines=False)
-    return Painter(model, model.lane, job, leg, conditioning, time.perf_counter() - began)
+    return Painter(model, job, leg, conditioning, time.perf_counter() - began)
 
 
 async def _paint(painter: Painter, seed: int, told: Callable[[], object]) -> Drawn:
@@ -178,7 +161,7 @@ async def _paint(painter: Painter, seed: int, told: Callable[[], object]) -> Dra
     async with aclosing(model.denoise(leg, job, seed, states[0], painter.conditioning, None)) as steps:
         async for step in steps:
             states.append(step.state)
-            answers.append(painter.lane.answer())
+            answers.append(step.output)
             seconds.append(step.seconds)
             told()
     denoised = time.perf_counter()
@@ -194,8 +177,7 @@ async def _answers(painter: Painter, seed: int, states: Sequence[State], told: C
     for state in states:
         denoising = painter.model.denoise(painter.leg, painter.job, seed, state, painter.conditioning, None)
         async with aclosing(denoising) as steps:
-            await anext(steps)
-        answers.append(painter.lane.answer())
+            answers.append((await anext(steps)).output)
         told()
     return answers
 

@@ -76,10 +76,10 @@ class Drawing:
         """The finished latents of one picture, through all legs."""
         done, job, begin = 0, self._job, self._legs[0]
         state, canvas = self._models[begin.model].start(begin, job, seed, encoded)
+        self._claim.remaining = self._outlook.left(index, 0)
         for leg, conditioning in zip(self._legs, conditionings, strict=True):
             # A new model looks back on no step of its own; latents and noise go on where they are.
             state = State(leg.first, state.latents, None, state.position)
-            self._claim.remaining = self._outlook.left(index, done)
             steps = self._models[leg.model].denoise(leg, job, seed, state, conditioning, canvas, self._claim)
             async with aclosing(steps):
                 async for step in steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Part:
     def rows(self) -> int:
         return len(next(iter(self.inputs.values())))
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         return kind(self.network, self.inputs)
 
@@ -53,9 +54,8 @@ class Joining:
         """The largest first."""
         return self._sizes.get(kind, ())
 
-    def batch(self, first: Part, others: Sequence[Part]) -> list[Part]:
-        """`first`, and those of `others`, the most urgent first, that fill up the largest batch with it."""
-        alike = [part for part in others if part.kind == first.kind] if others else []
+    def batch(self, first: Part, alike: Sequence[Part]) -> list[Part]:
+        """`first`, and those of its kind, the most urgent first, that fill up the largest batch with it."""
         for size in self.sizes(first.kind) if alike else ():
             batch, room = [first], size - first.rows
             for part in alike:

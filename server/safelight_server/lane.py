@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,12 +25,11 @@ class Lane:
     Between two steps a job is a value, so that any other may overtake it there.
     """
 
-    def __init__(self, device: str, choose: Callable[[Sequence[policy.Ready]], int] = policy.choose) -> None:
+    def __init__(self, device: str) -> None:
         self.device = device
         self.estimates = Estimates()
         self.joining = Joining()
         self.networks: dict[Path, Network] = {}  # by the graph's file: models that share a file share what runs it
-        self._choose = choose
         self._waiting: list[Part] = []
         self._expected: set[Claim] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -72,9 +71,9 @@ class Lane:
         """Takes the step that goes next out of the queue, and those that may join it."""
         now = time.monotonic()
         ready = {part: part.claim.ready(now) for part in self._waiting}
-        first = self._waiting[self._choose(list(ready.values()))]
-        others = sorted((part for part in ready if part is not first), key=lambda part: policy.urgency(ready[part]))
-        batch = self.joining.batch(first, others)
+        first = self._waiting[policy.choose(list(ready.values()))]
+        alike = [part for part in ready if part is not first and part.kind == first.kind]
+        batch = self.joining.batch(first, sorted(alike, key=lambda part: policy.urgency(ready[part])))
         for part in batch:
             self._waiting.remove(part)
         return batch

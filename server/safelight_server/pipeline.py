@@ -42,6 +42,7 @@ class Step(NamedTuple):
     """A denoising step, done: the state after it, the clean picture as guessed (x0 latents), and its seconds."""
 
     state: State
+    output: Array  # the UNet's (rows, channels, h, w)
     denoised: Array
     seconds: float
 
@@ -130,7 +131,7 @@ class Pipeline:
             state = state._replace(deep=deep)
             if not np.isfinite(state.latents).all():
                 raise InferenceFailed(self.networks.unet.name)  # a black picture would say that all is well
-            yield Step(state, denoised, time.perf_counter() - began)
+            yield Step(state, output, denoised, time.perf_counter() - began)
 
     async def _predict(
         self, leg: Leg, job: Job, state: State, conditioning: Conditioning, extra: Array | None, claim: Claim

@@ -23,7 +23,7 @@ async def joining(model: Pipeline) -> None:
     """Tries the text encoders, and the UNet at a quarter of the model's native edge, a half, and the whole.
 
     Where nothing pays, nothing does at a larger size: the larger the picture, the fewer cores are idle with one. The
-    VAE is left out: a picture has it once, and it keeps all cores busy at any size (8 rows on 2 cores: 1.18 times).
+    VAE is left out: a picture has it once, and it keeps all cores busy at any size (4 rows on 2 cores: 1.18 times).
     """
     networks, lane = model.networks, model.lane
     for encoder in networks.encoders:

@@ -15,7 +15,7 @@ from benchmark.rounds import interleave
 from benchmark.session import Session
 from benchmark.summary import median
 
-from .against import fastest
+from .against import fastest, peers
 
 # The only place that says how acceleration is asked for.
 TINY = {"tiny_decoder": True}
@@ -50,8 +50,7 @@ def few_steps(session: Session, case: Case) -> Iterator[Figure]:
         {
             "safelight": lambda n: session.ours.draw(fast),
             "safelight, exact": lambda n: session.ours.draw(case.short.numbered(n)),
-            "genai": lambda n: session.peer("genai")(worker.draw, case.short.numbered(n)),
-            "optimum": lambda n: session.peer("optimum")(worker.draw, case.short.numbered(n)),
+            **peers(session, worker.draw, case.short),
         },
         case.rounds,
         f"row 2, {case.name}",
@@ -84,8 +83,7 @@ def many_steps(session: Session, case: Case) -> Iterator[Figure]:
             "safelight, DeepCache, guidance cut": lambda n: session.ours.draw(
                 ways["DeepCache, guidance cut"].numbered(n)
             ),
-            "genai": lambda n: session.peer("genai")(worker.draw, case.long.numbered(n)),
-            "optimum": lambda n: session.peer("optimum")(worker.draw, case.long.numbered(n)),
+            **peers(session, worker.draw, case.long),
         },
         min(case.rounds, 7),
         f"row 3, {case.name}",

@@ -10,7 +10,7 @@ from benchmark.peers import worker
 from benchmark.rounds import interleave
 from benchmark.session import Session
 
-from .against import fastest
+from .against import fastest, peers
 
 GOALS = {"vegart-256": Goal(1.02), "vegart-512": Goal(1.01)}
 
@@ -20,8 +20,7 @@ def measure(session: Session, case: Case) -> Iterator[Figure]:
     times = interleave(
         {
             "safelight": lambda n: session.ours.draw(case.short.numbered(n)),
-            "genai": lambda n: session.peer("genai")(worker.draw, case.short.numbered(n)),
-            "optimum": lambda n: session.peer("optimum")(worker.draw, case.short.numbered(n)),
+            **peers(session, worker.draw, case.short),
         },
         case.rounds,
         f"row 1, {case.name}",

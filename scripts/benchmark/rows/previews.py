@@ -16,7 +16,7 @@ from benchmark.rounds import interleave
 from benchmark.session import Session
 from benchmark.summary import median, summary
 
-from .against import fastest
+from .against import fastest, peers
 
 LINEAR, TINY = Previews(every=1, decoder="linear"), Previews(every=1, decoder="tiny")  # 256 px at most, as by default
 NONE = Previews(every=0)
@@ -31,8 +31,7 @@ def first(session: Session, case: Case) -> Iterator[Figure]:
         {
             "safelight, tiny decoder": lambda n: session.ours.first_preview(case.short.numbered(n), TINY),
             "safelight, linear": lambda n: session.ours.first_preview(case.short.numbered(n), LINEAR),
-            "genai": lambda n: session.peer("genai")(worker.first_preview, case.short.numbered(n)),
-            "optimum": lambda n: session.peer("optimum")(worker.first_preview, case.short.numbered(n)),
+            **peers(session, worker.first_preview, case.short),
         },
         case.rounds,
         f"row 5, {case.name}",
