@@ -126,8 +126,8 @@ def test_a_short_job_overtakes_a_long_one_at_the_next_step(monkeypatch: pytest.M
             if isinstance(event, Progress):
                 break
         (run,) = engine._runs.values()
-        assert run.claim.deadline is not None
-        assert run.claim.remaining > 0
+        assert run.audience._claim.deadline is not None
+        assert run.audience._claim.remaining > 0
         rest = asyncio.create_task(_rest(long))
         await _drawn(engine, replace(VEGA, seeds=(9,)))
         assert order.count("demo-xl/unet") <= 4, "of thirty: those before it came, and the one that ran"

@@ -152,7 +152,9 @@ def test_one_who_comes_later_hears_all_and_one_who_leaves_stops_nothing(ran: lis
             if isinstance(event, Image):
                 break
         later = asyncio.create_task(_pictures(engine, two))
-        await asyncio.sleep(0)
+        (shared,) = engine._runs.values()
+        while len(shared.audience._readers) < 2:  # noqa: ASYNC110 - it joins while the second picture is drawn
+            await asyncio.sleep(0)
         await first.aclose()
         assert await later == pictures, "the first picture, too, which was finished before it came"
         assert [part for part, _ in ran].count("unet") == 2 * XL.steps

@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 class Run:
     """A job that is being drawn, and who watches."""
 
-    claim: Claim
     audience: Audience
     task: asyncio.Task[None]
 
@@ -67,7 +66,7 @@ class Engine:
         will close it, a time.monotonic().
         Raises InvalidRequest, QueueFull, ShuttingDown or ModelRecovering before the first event, InferenceFailed later.
         """
-        key = content(job)
+        key = await asyncio.to_thread(content, job)  # of megabytes, where there is a picture
         run = self._runs.get(key)
         if run is None or run.audience.closed:
             run = self._begun(key, job)
@@ -90,7 +89,7 @@ class Engine:
         claim = Claim(job.priority)
         audience = Audience(claim)
         task = asyncio.create_task(self._draw(job, legs, audience, claim), name=job.id)
-        self._runs[key] = run = Run(claim, audience, task)
+        self._runs[key] = run = Run(audience, task)
         task.add_done_callback(lambda task: self._forget(key, run))
         return run
 
