@@ -258,8 +258,20 @@ def test_what_is_joined_is_what_pays_and_changes_no_bit(
         lane, network = Lane("CPU"), Timed("unet", [])
         rows = [{"x": np.full((1, 2), i / 7, np.float32)} for i in range(8)]
         allowed = await measure(lane, network, rows)
-        assert allowed == sizes
-        assert lane.joining.sizes(kind(network, ROW)) == tuple(sorted(sizes, reverse=True))
+        assert allowed == lane.joining.sizes(kind(network, ROW)) == tuple(sorted(sizes, reverse=True))
+
+    run(test)
+
+
+def test_nothing_is_tried_twice_or_to_its_end_where_a_row_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("safelight_server.trial.PATIENCE", 0.0)
+
+    async def test() -> None:
+        log: list[tuple[str, int]] = []
+        lane, network = Lane("CPU"), Fake("unet", log)
+        rows = [{"x": np.full((1, 2), i, np.float32)} for i in range(8)]
+        assert [await measure(lane, network, rows) for _ in range(2)] == [(), ()]
+        assert log == [("unet", 1)]
 
     run(test)
 

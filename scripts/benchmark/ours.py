@@ -86,18 +86,19 @@ class Ours:
             events.final()
         return took
 
-    def together(self, jobs: Sequence[tuple[Asked, float]]) -> list[float]:
-        """When each job was done, in seconds after the first one came; a job is what is asked, and when."""
+    def together(self, callers: Sequence[tuple[Sequence[Asked], float]]) -> list[float]:
+        """When each caller had all pictures, in seconds after the first one came; each says what it asks, and when."""
         began = time.perf_counter()
 
-        def one(job: tuple[Asked, float]) -> float:
-            asked, start = job
+        def call(caller: tuple[Sequence[Asked], float]) -> float:
+            asked, start = caller
             time.sleep(max(0.0, began + start - time.perf_counter()))
-            self.result(asked)
+            for one in asked:
+                self.result(one)
             return time.perf_counter() - began
 
-        with ThreadPoolExecutor(len(jobs)) as pool:
-            return list(pool.map(one, jobs))
+        with ThreadPoolExecutor(len(callers)) as pool:
+            return list(pool.map(call, callers))
 
     def close(self) -> None:
         with closing(self._server):

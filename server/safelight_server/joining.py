@@ -50,6 +50,10 @@ class Joining:
         """Batches of so many rows."""
         self._sizes[kind] = tuple(sorted(sizes, reverse=True))
 
+    def knows(self, kind: Kind) -> bool:
+        """Whether it was measured, whatever came of it."""
+        return kind in self._sizes
+
     def sizes(self, kind: Kind) -> tuple[int, ...]:
         """The largest first."""
         return self._sizes.get(kind, ())

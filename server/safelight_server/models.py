@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from .network import Network
 from .pipeline import Networks, Pipeline
 from .text import Encoder, load_tokenizer
 
+AT_ONCE = 2  # networks that are compiled: half of the work has one thread only
 FEW_STEPS = 8  # a model that by default takes fewer has nothing that DeepCache could leave out
 
 Told = Callable[[str], None]  # hears what is being done, for a progress bar
@@ -57,18 +59,7 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
     _check_unet(unet, facts)
     # The cut has its price for exact pictures, too: up to 2 % of a step. It pays where there are steps to leave out.
     halves = deepcache.halves(unet) if facts.steps >= FEW_STEPS else None
-    encoders = [
-        Encoder(workshop.network(part, outputs=_text_outputs), load_tokenizer(facts.tokenizer(part)))
-        for part in facts.encoders
-    ]
-    networks = Networks(
-        encoders=tuple(encoders),
-        unet=workshop.compiled("unet", halves.full if halves else unet),
-        shallow_unet=workshop.compiled("unet_shallow", halves.shallow, of="unet") if halves else None,
-        vae_encoder=workshop.network("vae_encoder"),
-        vae_decoder=workshop.network("vae_decoder"),
-        tiny_decoder=workshop.network("vae_tiny_decoder") if facts.has_tiny_decoder else None,
-    )
+    networks = _networks(workshop, facts, unet, halves)
     multiple = _edge_multiple(unet, facts)
     card = Card(
         name=name,
@@ -85,6 +76,25 @@ def load(name: str, facts: Facts, lane: Lane, device: Device, told: Told, *, max
     )
     nothing = np.zeros((facts.latents.channels, 3), np.float32), np.zeros(3, np.float32)
     return Pipeline(card, lane, networks, facts.latent_rgb or nothing)
+
+
+def _networks(workshop: _Workshop, facts: Facts, unet: Any, halves: deepcache.Halves | None) -> Networks:
+    """Compiles all parts, AT_ONCE at a time, the largest first."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        full = pool.submit(workshop.compiled, "unet", halves.full if halves else unet)
+        encoders = [pool.submit(workshop.encoder, part) for part in reversed(facts.encoders)]
+        shallow = pool.submit(workshop.compiled, "unet_shallow", halves.shallow, of="unet") if halves else None
+        vae_decoder = pool.submit(workshop.network, "vae_decoder")
+        vae_encoder = pool.submit(workshop.network, "vae_encoder")
+        tiny_decoder = pool.submit(workshop.network, "vae_tiny_decoder") if facts.has_tiny_decoder else None
+    return Networks(
+        encoders=tuple(encoder.result() for encoder in reversed(encoders)),
+        unet=full.result(),
+        shallow_unet=shallow.result() if shallow else None,
+        vae_encoder=vae_encoder.result(),
+        vae_decoder=vae_decoder.result(),
+        tiny_decoder=tiny_decoder.result() if tiny_decoder else None,
+    )
 
 
 class _Workshop:
@@ -106,15 +116,23 @@ class _Workshop:
             self._lane.networks[path] = self.compiled(part, graph, outputs=outputs(graph, path))
         return self._lane.networks[path]
 
+    def encoder(self, part: str) -> Encoder:
+        return Encoder(self.network(part, outputs=_text_outputs), load_tokenizer(self._facts.tokenizer(part)))
+
     def compiled(self, name: str, graph: Any, *, of: str | None = None, outputs: Sequence[str] = ()) -> Network:
         """A graph that was read from the file of the part `name`, or made from that of the part `of`."""
         part, full_name, settings = of or name, f"{self._name}/{name}", self._device.settings()
+        weights = self._facts.graph(part).with_suffix(".bin")
         self._told(f"compiling {full_name}")
         if self._device.cache:
             # A cache without weights finds those of a graph that was read before only if it is told where they are.
-            settings["WEIGHTS_PATH"] = str(self._facts.graph(part).with_suffix(".bin"))
+            settings["WEIGHTS_PATH"] = str(weights)
+
+        def compile() -> Any:
+            return self._core.compile_model(graph, self._device.name, settings)
+
         with self._explained(part):
-            return Network(full_name, lambda: self._core.compile_model(graph, self._device.name, settings), outputs)
+            return Network(full_name, compile, outputs, weights)
 
     @contextmanager
     def _explained(self, part: str) -> Iterator[None]:

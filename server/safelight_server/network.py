@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import pages
 from .errors import InferenceFailed
 
 log = logging.getLogger(__name__)
@@ -23,21 +25,25 @@ class Network:
     """A compiled graph and its one infer request; the lane sees to it that one task at a time awaits it.
 
     `compile` gives the compiled graph, and is called again to heal a network that has failed.
-    `outputs` names the outputs that are worth copying out; all of them if there are none.
+    `outputs` names the outputs that are worth copying out; all of them if there are none. `weights` is the file that
+    the graph's constants are read from.
     """
 
-    def __init__(self, name: str, compile: Callable[[], Any], outputs: Sequence[str] = ()) -> None:
+    def __init__(
+        self, name: str, compile: Callable[[], Any], outputs: Sequence[str] = (), weights: Path | None = None
+    ) -> None:
         self.name = name
         self.broken = False
         self._compile = compile
         self._outputs = tuple(outputs)
+        self._weights = weights
         # A thread of its own to wait in: the pool that reads and writes pictures may be full.
         self._waiter = ThreadPoolExecutor(1, thread_name_prefix=name)
         self.load()
 
     def load(self) -> None:
         """Compiles the graph, or compiles it anew; blocks for seconds."""
-        compiled = self._compile()
+        self._compiled = compiled = self._compile()
         self._request = compiled.create_infer_request()
         self._inputs: dict[str, tuple[int, Any]] = {
             name: (index, port.element_type.to_dtype())
@@ -50,7 +56,12 @@ class Network:
         self.shapes = {name: _shape(compiled.inputs[index]) for name, (index, _) in self._inputs.items()}
         self._shapes: dict[int, tuple[int, ...]] = {}
         self.precision = _precision(compiled)
+        self._ran = False
         self.broken = False
+
+    def trim(self) -> None:
+        """Gives back the buffers of the largest shape that it ran at: the next inference takes what it needs anew."""
+        self._compiled.release_memory()
 
     @property
     def input(self) -> str:
@@ -87,6 +98,9 @@ class Network:
             log.exception("network %s failed", self.name)
             raise InferenceFailed(self.name) from error
         self._shapes = shapes
+        if self._weights and not self._ran:
+            pages.let_go(self._weights)
+        self._ran = True
         # Copies, for the next inference overwrites the request's own.
         return {name: self._request.get_tensor(port).data.copy() for name, port in self._ports.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 
@@ -16,7 +16,9 @@ BATCHES = (2, 4, 8)  # rows
 MOST = max(BATCHES)
 GAIN = 1.2  # rows a second, against one by one: with less, a job would wait longer for its step than alone
 TOKENS = 77  # where a graph takes any number: CLIP's
-PATIENCE = 0.25  # seconds for a row: with slower ones a CPU gains nothing, and the trial would take minutes
+# Seconds for a row: with slower ones a CPU gains nothing, and the trial would take minutes. The first row of a shape
+# takes longer, as the graph is prepared for it, and counts all the same: the server is to be ready soon.
+PATIENCE = 0.25
 
 
 async def joining(model: Pipeline) -> None:
@@ -28,6 +30,8 @@ async def joining(model: Pipeline) -> None:
     networks, lane = model.networks, model.lane
     for encoder in networks.encoders:
         ids = encoder.ids("a few words")
+        if lane.estimates.seconds(encoder.network.name, ids.shape) > PATIENCE:  # so the warming has seen
+            continue
         rows = [{encoder.network.input: np.roll(ids, seed)} for seed in range(MOST)]
         await measure(lane, encoder.network, rows)
     for network in (networks.unet, networks.shallow_unet):
@@ -57,23 +61,31 @@ def _row(network: Network, latents: int, seed: int) -> dict[str, Tensor]:
 
 
 async def measure(lane: Lane, network: Network, rows: Sequence[Mapping[str, Tensor]]) -> tuple[int, ...]:
-    """Allows the lane the batches of these rows that pay and change no bit, and says which they are."""
+    """Allows the lane the batches of these rows that pay and change no bit, and says which they are.
+
+    What another model on the lane has in common with this one is not tried again.
+    """
+    what = kind(network, rows[0])
+    if not lane.joining.knows(what):
+        lane.joining.allow(what, [size async for size in _paying(lane, network, rows)])
+    return lane.joining.sizes(what)
+
+
+async def _paying(lane: Lane, network: Network, rows: Sequence[Mapping[str, Tensor]]) -> AsyncIterator[int]:
     alone: list[Mapping[str, Tensor]] = []
-    seconds, sizes = float("inf"), tuple[int, ...]()
+    seconds = float("inf")
     for size in BATCHES:
         for row in rows[len(alone) : size]:
             outputs, took = await _timed(lane, network, row)
             alone.append(outputs)
             seconds = min(seconds, took)
-        if seconds > PATIENCE:
-            break
+            if seconds > PATIENCE:
+                return
         batch = {name: np.concatenate([row[name] for row in rows[:size]]) for name in rows[0]}
         outputs, together = min([await _timed(lane, network, batch) for _ in range(3)], key=lambda run: run[1])
         if together * GAIN > seconds * size or not _same(outputs, alone):
-            break
-        sizes = (*sizes, size)
-    lane.joining.allow(kind(network, rows[0]), sizes)
-    return sizes
+            return
+        yield size
 
 
 def _same(outputs: Mapping[str, Tensor], alone: Sequence[Mapping[str, Tensor]]) -> bool:

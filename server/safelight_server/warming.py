@@ -27,15 +27,17 @@ async def warm(model: Pipeline, told: Told) -> None:
         if model.facts.latent_rgb is None:
             model.latent_rgb = await fit_latent_rgb(model.decode, model.facts.latents)
         await trial.joining(model)
+        for network in model.networks.all():
+            network.trim()  # of what the trial's batches needed
     except InferenceFailed as error:
         raise LoadError(f"{model.facts.folder}: {error.network} failed on its first run; the log says how") from None
 
 
 async def _run_all(model: Pipeline) -> None:
-    """All networks, at a small size."""
+    """All networks, at a small size, with one row."""
     edge = max(model.card.limits.min_edge, 64)
     words = Words("warm", "warm", "cold", "cold")
-    job = Job("warm", model.card.name, words, (edge, edge), 1, 5.0, 0.0, (0,), Solver(model.facts.sampler))
+    job = Job("warm", model.card.name, words, (edge, edge), 1, 1.0, 0.0, (0,), Solver(model.facts.sampler))
     conditioning = await model.conditioner.encode(job, refines=False)
     channels = model.facts.latents.channels
     latents = edge // model.facts.latents.factor

@@ -18,12 +18,12 @@ from benchmark.asked import Asked
 from benchmark.environment import QUIET
 
 
-class Job(NamedTuple):
-    """One of several jobs at once; `start` in seconds after the first, `copy` the pipeline that it has for itself."""
+class Caller(NamedTuple):
+    """One of several at once, who asks for one picture after the other; `start` in seconds after the first caller."""
 
-    asked: Asked
+    asked: Sequence[Asked]
     start: float
-    copy: int
+    copy: int  # the pipeline that is used
 
 
 _kind = ""
@@ -109,27 +109,30 @@ def stop(asked: Asked, step: float, phase: float) -> float:
     return time.perf_counter() - wished[0]
 
 
-def together(jobs: Sequence[Job], locked: bool) -> list[float]:
-    """When each job was done, in seconds after the first one came; `locked`: one picture at a time.
+def together(callers: Sequence[Caller], locked: bool) -> list[float]:
+    """When each caller had all pictures, in seconds after the first one came; `locked`: one picture at a time.
 
     Else one at a time of each copy: neither peer takes calls from several threads.
     """
-    for job in jobs:
-        pipeline(job.asked.model, job.copy)
+    for asked, _, copy in callers:
+        for one in asked:
+            pipeline(one.model, copy)
     began = time.perf_counter()
 
-    def one(job: Job) -> float:
-        time.sleep(max(0.0, began + job.start - time.perf_counter()))
-        with _turns[None if locked else (job.asked.model, job.copy)]:
-            pipeline(job.asked.model, job.copy).draw(job.asked)
+    def call(caller: Caller) -> float:
+        time.sleep(max(0.0, began + caller.start - time.perf_counter()))
+        for one in caller.asked:
+            with _turns[None if locked else (one.model, caller.copy)]:
+                pipeline(one.model, caller.copy).draw(one)
         return time.perf_counter() - began
 
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return list(pool.map(one, jobs))
+    with ThreadPoolExecutor(len(callers)) as pool:
+        return list(pool.map(call, callers))
 
 
-def batch(asked: Sequence[Asked]) -> float:
-    """Seconds for pictures of several prompts in one call, which openvino-genai does not have."""
-    pipe, began = pipeline(asked[0].model), time.perf_counter()
-    pipe.batch(asked)
+def batches(calls: Sequence[Sequence[Asked]]) -> float:
+    """Seconds for calls of several prompts each, one after the other; openvino-genai has no such call."""
+    pipe, began = pipeline(calls[0][0].model), time.perf_counter()
+    for asked in calls:
+        pipe.batch(asked)
     return time.perf_counter() - began
