@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,16 @@ def exported(made: Path) -> Path:
     """`base`, in f32; `vega`, with the LoRA, sharing base's VAE; `refiner`."""
     folder = made / "exported"
     folder.mkdir()
-    vega = ("--lora", made / "lora.safetensors", "--share-with", folder / "base")
-    for name, options in {"base": ("--tiny-vae", made / "tiny"), "vega": vega, "refiner": ()}.items():
+
+    def exports(name: str, *options: object) -> None:
         done = export(made / name, folder / name, "--weights", "f32", *options)
         assert done.returncode == 0, done.stderr
+
+    with ThreadPoolExecutor() as pool:
+        refiner = pool.submit(exports, "refiner")
+        exports("base", "--tiny-vae", made / "tiny")
+        exports("vega", "--lora", made / "lora.safetensors", "--share-with", folder / "base")
+        refiner.result()
     return folder
 
 
