@@ -62,8 +62,7 @@ def eight(session: Session, case: Case) -> Iterator[Figure]:
     ways: dict[str, Way] = {"safelight": partial(_ours, session, calls)}
     for kind in ("genai", "optimum"):
         ways[f"{kind}, lock"] = partial(_theirs, session, kind, calls, 0)
-        for copies in (2, 4, CALLERS):
-            ways[f"{kind}, {copies} copies"] = partial(_theirs, session, kind, calls, copies)
+        ways[f"{kind}, {CALLERS} copies"] = partial(_theirs, session, kind, calls, CALLERS)
     ways["optimum, one batch by hand"] = partial(_batches, session, calls)
     done = interleave(ways, case.rounds, f"row 9, {case.name}")
     session.close()

@@ -14,7 +14,7 @@ from benchmark.rounds import interleave
 from benchmark.session import Session
 from benchmark.summary import median, percentile, summary
 
-TRIALS = 40
+TRIALS = 30
 GOAL = Goal(0.05)
 
 
