@@ -64,7 +64,7 @@ def test_ways_take_turns_and_the_first_round_is_thrown_away() -> None:
         return number
 
     found = interleave({"a": lambda n: way("a", n), "b": lambda n: way("b", n)}, 2, "test", settle=0)
-    assert order == ["a0", "b0", "a1", "b1", "a2", "b2"]
+    assert order == ["a0", "b0", "b1", "a1", "a2", "b2"]
     assert found == {"a": [1, 2], "b": [1, 2]}
 
 

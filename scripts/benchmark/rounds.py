@@ -1,4 +1,4 @@
-"""Takes turns: every way once in each round (ABCABC...), so that what slows the machine for a while slows all alike."""
+"""Takes turns: every way once in each round, so that what slows the machine for a while slows all alike."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ SETTLE = 0.05  # seconds between two ways: the threads of the last one still spi
 def interleave(
     ways: Mapping[str, Way[Measured]], rounds: int, label: str, *, warm: int = 1, settle: float = SETTLE
 ) -> dict[str, list[Measured]]:
-    """What every way measured in each round. Rounds 0 to `warm` - 1 are run first and thrown away."""
-    measured: dict[str, list[Measured]] = {name: [] for name in ways}
+    """What every way measured in each round. Rounds 0 to `warm` - 1 are run first and thrown away.
+
+    Each round begins with another way (ABC, BCA, CAB): else one of them would always run on what the same other left.
+    """
+    names = list(ways)
+    measured: dict[str, list[Measured]] = {name: [] for name in names}
     with tqdm(total=(warm + rounds) * len(ways), desc=label, unit="run", leave=False, disable=None) as bar:
         for number in range(warm + rounds):
-            for name, way in ways.items():
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
                 bar.set_postfix_str(name)
-                result = way(number)
+                result = ways[name](number)
                 if number >= warm:
                     measured[name].append(result)
                 bar.update()

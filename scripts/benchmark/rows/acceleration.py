@@ -39,7 +39,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "demo-vega (INT8) for the second half": {"refiner": ("demo-vega", 0.5)},
     "demo-vega (INT8) for the last fifth": {"refiner": ("demo-vega", 0.8)},
 }
-PICTURES = 8
+PICTURES = 6
 
 
 def few_steps(session: Session, case: Case) -> Iterator[Figure]:

@@ -64,7 +64,7 @@ def eight(session: Session, case: Case) -> Iterator[Figure]:
         ways[f"{kind}, lock"] = partial(_theirs, session, kind, calls, 0)
         ways[f"{kind}, {CALLERS} copies"] = partial(_theirs, session, kind, calls, CALLERS)
     ways["optimum, one batch by hand"] = partial(_batches, session, calls)
-    done = interleave(ways, case.rounds, f"row 9, {case.name}")
+    done = interleave(ways, min(case.rounds, 4), f"row 9, {case.name}")
     session.close()
     whole = {way: summary([max(times) for times in rounds]) for way, rounds in done.items()}
     by_hand = "optimum, one batch by hand"
