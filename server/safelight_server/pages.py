@@ -18,8 +18,8 @@ def let_go(file: Path) -> None:
     """
     if not MAPS.exists():
         return
-    # The lock on the interpreter is kept: it takes microseconds, and meanwhile nothing is mapped in their place.
-    madvise = ctypes.PyDLL(None).madvise
+    # Nothing else can come to lie in their place meanwhile: whoever mapped the file, a network, keeps its graph.
+    madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     for start, end in _mapped(file):
         madvise(start, end - start, mmap.MADV_DONTNEED)
