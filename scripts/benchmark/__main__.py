@@ -16,7 +16,7 @@ from .figures import Figure
 from .rows import ROWS
 from .session import Session
 
-QUICK = 8  # rounds: five minutes in all
+QUICK = 6  # rounds: five minutes in all
 
 
 def main() -> None:

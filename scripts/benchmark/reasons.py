@@ -6,8 +6,8 @@ from .figures import Figure
 
 REASONS: dict[tuple[int, str], str] = {
     (6, "vegart-512"): (
-        "a preview is one run of the tiny decoder: 82 ms at 256 px, as the lane saw it, so that four are 5.1 % of these "
-        "steps; the rest is how far pictures of 13 s differ from each other"
+        "a preview is one run of the tiny decoder: 82 ms at 256 px, as the lane saw it, so that four are 5.1 % of "
+        "these steps; the rest is how far pictures of 13 s differ from each other"
     ),
     (7, "demo"): (
         "OpenVINO stops between two nodes of a graph, and at 1024 px this small UNet has three attentions that take an "
