@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
+import psutil
 import pytest
 from safelight_server.errors import InferenceFailed
 from safelight_server.network import Network
@@ -42,6 +43,18 @@ def test_runs_and_copies() -> None:
         two = (await net({"x": np.full((2, 1024), 2.0)}))["y"]
         assert np.allclose(one, np.tanh(1.0))
         assert np.allclose(two, np.tanh(2.0))
+
+    asyncio.run(run())
+
+
+def test_a_network_that_is_trimmed_gives_back_its_buffers_and_says_the_same() -> None:
+    async def run() -> None:
+        net, inputs = network(layers=3), {"x": np.full((2**15, 1024), 0.5)}
+        before = (await net(inputs))["y"]
+        held = psutil.Process().memory_info().rss
+        net.trim()
+        assert held - psutil.Process().memory_info().rss > before.nbytes / 2
+        assert np.array_equal((await net(inputs))["y"], before)
 
     asyncio.run(run())
 

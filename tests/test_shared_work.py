@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safelight_server import facts, models, trial
+from safelight_server import facts, models, trial, warming
 from safelight_server.audience import Audience, content
 from safelight_server.claim import Claim
 from safelight_server.engine import Engine
@@ -303,6 +303,18 @@ def test_a_preview_is_painted_before_the_next_step(tiny: bool, ran: list[tuple[s
         assert kinds.count(Preview) == kinds.count(Progress) == XL.steps
         parts = [part for part, _ in ran if not part.startswith("text")]
         assert parts == [*(["unet", "vae_tiny_decoder"] if tiny else ["unet"]) * XL.steps, "vae_decoder"]
+
+    run(test)
+
+
+def test_what_the_trial_took_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[str] = []
+    monkeypatch.setattr(Network, "trim", lambda network: trimmed.append(network.name))
+
+    async def test() -> None:
+        model = await loaded("demo-vega")
+        await warming.warm(model, lambda told: None)
+        assert trimmed == [network.name for network in model.networks.all()]
 
     run(test)
 

@@ -15,7 +15,8 @@ HEAD = """\
 `scripts/bench` runs Safelight (a server of its own, asked over gRPC by the Python client) beside openvino-genai's
 `Text2ImagePipeline` and optimum-intel's `OVStableDiffusionXLPipeline`, each called in a process of its own. All read
 the same graphs, calculate in the same precision and are given the same seeds. Rounds are interleaved, after one that
-does not count. Before anything is timed, the pictures are held against each other in f32. A figure compares medians.
+does not count, and begin with another way each time; those run before 2026-11-25 01:12 all began with the first. Before
+anything is timed, the pictures are held against each other in f32. A figure compares medians.
 
 `demo`: the demo models, at 128 px. `vegart-256`, `vegart-512`: VegaRT's shape (a UNet of 745 M), random weights.
 """
