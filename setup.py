@@ -16,9 +16,9 @@ sanitize = sanitize if os.environ.get("SAFELIGHT_SANITIZE") else []
 setup(
     ext_modules=[
         Extension(
-            "safelight_server._pixels",
-            ["server/safelight_server/_pixels.c"],
-            depends=["server/safelight_server/_pixels_arguments.h", "server/safelight_server/_pixels_loops.h"],
+            "safelight_server.pixels._native",
+            ["server/safelight_server/pixels/_native.c"],
+            depends=["server/safelight_server/pixels/_arguments.h", "server/safelight_server/pixels/_loops.h"],
             extra_compile_args=flags + sanitize,
             extra_link_args=sanitize,
             define_macros=[("Py_LIMITED_API", "0x030B0000")],

@@ -1,4 +1,4 @@
-"""Draws a picture by every path that a request can take and prints each one's SHA-256, to hold one commit against another.
+"""Draws a picture by every path that a request can take and prints its SHA-256, to hold one commit against another.
 
 SAFELIGHT_ADDRESS says where the server is. With --against FILE, a run's own output: fails where a digest differs. Both
 runs must be on one machine: processors differ in the last bits.
@@ -94,7 +94,7 @@ def _line(call: Any, name: str, request: Any) -> str:
     try:
         return f"{name}  {_digest(image.data for image in call(request).images)}"
     except grpc.RpcError as error:
-        return f"{name}  {error.code().name}"  # type: ignore[attr-defined]
+        return f"{name}  {error.code().name}"
 
 
 def _previews(stub: ImageServiceStub, model: pb.Model) -> str:

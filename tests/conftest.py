@@ -10,10 +10,10 @@ from pathlib import Path
 
 import grpc
 import pytest
-from clients import connect as connect
-from pixel_cases import low as low
 from safelight.v1.images_pb2_grpc import ImageServiceStub
-from servers import ServerProcess
+from support.clients import connect as connect
+from support.pixel_cases import low as low
+from support.servers import ServerProcess
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -22,10 +22,10 @@ KINDS = ("base", "zero_snr", "vega_lcm", "refiner", "inpaint")
 
 @pytest.fixture(scope="session")
 def folders() -> dict[str, str]:
-    """The folder of each kind of tests/tiny_models.py, built where this machine has none."""
+    """The folder of each kind of tests/support/tiny_models.py, built where this machine has none."""
     # In a process of its own, for exporting warns a lot and keeps its memory.
-    script = Path(__file__).with_name("tiny_models.py")
-    told = subprocess.run([sys.executable, str(script), *KINDS], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "support.tiny_models", *KINDS]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent)
     return dict(zip(KINDS, told.stdout.split()[-len(KINDS) :], strict=True))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import safelight_server
-from safelight_server import json_file, manifest
+from safelight_server.model_folder import json_file, manifest
 
 DEMO = Path(safelight_server.__file__).parent / "demo"
 PARTS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae_encoder", "vae_decoder")

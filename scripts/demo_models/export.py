@@ -24,7 +24,7 @@ from diffusers import (
 from diffusers.models.attention_processor import AttnProcessor2_0
 from optimum.exporters.openvino import main_export
 from optimum.intel import OVConfig
-from safelight_server import seal
+from safelight_server.model_folder import seal
 
 from . import diffusion
 from .diffusion import Batch, Batches

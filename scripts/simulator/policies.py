@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from safelight_server import policy
-from safelight_server.policy import TUNING, Ready, Tuning
+from safelight_server.lanes import policy
+from safelight_server.lanes.policy import TUNING, Ready, Tuning
 
 from .lanes import Gains, Lane, SharedLane, StepLane, Task
 

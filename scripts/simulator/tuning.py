@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from safelight_server.policy import TUNING, Priority, Tuning
+from safelight_server.lanes.policy import TUNING, Priority, Tuning
 
 from . import figures
 from .figures import Column

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import __version__, compare_command, serve_command, verify_command
+from . import __version__
+from .commands import compare, serve, verify
+from .commands import export as export_command
 from .errors import LoadError
-from .export import command as export_command
 
-COMMANDS = (serve_command, export_command, compare_command, verify_command)
+COMMANDS = (serve, export_command, compare, verify)
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="safelight-server",
         description="Draws with SDXL and Segmind Vega on OpenVINO, over gRPC, with previews.",
-        epilog=serve_command.EPILOG,
+        epilog=serve.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"safelight-server {__version__}")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .policy import Priority
+from .lanes.policy import Priority
 
 Array = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]

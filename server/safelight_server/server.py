@@ -17,13 +17,14 @@ from grpc_reflection.v1alpha import reflection
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from . import facts, models, seal, warming
-from .engine import Engine
+from .diffusion.pipeline import Pipeline
+from .engine.engine import Engine
 from .errors import LoadError
-from .lane import Lane
-from .models import Device
-from .pipeline import Pipeline
-from .service import NAME, ImageService
+from .lanes.lane import Lane
+from .model_folder import model_config, seal
+from .models import loader, warmup
+from .models.loader import Device
+from .rpc.service import NAME, ImageService
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ MIB = 2**20
 LAST_BYTES = 10.0  # seconds for finished pictures to reach slow readers
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
-# Misspelt options are ignored in silence: tests/test_server.py has a test for each that fails without it.
+# Misspelt options are ignored in silence: tests/tcp/test_server.py has a test for each that fails without it.
 CHANNEL_OPTIONS = (
     ("grpc.so_reuseport", 0),  # two servers on one port would share it without a word
     ("grpc.max_receive_message_length", 32 * MIB),
@@ -59,7 +60,7 @@ class Config:
 
 async def serve(config: Config) -> None:
     """Serves until SIGTERM or SIGINT; returns when all is put away. Raises LoadError, or OSError for the address."""
-    read = {name: facts.read(folder) for name, folder in config.folders.items()}
+    read = {name: model_config.read(folder) for name, folder in config.folders.items()}
     stop = _stop_signal()
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
     status, service = health.aio.HealthServicer(), ImageService()
@@ -125,11 +126,11 @@ def _stop_signal() -> asyncio.Future[None]:
     return stop
 
 
-async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pipeline]:
+async def _load(read: Mapping[str, model_config.Facts], config: Config) -> dict[str, Pipeline]:
     """Checks all folders, then compiles and warms all models on their lanes; a bar for people and lines for logs."""
     lanes: dict[str, Lane] = {}
     loaded: dict[str, Pipeline] = {}
-    total = sum(models.steps(model) + config.verify for model in read.values())
+    total = sum(loader.steps(model) + config.verify for model in read.values())
     style = "{desc:32} {bar} {n}/{total}"
     bar = tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=style, leave=False)
     with bar, logging_redirect_tqdm():
@@ -147,11 +148,11 @@ async def _load(read: Mapping[str, facts.Facts], config: Config) -> dict[str, Pi
             key = f"{device.name} of {name}" if name in config.own_lane else device.name
             lane = lanes.setdefault(key, Lane(device.name))
             loaded[name] = await asyncio.to_thread(
-                models.load, name, model, lane, device, told, max_edge=config.max_edge
+                loader.load, name, model, lane, device, told, max_edge=config.max_edge
             )
-            await warming.warm(loaded[name], told)
+            await warmup.warm(loaded[name], told)
             log.info("model %s is loaded and warm: %s, %s on %s", name, model.kind, loaded[name].card.precision, key)
-    models.pair(loaded)
+    loader.pair(loaded)
     return loaded
 
 

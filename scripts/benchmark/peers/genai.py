@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 import openvino_genai as genai
-from safelight_server import noise
+from safelight_server.samplers import noise
 
 from benchmark.asked import Asked
 

@@ -18,17 +18,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from safelight_server import facts, models, warming
-from safelight_server.cards import Limits
-from safelight_server.claim import ALONE, Claim
+from safelight_server.diffusion.model_info import Limits
+from safelight_server.diffusion.pipeline import Pipeline
+from safelight_server.diffusion.plan import Leg, legs
 from safelight_server.errors import JobError, LoadError
-from safelight_server.facts import Facts
 from safelight_server.jobs import Array, Hw, Job, Pixels, Solver, Source, Words
-from safelight_server.lane import Lane
-from safelight_server.models import Device
-from safelight_server.network import Network, Tensor
-from safelight_server.pipeline import Pipeline
-from safelight_server.plan import Leg, legs
+from safelight_server.lanes.lane import Lane
+from safelight_server.lanes.network import Network, Tensor
+from safelight_server.lanes.ticket import ALONE, Claim
+from safelight_server.model_folder import model_config
+from safelight_server.model_folder.model_config import Facts
+from safelight_server.models import loader, warmup
+from safelight_server.models.loader import Device
 
 PROMPTS = Path(__file__).with_name("prompts.txt")
 MAX_EDGE = 4096
@@ -91,14 +92,14 @@ class Samples:
 
 async def record(task: Task) -> None:
     """Raises LoadError for a folder, a file or settings that do not fit, JobError for a network that fails."""
-    found = facts.read(Path(task.folder))
+    found = model_config.read(Path(task.folder))
     if found.kind not in STRENGTHS:
         raise LoadError(f"{found.folder}: must be of kind {' or '.join(STRENGTHS)} to be calibrated, not {found.kind}")
     prompts = _prompts(Path(task.prompts) if task.prompts else PROMPTS)
     lane = Recorder(Device().name)
-    model = await asyncio.to_thread(models.load, "model", found, lane, Device(), lambda what: None, max_edge=MAX_EDGE)
+    model = await asyncio.to_thread(loader.load, "model", found, lane, Device(), lambda what: None, max_edge=MAX_EDGE)
     pictures = _pictures(found, _sizes(task.sizes, model.card.limits, found), prompts, task.count)
-    await warming.warm(model, lambda what: None)
+    await warmup.warm(model, lambda what: None)
     unet = Samples(Path(task.output) / "unet", lane, model.networks.unet)
     decoder = Samples(Path(task.output) / "vae_decoder", lane, model.networks.vae_decoder)
     done, total = 0, sum(picture.leg.last - picture.leg.first for picture in pictures)

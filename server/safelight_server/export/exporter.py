@@ -7,9 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from safelight_server import json_file, seal
 from safelight_server.errors import LoadError
-from safelight_server.manifest import NAME
+from safelight_server.model_folder import json_file, seal
+from safelight_server.model_folder.manifest import NAME
 
 from . import process, record, sharing
 from . import source as sources

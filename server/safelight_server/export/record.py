@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from safelight_server import facts, json_file
 from safelight_server.errors import LoadError
-from safelight_server.manifest import NAME
+from safelight_server.model_folder import json_file, model_config
+from safelight_server.model_folder.manifest import NAME
 
 from . import source as sources
 from .plan import Options
@@ -44,7 +44,7 @@ def manifest(
     source: Source, options: Options, folder: Path, shared: dict[str, str], hashes: dict[str, str]
 ) -> dict[str, Any]:
     """What safelight.json says beside the seal. `hashes`: the SHA-256 of the checkpoint's files."""
-    read = facts.read(folder)
+    read = model_config.read(folder)
     told: dict[str, Any] = {
         "defaults": {"steps": read.steps, "guidance_scale": read.guidance},
         "shared": shared,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from safelight_server import json_file, seal
 from safelight_server.errors import LoadError
-from safelight_server.manifest import NAME
+from safelight_server.model_folder import json_file, seal
+from safelight_server.model_folder.manifest import NAME
 
 from .plan import Options
 

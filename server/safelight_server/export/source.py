@@ -11,9 +11,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from safelight_server import json_file
 from safelight_server.errors import LoadError
-from safelight_server.facts import CLASSES
+from safelight_server.model_folder import json_file
+from safelight_server.model_folder.model_config import CLASSES
 
 from . import hub
 

@@ -1,0 +1,168 @@
+"""safelight-server compare: two models of one kind, size, time and pictures, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from safelight_server.compare import runs
+from safelight_server.compare.report import figures, table
+from safelight_server.compare.runs import Asked, Comparison
+from safelight_server.compare.sheet import sheet
+from safelight_server.errors import JobError, LoadError
+from safelight_server.jobs import Hw
+from safelight_server.model_folder import model_config
+from safelight_server.model_folder.model_config import Facts
+from safelight_server.models import loader
+from safelight_server.models.loader import Device
+
+PROMPTS = (
+    "a lighthouse on a cliff in a storm, oil painting",
+    "portrait photograph of an old fisherman, soft window light",
+    "a bowl of ramen with a boiled egg, seen from above",
+    "a red bicycle leaning on a blue wall",
+    "a snow leopard resting on a rock, telephoto",
+    "the interior of a small library with a spiral staircase",
+    "a paper cut-out of a whale above a city",
+    "a glass of water on a wooden table, hard shadows",
+    "terraced rice fields at sunrise, mist in the valley",
+    "a brass pocket watch, its gears laid open, macro",
+    "a street market at night in the rain, neon signs",
+    "a poster with the word SAFELIGHT in bold letters",
+)
+
+# What the demo models can draw; they alone are made for pictures this small.
+EMOJI_EDGE = 128
+EMOJI = (
+    "a red apple",
+    "an owl on a teal background",
+    "a banana on a blue background",
+    "a snowman on a green background",
+    "a sunflower on a purple background",
+    "a cactus on a brown background",
+    "a lemon on a green background",
+    "an octopus",
+    "a penguin on a yellow background",
+    "a rocket on a pink background",
+    "a strawberry on a white background",
+    "a crab on an orange background",
+)
+
+EPILOG = """\
+examples:
+  safelight-server compare ./vegart ./vegart-int8
+  safelight-server compare ./sdxl-base ./sdxl-int8 --steps 20 --size 512x512 --prompts ours.txt --json figures.json
+
+Both draw with A's defaults, from the same seeds, in turns. A busy machine makes the times of both worthless.
+"""
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "compare",
+        help="compare two models: size, time, and how far B's pictures are from A's",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    add = command.add_argument
+    add("a", type=Path, metavar="A", help="a model folder, the reference")
+    add("b", type=Path, metavar="B", help="a model folder of the same kind, as A quantized")
+    add("--prompts", type=Path, metavar="FILE", help="one a line (twelve of ours)")
+    add("--steps", type=_count, metavar="N", help="(A's default)")
+    add("--guidance", type=float, metavar="SCALE", help="(A's default)")
+    add("--size", type=_size, metavar="WxH", help="pixels (A's native size)")
+    add("--seeds", type=_count, default=1, metavar="N", help="pictures of each prompt (%(default)s)")
+    add("--repeats", type=_count, default=1, metavar="N", help="drawings of each picture, for its time (%(default)s)")
+    add("--device", default="CPU", help="an OpenVINO device: CPU, GPU, GPU.1, ... (%(default)s)")
+    add("--precision", choices=("f32", "bf16", "f16"), help="of the arithmetic (the device's own choice)")
+    add("--sheet", type=Path, default=Path("compare.png"), metavar="FILE", help="the pictures (%(default)s)")
+    add("--json", type=Path, metavar="FILE", help="all figures, each picture's and each step's")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Raises LoadError for folders, options and settings that do not fit, or a network that fails."""
+    for name, path in (("--sheet", arguments.sheet), ("--json", arguments.json)):
+        if path and not path.resolve().parent.is_dir():
+            raise LoadError(f"{name} must lie in a folder that is there, not {path}")
+    if arguments.sheet.suffix.lower() != ".png":
+        raise LoadError(f"--sheet must end in .png, not {arguments.sheet}")
+    a, b = model_config.read(arguments.a), model_config.read(arguments.b)
+    runs.check(a, b)
+    asked = Asked(
+        prompts=_prompts(arguments.prompts, a),
+        size=arguments.size,
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+        seeds=arguments.seeds,
+        repeats=arguments.repeats,
+    )
+    before = _load_average()
+    try:
+        found = asyncio.run(_compared(a, b, Device(arguments.device, arguments.precision), asked))
+    except JobError as error:
+        raise LoadError(str(error)) from None
+    except KeyboardInterrupt:
+        sys.exit(130)
+    told = figures(found, (before, _load_average()))
+    print(table(told))
+    sheet(found).save(arguments.sheet)
+    print(f"\nsheet: {arguments.sheet}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"figures: {arguments.json}")
+
+
+async def _compared(a: Facts, b: Facts, device: Device, asked: Asked) -> Comparison:
+    style = "{desc:32} {bar} {n}/{total}"
+    with tqdm(total=loader.steps(a) + loader.steps(b), disable=None, bar_format=style, leave=False) as bar:
+
+        def told(what: str) -> None:
+            bar.set_description_str(what)
+            bar.update()
+
+        both = await runs.load(a, b, device, told)
+    total = runs.inferences(asked, a.steps)
+    with tqdm(total=total, desc="A B A B", unit="step", disable=None, leave=False) as bar:
+        return await runs.draw(both, asked, bar.update)
+
+
+def _prompts(path: Path | None, a: Facts) -> tuple[str, ...]:
+    """Those of the file, each once; ours where none is named."""
+    if path is None:
+        return EMOJI if a.native_edge == EMOJI_EDGE else PROMPTS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise LoadError(f"--prompts must be a text file in UTF-8, not {path}") from None
+    prompts = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not prompts:
+        raise LoadError(f"--prompts must have one prompt a line, and {path} has none")
+    return prompts
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,4}", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 99999, not {text!r}")
+    return int(text)
+
+
+def _size(text: str) -> Hw:
+    found = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"must be WxH, as 768x512, not {text!r}")
+    return int(found[2]), int(found[1])
+
+
+def _load_average() -> float:
+    """Of the last minute; -1 where the system counts none."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0

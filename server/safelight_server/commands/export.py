@@ -1,0 +1,137 @@
+"""safelight-server export: a checkpoint to a folder that the server runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from safelight_server.errors import LoadError
+
+if TYPE_CHECKING:
+    from safelight_server.export.exporter import Export
+    from safelight_server.export.plan import Options
+
+EPILOG = """\
+examples:
+  safelight-server export stabilityai/stable-diffusion-xl-base-1.0 ./sdxl-base
+  safelight-server export stabilityai/stable-diffusion-xl-refiner-1.0 ./sdxl-refiner --share-with ./sdxl-base
+  safelight-server export segmind/Segmind-Vega ./vegart --lora segmind/Segmind-VegaRT --tiny-vae madebyollin/taesdxl
+  safelight-server export segmind/Segmind-Vega ./vegart-int8 --lora segmind/Segmind-VegaRT --int8
+
+An export that was stopped goes on where it was when the same command is given again.
+"""
+
+NEEDED = ("torch", "diffusers", "transformers", "optimum", "nncf", "accelerate", "peft")
+INT8_MODES = """ptq: weights and activations, the fastest (takes 10 GB of memory for Vega, and would take 30 for SDXL);
+hybrid: both of convolutions, weights alone of the rest (10 GB for SDXL); weights: half the size, hardly faster (ptq)"""
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "export",
+        help="turn a checkpoint into a folder that the server runs (needs the extra [export])",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    option = command.add_argument
+    option("source", metavar="SOURCE", help="a folder in the diffusers layout, or a name on the Hugging Face hub")
+    option("output", type=Path, metavar="DIR", help="the folder to make; it appears when it is whole")
+    option("--revision", help="of the checkpoint on the hub: a branch, a tag or a commit")
+    option("--weights", choices=("f16", "f32"), default="f16", help="how the weights are stored (%(default)s)")
+    option(
+        "--lora",
+        metavar="FILE",
+        help="a LoRA for the UNet, in safetensors, or its name on the hub: fused into its weights",
+    )
+    option("--lora-scale", type=float, default=1.0, metavar="X", help="how much of it (%(default)g)")
+    option(
+        "--scheduler", choices=("keep", "lcm"), help="lcm: for 4 steps and no guidance (with --lora: lcm; else keep)"
+    )
+    option(
+        "--tiny-vae", metavar="DIR", help="an AutoencoderTiny (TAESDXL), a folder or its name on the hub, for previews"
+    )
+    option("--share-with", type=Path, metavar="DIR", help="an exported folder beside: equal parts are read from it")
+    option("--int8", action="store_true", help="quantize the UNet with NNCF")
+    option("--int8-mode", choices=("ptq", "hybrid", "weights"), help=INT8_MODES)
+    option("--int8-vae", action="store_true", help="quantize the VAE decoder, too")
+    option("--prompts", type=Path, metavar="FILE", help="what to calibrate with, a prompt a line (those that ship)")
+    option("--samples", type=int, default=40, metavar="N", help="how many inputs to calibrate with (%(default)s)")
+    option("--allow-pickle", action="store_true", help="read weights from pickles where there is nothing else")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Raises LoadError for whatever is not as it must be; nothing is left in the place of the folder then."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise LoadError(f"export needs more packages: pip install 'safelight-server[export]' (no {missing[0]})")
+    from safelight_server.export import exporter, source
+
+    options = _options(arguments)
+    found = source.find(arguments.source, arguments.revision, half=options.half, pickles=arguments.allow_pickle)
+    try:
+        _export(exporter, exporter.prepare(found, options))
+    except KeyboardInterrupt:
+        sys.exit("\nsafelight-server: stopped; the same command goes on from here")
+    print(f"{options.output}: {_megabytes(options.output)}; serve it with: {_serve(options.output)}")
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    from safelight_server.export import hub
+    from safelight_server.export.plan import Options
+
+    if arguments.output.exists():
+        raise LoadError(f"{arguments.output}: is there already; export writes a new folder")
+    lora = hub.lora(arguments.lora) if arguments.lora else None
+    tiny = hub.tiny_vae(arguments.tiny_vae) if arguments.tiny_vae else None
+    for name, path in (("lora", lora), ("prompts", arguments.prompts)):
+        if path and not path.is_file():
+            raise LoadError(f"--{name} must be a file, and {path} is not")
+    if lora and lora.suffix != ".safetensors":
+        raise LoadError(f"--lora must be a safetensors file, not {lora.name}")
+    if tiny and not (tiny / "config.json").is_file():
+        raise LoadError(f"--tiny-vae must be a folder with config.json and weights, and {tiny} is not")
+    if arguments.samples < 1:
+        raise LoadError(f"--samples must be from 1 on, not {arguments.samples}")
+    if not abs(arguments.lora_scale) <= 10:
+        raise LoadError(f"--lora-scale must be from -10 to 10, not {arguments.lora_scale:g}")
+    return Options(
+        output=arguments.output,
+        half=arguments.weights == "f16",
+        lora=lora,
+        lora_scale=arguments.lora_scale,
+        scheduler=arguments.scheduler or ("lcm" if arguments.lora else "keep"),
+        tiny=tiny,
+        share_with=arguments.share_with,
+        int8=(arguments.int8_mode or "ptq") if arguments.int8 or arguments.int8_mode else None,
+        int8_vae=arguments.int8_vae,
+        prompts=arguments.prompts,
+        samples=arguments.samples,
+    )
+
+
+def _export(exporter: Any, export: Export) -> None:
+    """With a bar of the bytes of all parts: the part in work, and the time left."""
+    seen: dict[str, int] = {}
+    style = "{desc:22} {bar} {n_fmt}B/{total_fmt}B {elapsed}<{remaining}"
+    with tqdm(unit_scale=True, bar_format=style, mininterval=0.5, total=export.bytes) as bar:
+
+        def told(job: Any, done: int) -> None:
+            bar.set_description_str(job.name, refresh=False)
+            bar.update(max(0, done - seen.get(job.name, 0)))
+            seen[job.name] = max(done, seen.get(job.name, 0))
+
+        exporter.run(export, told)
+
+
+def _megabytes(folder: Path) -> str:
+    return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:,.0f} MB"
+
+
+def _serve(folder: Path) -> str:
+    return f"safelight-server serve --model {folder.resolve().name}={folder}"

@@ -1,0 +1,133 @@
+"""safelight-server serve: models served over gRPC until SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from safelight_server import demo, logs
+from safelight_server.errors import LoadError
+from safelight_server.models.loader import Device
+from safelight_server.server import Config, serve
+
+EPILOG = """\
+examples:
+  safelight-server serve                                    the demo models that ship with the server
+  safelight-server serve --model xl=./sdxl-base --model refiner=./sdxl-refiner
+  safelight-server serve --model vega=./vegart-int8 --listen 0.0.0.0:50051 --precision bf16
+  safelight-server serve --model xl=./sdxl-base --model vega=./vegart-int8 --device GPU --device vega=CPU
+
+A model is a folder as `optimum-cli export openvino --task text-to-image` writes it.
+"""
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "serve",
+        help="serve one or more models until SIGTERM",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    add = command.add_argument
+    add("--model", action="append", metavar="NAME=DIR", help="a model folder and its name; the first is the default")
+    add("--listen", default="127.0.0.1:50051", metavar="HOST:PORT", help="port 0 takes a free one (%(default)s)")
+    add(
+        "--device",
+        action="append",
+        metavar="[NAME=]DEVICE",
+        help="an OpenVINO device: CPU, GPU, ... (CPU), or a model's",
+    )
+    add(
+        "--threads",
+        action="append",
+        metavar="[NAME=]N",
+        help="CPU threads; a model that has its own works beside the rest",
+    )
+    add("--precision", choices=("f32", "bf16", "f16"), help="of the arithmetic (the device's own choice)")
+    add("--cache-dir", type=Path, metavar="DIR", help="keep compiled models here: a faster second start")
+    add("--slots", type=_at_least(1), default=16, metavar="N", help="jobs drawn at a time, in turns (%(default)s)")
+    add("--queue", type=_at_least(0), default=32, metavar="N", help="jobs that may wait for a slot (%(default)s)")
+    add("--max-edge", type=_at_least(64), default=2048, metavar="PIXELS", help="largest width and height (%(default)s)")
+    add("--grace", type=float, default=30.0, metavar="SECONDS", help="for running jobs after SIGTERM (%(default)g)")
+    add("--no-verify", action="store_true", help="do not check the files' hashes before loading")
+    add("--log-format", choices=sorted(logs.FORMATS), default="human", help="(%(default)s)")
+    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(%(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    logs.start(arguments.log_format, arguments.log_level)
+    asyncio.run(serve(config_from(arguments)))
+
+
+def config_from(arguments: argparse.Namespace) -> Config:
+    """Raises LoadError for a model that is not NAME=DIR, or named twice, or given a device and not there."""
+    folders = _folders(arguments)
+    names = _by_model("--device", arguments.device or (), folders)
+    threads = _by_model("--threads", arguments.threads or (), folders)
+    devices = {
+        name: Device(
+            names.get(name, names.get("", "CPU")),
+            arguments.precision,
+            arguments.cache_dir,
+            _threads(name, threads.get(name, threads.get(""))),
+        )
+        for name in folders
+    }
+    return Config(
+        folders=folders,
+        listen=arguments.listen,
+        devices=devices,
+        own_lane=frozenset(threads) - {""},
+        slots=arguments.slots,
+        queue=arguments.queue,
+        max_edge=arguments.max_edge,
+        grace=arguments.grace,
+        verify=not arguments.no_verify,
+    )
+
+
+def _folders(arguments: argparse.Namespace) -> dict[str, Path]:
+    folders: dict[str, Path] = {}
+    if not arguments.model:
+        return dict(demo.FOLDERS)
+    for text in arguments.model:
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder):
+            raise LoadError(f"--model must be NAME=DIR, not {text!r}")
+        if name in folders:
+            raise LoadError(f"--model {name} is given twice")
+        folders[name] = Path(folder)
+    return folders
+
+
+def _by_model(option: str, texts: Sequence[str], folders: Collection[str]) -> dict[str, str]:
+    """What an option says of each model that it names; "" is for all others."""
+    said: dict[str, str] = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        if name and name not in folders:
+            raise LoadError(f"{option} {text}: there is no --model {name}; there are {', '.join(folders)}")
+        if name in said:
+            raise LoadError(f"{option} is given twice for {name or 'all models'}")
+        said[name] = value
+    return said
+
+
+def _threads(name: str, text: str | None) -> int | None:
+    if text is not None and not (text.isdecimal() and int(text)):
+        raise LoadError(f"--threads of {name} must be a whole number from 1 on, not {text!r}")
+    return None if text is None else int(text)
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} on, not {text!r}")
+        return int(text)
+
+    return number

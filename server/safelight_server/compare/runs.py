@@ -1,0 +1,190 @@
+"""Draws the same pictures with two models, in turns on one lane, and measures their time and their difference."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import NamedTuple
+
+from safelight.v1 import images_pb2 as pb
+
+from safelight_server.diffusion.conditioning import Conditioning
+from safelight_server.diffusion.model_info import Card
+from safelight_server.diffusion.pipeline import Pipeline
+from safelight_server.diffusion.plan import Leg, legs
+from safelight_server.diffusion.state import State
+from safelight_server.errors import LoadError
+from safelight_server.jobs import Hw, Job, Pixels
+from safelight_server.lanes.lane import Lane
+from safelight_server.lanes.network import Tensor
+from safelight_server.model_folder.model_config import Facts
+from safelight_server.models import loader, warmup
+from safelight_server.models.loader import Device
+from safelight_server.rpc.requests import job_from
+
+from .quality import psnr, relative_error, ssim
+
+MAX_EDGE = 4096
+
+# What latents and the UNet's answers must have in common for their difference to mean something.
+SHARED: dict[str, Callable[[Facts], object]] = {
+    "latent channels": lambda facts: facts.latents.channels,
+    "VAE factor": lambda facts: facts.latents.factor,
+    "VAE scaling": lambda facts: (facts.latents.scaling, facts.latents.mean, facts.latents.std),
+    "prediction_type": lambda facts: facts.scheduler.get("prediction_type", "epsilon"),
+}
+
+
+class Asked(NamedTuple):
+    """What to draw; None is A's own default."""
+
+    prompts: Sequence[str]
+    size: Hw | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    seeds: int = 1  # pictures of each prompt
+    repeats: int = 1  # drawings of each picture
+
+
+class Seconds(NamedTuple):
+    """One drawing's time by stage; `picture` is all of it, the encoding of its prompt as well."""
+
+    encode: float
+    steps: tuple[float, ...]
+    decode: float
+    picture: float
+
+
+class Pair(NamedTuple):
+    """One picture as A and B drew it, and B's distance from A."""
+
+    prompt: str
+    seed: int
+    a: Pixels
+    b: Pixels
+    psnr: float
+    ssim: float
+    latents: tuple[float, ...]  # relative error of B's latents after each step, B drawing by itself
+    one_step: tuple[float, ...]  # relative error of B's UNet output on A's latents at each step
+
+
+class Comparison(NamedTuple):
+    cards: tuple[Card, Card]
+    job: Job  # the settings, as A drew them
+    asked: Asked
+    pairs: list[Pair]
+    seconds: tuple[list[Seconds], list[Seconds]]  # of A and of B, in the order of drawing
+
+
+class Painter(NamedTuple):
+    """A model that is ready to draw one prompt."""
+
+    model: Pipeline
+    job: Job
+    leg: Leg
+    conditioning: Conditioning
+    seconds: float  # of the encoding
+
+
+class Drawn(NamedTuple):
+    picture: Pixels
+    states: list[State]  # before the first step and after each
+    answers: list[Tensor]  # the UNet's, at each step
+    seconds: Seconds
+
+
+def check(a: Facts, b: Facts) -> None:
+    """Raises LoadError for two models whose pictures, latents and steps cannot be held against each other."""
+    for facts in (a, b):
+        if facts.kind != "base":
+            raise LoadError(f"{facts.folder}: must be a base model, which starts from noise, not of kind {facts.kind}")
+    for name, of in SHARED.items():
+        if of(a) != of(b):
+            raise LoadError(f"{b.folder}: {name} must be that of {a.folder}, {of(a)}, not {of(b)}")
+
+
+async def load(a: Facts, b: Facts, device: Device, told: loader.Told) -> tuple[Pipeline, Pipeline]:
+    """Both models on one lane, B with A's defaults and A's schedule, so that they take the same steps."""
+    lane = Lane(device.name)
+    same = replace(
+        b, scheduler=a.scheduler, sampler=a.sampler, native_edge=a.native_edge, steps=a.steps, guidance=a.guidance
+    )
+    loaded = []
+    for name, facts in (("A", a), ("B", same)):
+        model = await asyncio.to_thread(loader.load, name, facts, lane, device, told, max_edge=MAX_EDGE)
+        await warmup.warm(model, told)
+        loaded.append(model)
+    return loaded[0], loaded[1]
+
+
+def inferences(asked: Asked, steps: int) -> int:
+    """How many times `draw` tells that a step is done; `steps` is A's default."""
+    return 2 + len(asked.prompts) * asked.seeds * (2 * asked.repeats + 1) * (asked.steps or steps)
+
+
+async def draw(both: tuple[Pipeline, Pipeline], asked: Asked, told: Callable[[], object]) -> Comparison:
+    """Every picture by A, then by B, and so on. Raises InvalidRequest for settings that either model refuses."""
+    for model in both:
+        # One step at the full size: the first inference of a shape is slow. Its prompt is none of those measured.
+        await _paint(await _prepared(model, asked._replace(steps=1), "warm-up"), 0, told)
+    pairs: list[Pair] = []
+    seconds: tuple[list[Seconds], list[Seconds]] = ([], [])
+    for place, prompt in enumerate(asked.prompts):
+        a, b = [await _prepared(model, asked, prompt) for model in both]
+        for seed in range(place * asked.seeds, (place + 1) * asked.seeds):
+            for _ in range(asked.repeats):
+                by_a, by_b = await _paint(a, seed, told), await _paint(b, seed, told)
+                seconds[0].append(by_a.seconds)
+                seconds[1].append(by_b.seconds)
+            pairs.append(_measured(prompt, seed, by_a, by_b, await _answers(b, seed, by_a.states[:-1], told)))
+    return Comparison((both[0].card, both[1].card), a.job, asked, pairs, seconds)
+
+
+async def _prepared(model: Pipeline, asked: Asked, prompt: str) -> Painter:
+    height, width = asked.size or (None, None)
+    request = pb.GenerateRequest(
+        prompt=prompt, width=width, height=height, steps=asked.steps, guidance_scale=asked.guidance, seed=0
+    )
+    job = job_from(request, {model.card.name: model.card}, "compare")
+    (leg,) = legs(job, {model.card.name: model.facts})
+    began = time.perf_counter()
+    conditioning = await model.conditioner.encode(job, refines=False)
+    return Painter(model, job, leg, conditioning, time.perf_counter() - began)
+
+
+async def _paint(painter: Painter, seed: int, told: Callable[[], object]) -> Drawn:
+    began = time.perf_counter()
+    model, leg, job = painter.model, painter.leg, painter.job
+    states, answers, seconds = [model.start(leg, job, seed, None)[0]], [], []
+    async with aclosing(model.denoise(leg, job, seed, states[0], painter.conditioning, None)) as steps:
+        async for step in steps:
+            states.append(step.state)
+            answers.append(step.output)
+            seconds.append(step.seconds)
+            told()
+    denoised = time.perf_counter()
+    picture = await model.decode(states[-1].latents)
+    done = time.perf_counter()
+    whole = painter.seconds + done - began
+    return Drawn(picture, states, answers, Seconds(painter.seconds, tuple(seconds), done - denoised, whole))
+
+
+async def _answers(painter: Painter, seed: int, states: Sequence[State], told: Callable[[], object]) -> list[Tensor]:
+    """What the painter's UNet says to each of another's states: one step from it, no further."""
+    answers = []
+    for state in states:
+        denoising = painter.model.denoise(painter.leg, painter.job, seed, state, painter.conditioning, None)
+        async with aclosing(denoising) as steps:
+            answers.append((await anext(steps)).output)
+        told()
+    return answers
+
+
+def _measured(prompt: str, seed: int, a: Drawn, b: Drawn, answers: Sequence[Tensor]) -> Pair:
+    latents = tuple(relative_error(x.latents, y.latents) for x, y in zip(a.states[1:], b.states[1:], strict=True))
+    one_step = tuple(relative_error(x, y) for x, y in zip(a.answers, answers, strict=True))
+    x, y = a.picture, b.picture
+    return Pair(prompt, seed, x, y, psnr(x, y), ssim(x, y), latents, one_step)

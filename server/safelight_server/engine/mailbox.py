@@ -1,0 +1,89 @@
+"""Between the drawing and its reader: the drawing never waits, and a slow reader gets the newest of what goes stale."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+from safelight_server.jobs import Array, Done, Image, Previews, Progress, Queued, Started
+from safelight_server.lanes.ticket import ALONE, Claim
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A preview that nobody has painted yet: what the reader never takes costs nothing."""
+
+    index: int
+    step: int
+    steps: int
+    model: str
+    denoised: Array
+    skipped: int = 0
+    claim: Claim = ALONE  # of the painting, where that needs a lane
+
+
+Item = Queued | Started | Progress | Frame | Image | Done
+
+STALE = (Queued, Progress, Frame)  # a newer one of these takes the place of one that is still unread
+
+
+class Cadence:
+    """Which steps a reader wants a preview after; None: none of them."""
+
+    def __init__(self, previews: Previews | None) -> None:
+        self._every = previews.every if previews else 0
+        self._interval = previews.min_interval if previews else 0.0
+        self._last = -float("inf")
+
+    def due(self, step: int) -> bool:
+        now = time.monotonic()
+        if not self._every or step % self._every or now - self._last < self._interval:
+            return False
+        self._last = now
+        return True
+
+
+class Outbox:
+    """One writer, one reader. Holds at most one of each stale kind, and everything else until it is read."""
+
+    def __init__(self, previews: Previews | None = None) -> None:
+        self._cadence = Cadence(previews)
+        self.watched = False  # the reader waits for news
+        self._items: deque[Item] = deque()
+        self._news = asyncio.Event()
+        self._closed = False
+        self._error: BaseException | None = None
+
+    def due(self, step: int) -> bool:
+        """Whether the reader wants a preview after this step; to be asked once for each."""
+        return self._cadence.due(step)
+
+    def put(self, item: Item) -> None:
+        if isinstance(item, STALE):
+            unread = [old for old in self._items if type(old) is type(item)]
+            self._items = deque(old for old in self._items if type(old) is not type(item))
+            if isinstance(item, Frame):
+                item = replace(item, skipped=sum(old.skipped + 1 for old in unread if isinstance(old, Frame)))
+        self._items.append(item)
+        self._news.set()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Ends the reader's loop once all is read, with `error` if there is one."""
+        self._closed, self._error = True, error
+        self._news.set()
+
+    async def read(self) -> AsyncGenerator[Item, None]:
+        while True:
+            while self._items:
+                yield self._items.popleft()
+            if self._closed:
+                break
+            self._news.clear()
+            self.watched = True
+            await self._news.wait()
+            self.watched = False
+        if self._error is not None:
+            raise self._error

@@ -1,0 +1,68 @@
+"""The first runs of a model: its weights are repacked, its preview map is fitted, and its lane learns what pays."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+
+from safelight_server.diffusion.pipeline import Pipeline
+from safelight_server.errors import InferenceFailed, LoadError
+from safelight_server.jobs import Array, Job, Pixels, Solver, Words
+from safelight_server.lanes.network import Tensor
+from safelight_server.model_folder.model_config import Latents
+
+from . import batch_profile
+from .deepcache import FEATURE
+from .loader import Told
+
+
+async def warm(model: Pipeline, told: Told) -> None:
+    """Runs every network once, as the first inference repacks the weights, and learns what is best learnt by running.
+
+    Raises LoadError where one fails: then the graphs of the folder do not fit each other.
+    """
+    told(f"{model.card.name}: warming")
+    try:
+        await _run_all(model)
+        if model.facts.latent_rgb is None:
+            model.latent_rgb = await fit_latent_rgb(model.decode, model.facts.latents)
+        await batch_profile.joining(model)
+        for network in model.networks.all():
+            network.trim()  # of what the trial's batches needed
+    except InferenceFailed as error:
+        raise LoadError(f"{model.facts.folder}: {error.network} failed on its first run; the log says how") from None
+
+
+async def _run_all(model: Pipeline) -> None:
+    """All networks, at a small size, with one row."""
+    edge = max(model.card.limits.min_edge, 64)
+    words = Words("warm", "warm", "cold", "cold")
+    job = Job("warm", model.card.name, words, (edge, edge), 1, 1.0, 0.0, (0,), Solver(model.facts.sampler))
+    conditioning = await model.conditioner.encode(job, refines=False)
+    channels = model.facts.latents.channels
+    latents = edge // model.facts.latents.factor
+    unet_channels = 2 * channels + 1 if model.facts.kind == "inpaint" else channels
+    sample = np.zeros((conditioning.rows, unet_channels, latents, latents), np.float32)
+    given: dict[str, Tensor] = {"sample": sample, "timestep": np.zeros(conditioning.rows), **conditioning.inputs}
+    outputs = await model.lane.run(model.networks.unet, given)
+    if (shallow := model.networks.shallow_unet) is not None:
+        given |= {FEATURE: outputs[FEATURE]}
+        await model.lane.run(shallow, {name: given[name] for name in shallow.shapes})
+    await model.lane.run(model.networks.vae_encoder, {"sample": np.zeros((1, 3, edge, edge), np.float32)})
+    nothing = np.zeros((1, channels, latents, latents), np.float32)
+    await model.decode(nothing)
+    if model.networks.tiny_decoder is not None:
+        await model.decode(nothing, tiny=True)
+
+
+async def fit_latent_rgb(decode: Callable[[Array], Awaitable[Pixels]], space: Latents) -> tuple[Array, Array]:
+    """The linear map from latents to RGB in -1..1 that is nearest to a decoder, by least squares over small patches."""
+    edge = 32
+    patches = np.random.default_rng(0).standard_normal((1, space.channels, edge // 2, edge // 2))
+    latents = patches.repeat(2, axis=2).repeat(2, axis=3).astype(np.float32)
+    picture = await decode(latents)
+    blocks = picture.reshape(edge, space.factor, edge, space.factor, 3).mean(axis=(1, 3)).reshape(-1, 3) / 127.5 - 1
+    columns = np.column_stack([latents.reshape(space.channels, -1).T, np.ones(edge * edge)])
+    solution = np.linalg.lstsq(columns, blocks, rcond=None)[0].astype(np.float32)
+    return np.ascontiguousarray(solution[:-1]), np.ascontiguousarray(solution[-1])

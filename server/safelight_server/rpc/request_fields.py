@@ -1,0 +1,125 @@
+"""The parts of a request that a Generate and a Refine have in common, each checked and filled in."""
+
+from __future__ import annotations
+
+from safelight.v1 import images_pb2 as pb
+
+from safelight_server.diffusion.model_info import Card
+from safelight_server.jobs import Acceleration, Format, Hw, Output, Previews, Sizes, Solver, Words
+from safelight_server.lanes.policy import Priority
+from safelight_server.samplers.table import SAMPLERS
+
+from .field_reader import Form
+
+LONGEST_PROMPT = 8192
+LARGEST_SIZE = 16384
+SPACINGS = ("leading", "linspace", "trailing")
+FORMATS: dict[int, Format] = {
+    pb.IMAGE_FORMAT_UNSPECIFIED: "png",
+    pb.IMAGE_FORMAT_PNG: "png",
+    pb.IMAGE_FORMAT_JPEG: "jpeg",
+    pb.IMAGE_FORMAT_WEBP: "webp",
+}
+PRIORITIES: dict[int, Priority] = {
+    pb.PRIORITY_UNSPECIFIED: Priority.NORMAL,
+    pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    pb.PRIORITY_NORMAL: Priority.NORMAL,
+    pb.PRIORITY_BATCH: Priority.BATCH,
+}
+TINY: dict[int, bool | None] = {
+    pb.PREVIEW_DECODER_UNSPECIFIED: None,
+    pb.PREVIEW_DECODER_LINEAR: False,
+    pb.PREVIEW_DECODER_TINY: True,
+}
+
+
+def words(form: Form) -> Words:
+    prompt = form.text("prompt", LONGEST_PROMPT)
+    negative = form.text("negative_prompt", LONGEST_PROMPT) if form.has("negative_prompt") else None
+    return Words(
+        prompt=prompt,
+        prompt_2=form.text("prompt_2", LONGEST_PROMPT) or prompt,
+        negative=negative,
+        negative_2=form.text("negative_prompt_2", LONGEST_PROMPT) or negative,
+    )
+
+
+def solver(form: Form, card: Card) -> Solver:
+    options = form.part("scheduler_options")
+    name = form.choice("scheduler", card.facts.sampler, SAMPLERS)
+    spacing = options.choice("timestep_spacing", "", ("", *SPACINGS)) or None
+    karras = options.message.use_karras_sigmas if options.has("use_karras_sigmas") else None
+    return Solver(name, karras, spacing, options.number("eta", 0, 0, 1) if options.has("eta") else None)
+
+
+def sizes(form: Form) -> Sizes:
+    part = form.part("size_conditioning")
+    return Sizes(
+        original=_hw(part, "original"),
+        crop=_corner(part, "crop"),
+        target=_hw(part, "target"),
+        negative_original=_hw(part, "negative_original"),
+        negative_crop=_corner(part, "negative_crop"),
+        negative_target=_hw(part, "negative_target"),
+        aesthetic=part.number("aesthetic_score", 6.0, 0, 10),
+        negative_aesthetic=part.number("negative_aesthetic_score", 2.5, 0, 10),
+    )
+
+
+def _hw(form: Form, name: str) -> Hw | None:
+    if not form.has(name):
+        return None
+    size = getattr(form.message, name)
+    for edge in ("width", "height"):
+        if not 1 <= getattr(size, edge) <= LARGEST_SIZE:
+            form.bad(f"{name}.{edge}", f"must be from 1 to {LARGEST_SIZE}, not {getattr(size, edge)}")
+    return size.height, size.width
+
+
+def _corner(form: Form, name: str) -> Hw:
+    point = getattr(form.message, name)
+    for axis in ("x", "y"):
+        if getattr(point, axis) > LARGEST_SIZE:
+            form.bad(f"{name}.{axis}", f"must be at most {LARGEST_SIZE}, not {getattr(point, axis)}")
+    return point.y, point.x
+
+
+def output(form: Form) -> Output:
+    part = form.part("output")
+    if part.message.format not in FORMATS:
+        part.bad("format", f"must be one of {', '.join(pb.ImageFormat.keys())}, not {part.message.format}")
+    return Output(FORMATS.get(part.message.format, "png"), part.integer("quality", 90, 1, 100))
+
+
+def acceleration(form: Form, first: Card, last: Card) -> Acceleration:
+    part = form.part("acceleration")
+    interval = part.message.deep_cache_interval
+    if interval > 1 and (missing := [card.name for card in (first, last) if not card.has_deep_cache]):
+        part.bad("deep_cache_interval", f"must be 0 for {missing[0]}, which is not cut for it, not {interval}")
+    elif interval > first.limits.max_steps:
+        part.bad("deep_cache_interval", f"must be at most {first.limits.max_steps}, not {interval}")
+    if part.message.tiny_decoder and not last.facts.has_tiny_decoder:
+        part.bad("tiny_decoder", f"must be false for {last.name}, which has no tiny decoder")
+    return Acceleration(max(1, interval), part.number("guidance_until", 1.0, 0, 1), part.message.tiny_decoder)
+
+
+def priority(form: Form) -> Priority:
+    if form.message.priority not in PRIORITIES:
+        form.bad("priority", f"must be one of {', '.join(pb.Priority.keys())}, not {form.message.priority}")
+    return PRIORITIES.get(form.message.priority, Priority.NORMAL)
+
+
+def previews(form: Form) -> Previews:
+    part = form.part("preview")
+    interval = part.message.min_interval.seconds + part.message.min_interval.nanos / 1e9
+    if not 0 <= interval <= 3600:
+        part.bad("min_interval", f"must be from 0 to 3600 s, not {interval:g} s")
+    if part.message.decoder not in TINY:
+        part.bad("decoder", f"must be one of {', '.join(pb.PreviewDecoder.keys())}, not {part.message.decoder}")
+    return Previews(
+        every=part.integer("every_steps", 1, 0, 1000),
+        min_interval=interval,
+        max_edge=part.integer("max_edge", 256, 16, 1024),
+        quality=part.integer("quality", 80, 1, 100),
+        tiny=TINY.get(part.message.decoder),
+    )

@@ -1,0 +1,135 @@
+"""Events and cards to messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from safelight.v1 import images_pb2 as pb
+
+from safelight_server.diffusion.model_info import Card
+from safelight_server.jobs import EXACT, Acceleration, Done, Event, Image, Preview, Progress, Queued, Started
+from safelight_server.samplers.table import SAMPLERS
+
+FORMATS = {"png": pb.IMAGE_FORMAT_PNG, "jpeg": pb.IMAGE_FORMAT_JPEG, "webp": pb.IMAGE_FORMAT_WEBP}
+KINDS = {"base": pb.MODEL_KIND_BASE, "refiner": pb.MODEL_KIND_REFINER, "inpaint": pb.MODEL_KIND_INPAINT}
+
+
+def queued(event: Queued) -> pb.Queued:
+    return pb.Queued(position=event.position)
+
+
+def started(event: Started) -> pb.Started:
+    job = event.job
+    return pb.Started(
+        model=job.model,
+        width=job.size[1],
+        height=job.size[0],
+        steps=event.steps,
+        guidance_scale=job.guidance,
+        scheduler=job.solver.name,
+        seeds=job.seeds,
+        warnings=event.warnings,
+        acceleration=acceleration(job.acceleration),
+    )
+
+
+def acceleration(done: Acceleration) -> pb.Acceleration | None:
+    """None for exact pictures."""
+    if done == EXACT:
+        return None
+    return pb.Acceleration(deep_cache_interval=done.deep_cache, guidance_until=done.guided, tiny_decoder=done.tiny)
+
+
+def progress(event: Progress) -> pb.Progress:
+    return pb.Progress(
+        image_index=event.index,
+        step=event.step,
+        steps=event.steps,
+        model=event.model,
+        step_time=_duration(event.seconds),
+    )
+
+
+def preview(event: Preview) -> pb.Preview:
+    return pb.Preview(
+        image_index=event.index,
+        step=event.step,
+        steps=event.steps,
+        data=event.data,
+        width=event.size[1],
+        height=event.size[0],
+        skipped=event.skipped,
+    )
+
+
+def image(event: Image) -> pb.Image:
+    return pb.Image(
+        index=event.index,
+        seed=event.seed,
+        format=FORMATS[event.format],
+        data=event.data,
+        width=event.size[1],
+        height=event.size[0],
+    )
+
+
+def timings(event: Done) -> pb.Timings:
+    return pb.Timings(**{stage: _duration(seconds) for stage, seconds in event.timings.items()})
+
+
+def done(event: Done) -> pb.Done:
+    return pb.Done(timings=timings(event))
+
+
+# Each event's field in StreamResponse, and how it is told.
+EVENTS: Mapping[type, tuple[str, Callable[[Any], Any]]] = {
+    Queued: ("queued", queued),
+    Started: ("started", started),
+    Progress: ("progress", progress),
+    Preview: ("preview", preview),
+    Image: ("image", image),
+    Done: ("done", done),
+}
+
+
+def stream_response(job_id: str, sequence: int, event: Event) -> pb.StreamResponse:
+    field, told = EVENTS[type(event)]
+    return pb.StreamResponse(job_id=job_id, sequence=sequence, **{field: told(event)})
+
+
+def model(card: Card) -> pb.Model:
+    limits, facts = card.limits, card.facts
+    return pb.Model(
+        name=card.name,
+        kind=KINDS[facts.kind],
+        limits=pb.Limits(
+            min_edge=limits.min_edge,
+            max_edge=limits.max_edge,
+            edge_multiple=limits.edge_multiple,
+            max_steps=limits.max_steps,
+            max_images=limits.max_images,
+            max_prompt_tokens=limits.max_prompt_tokens,
+        ),
+        defaults=pb.Defaults(
+            width=facts.native_edge,
+            height=facts.native_edge,
+            steps=facts.steps,
+            guidance_scale=facts.guidance,
+            scheduler=facts.sampler,
+        ),
+        schedulers=SAMPLERS,
+        precision=card.precision,
+        device=card.device,
+        has_tiny_decoder=facts.has_tiny_decoder,
+        refiners=card.refiners,
+        has_deep_cache=card.has_deep_cache,
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(timedelta(seconds=round(seconds, 6)))
+    return duration

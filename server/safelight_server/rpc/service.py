@@ -1,0 +1,175 @@
+"""The RPCs: bytes to a request, a job to the engine, events to responses. Generate is Stream with the previews off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from safelight.v1 import images_pb2 as pb
+
+from safelight_server.engine.engine import Engine
+from safelight_server.errors import InvalidRequest, JobError, StillLoading, Violation
+from safelight_server.jobs import Done, Image, Job, Previews, Started
+from safelight_server.logs import request_id
+
+from . import responses
+from .requests import job_from, stream_from
+from .status import Unexpected, status_of
+
+log = logging.getLogger(__name__)
+
+NAME = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
+
+Context = grpc.aio.ServicerContext[Any, Any]
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+class ImageService:
+    """Handlers for safelight.v1.ImageService. `engine` is set once the models are loaded; until then, UNAVAILABLE."""
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self._calls: set[asyncio.Task[Any]] = set()
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Raw bytes in: a message that does not parse must be INVALID_ARGUMENT, not UNKNOWN with a Python traceback."""
+        unary = {"Generate": self.generate, "Refine": self.refine, "ListModels": self.list_models}
+        methods: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(method, response_serializer=_serialize)
+            for name, method in unary.items()
+        }
+        methods["Stream"] = grpc.unary_stream_rpc_method_handler(self.stream, response_serializer=_serialize)
+        return grpc.method_handlers_generic_handler(NAME, methods)
+
+    async def finish(self, patience: float) -> None:
+        """Waits until the calls that run have sent their last bytes; gRPC's own stop() does not always."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=patience)
+
+    async def generate(self, body: bytes, context: Context) -> pb.GenerateResponse:
+        return await self._unary(body, context, pb.GenerateRequest, pb.GenerateResponse)
+
+    async def refine(self, body: bytes, context: Context) -> pb.RefineResponse:
+        return await self._unary(body, context, pb.RefineRequest, pb.RefineResponse)
+
+    async def list_models(self, body: bytes, context: Context) -> pb.ListModelsResponse:
+        async with self._call(context):
+            _parse(pb.ListModelsRequest, body)
+            return pb.ListModelsResponse(
+                models=[responses.model(model.card) for model in self._ready().models.values()]
+            )
+        raise AssertionError("abort does not return")
+
+    async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:
+        async with self._call(context) as job_id:
+            request = _parse(pb.StreamRequest, body)
+            job, previews = await self._checked(stream_from, request, job_id)
+            async with aclosing(self._drawn(job, previews, context)) as events:
+                sequence = 0
+                async for event in events:
+                    sequence += 1
+                    yield responses.stream_response(job_id, sequence, event)
+
+    async def _unary(self, body: bytes, context: Context, request: type[Any], response: type[M]) -> M:
+        async with self._call(context) as job_id:
+            job = await self._checked(job_from, _parse(request, body), job_id)
+            answer: Any = response(job_id=job_id)
+            async with aclosing(self._drawn(job, None, context)) as events:
+                async for event in events:
+                    if isinstance(event, Started):
+                        answer.warnings.extend(event.warnings)
+                        answer.MergeFrom(response(acceleration=responses.acceleration(event.job.acceleration)))
+                    elif isinstance(event, Image):
+                        answer.images.append(responses.image(event))
+                    elif isinstance(event, Done):
+                        answer.timings.CopyFrom(responses.timings(event))
+            return answer  # type: ignore[no-any-return]
+        raise AssertionError("abort does not return")
+
+    @asynccontextmanager
+    async def _call(self, context: Context) -> AsyncGenerator[str, None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            async with _reported(context) as job_id:
+                yield job_id
+        finally:
+            self._calls.discard(task)
+
+    async def _drawn(self, job: Job, previews: Previews | None, context: Context) -> AsyncGenerator[Any, None]:
+        height, width = job.size
+        log.info("drawing %d of %d x %d with %s, %d steps", len(job.seeds), width, height, job.model, job.steps)
+        async with aclosing(self._ready().run(job, previews, _deadline(context))) as events:
+            async for event in events:
+                yield event
+                if isinstance(event, Done):
+                    log.info("done in %.2f s", event.timings["total"])
+
+    def _ready(self) -> Engine:
+        if self.engine is None:
+            raise StillLoading
+        return self.engine
+
+    async def _checked(self, check: Callable[..., T], request: Message, job_id: str) -> T:
+        """The job of a request; in a thread, for its picture may take a while."""
+        engine = self._ready()
+        engine.knock()
+        cards = {name: model.card for name, model in engine.models.items()}
+        return await asyncio.to_thread(check, request, cards, job_id)
+
+
+def _deadline(context: Context) -> float | None:
+    """When the client gives up, as a time.monotonic()."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _parse(kind: type[M], body: bytes) -> M:
+    try:
+        return kind.FromString(body)
+    except DecodeError:
+        raise InvalidRequest(
+            [Violation("request", f"these {len(body)} bytes are no {kind.DESCRIPTOR.full_name}")]
+        ) from None
+
+
+@asynccontextmanager
+async def _reported(context: Context) -> AsyncGenerator[str, None]:
+    """Gives the call an id, in its logs and its trailers; turns an error into the call's status."""
+    job_id = secrets.token_hex(8)
+    sent = dict(context.invocation_metadata() or ()).get("x-request-id")
+    request_id.set(_printable(sent) if isinstance(sent, str) else job_id)
+    trailers: tuple[tuple[str, str | bytes], ...] = (("x-request-id", request_id.get()),)
+    context.set_trailing_metadata(trailers)
+    try:
+        yield job_id
+    except JobError as error:
+        log.info("refused or failed: %s %s", error.reason, error)
+        await _abort(context, error, trailers)
+    except Exception as error:
+        if isinstance(error, grpc.aio.AbortError):
+            raise
+        log.exception("unexpected error")
+        await _abort(context, Unexpected(), trailers)
+
+
+async def _abort(context: Context, error: JobError, trailers: tuple[tuple[str, str | bytes], ...]) -> None:
+    code, message, details = status_of(error)
+    await context.abort(code, message, (*trailers, *details))
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text[:64] if character.isprintable())

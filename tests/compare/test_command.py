@@ -1,0 +1,246 @@
+"""safelight-server compare on real folders: the same, a demo model, another model, one with noise on its weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from safelight_server import demo
+from safelight_server.commands.compare import EMOJI, PROMPTS
+from safelight_server.compare.quality import psnr, ssim
+from safelight_server.model_folder.model_config import read
+
+VEGA = demo.FOLDERS["demo-vega"]
+ASKED = (
+    "a red apple",
+    "an owl on a teal background, and a long line of words that needs more than one line of the sheet",
+)
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+    folder: Path
+
+    @property
+    def figures(self) -> Any:
+        return json.loads((self.folder / "figures.json").read_text(encoding="utf-8"))
+
+
+def run(folder: Path, a: Any, b: Any, *options: str) -> Ran:
+    """The command in a process of its own, with two prompts of ours; `folder` is where it writes."""
+    (folder / "prompts.txt").write_text("\n\n".join(ASKED) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "safelight_server", "compare", str(a), str(b), "--prompts=prompts.txt"]
+    done = subprocess.run(
+        [*command, "--json=figures.json", *options], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return Ran(done.returncode, done.stdout, done.stderr, folder)
+
+
+def noisy(folder: str, target: Path, share: float) -> Path:
+    """A copy whose UNet has noise on its weights, `share` of each one's own spread."""
+    shutil.copytree(folder, target)
+    weights = np.memmap(target / "unet" / "openvino_model.bin", np.uint8, "r+")
+    random = np.random.default_rng(0)
+    for constant in ElementTree.parse(target / "unet" / "openvino_model.xml").iterfind(
+        "layers/layer[@type='Const']/data"
+    ):
+        begin, size = int(constant.attrib["offset"]), int(constant.attrib["size"])
+        if constant.attrib["element_type"] == "f32" and size > 1000:  # the small ones are numbers of the graph
+            values = weights[begin : begin + size].view(np.float32)
+            values += share * values.std() * random.standard_normal(values.shape, np.float32)
+    weights.flush()
+    return target
+
+
+@pytest.fixture(scope="module")
+def base(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """A tiny model against itself, two seeds, drawn twice."""
+    options = ("--steps=3", "--size=96x64", "--seeds=2", "--repeats=2", "--precision=f32", "--guidance=4")
+    return run(tmp_path_factory.mktemp("same"), folders["base"], folders["base"], *options)
+
+
+def test_a_model_is_identical_to_itself(base: Ran) -> None:
+    assert (base.code, base.err) == (0, "")
+    quality = base.figures["quality"]
+    assert quality == {
+        "identical": 4,
+        "psnr": {"median": None, "worst": None},
+        "ssim": {"median": 1.0, "worst": 1.0},
+        "latents": {"median": [0.0] * 3, "worst": [0.0] * 3},
+        "one_step": {"median": [0.0] * 3, "worst": [0.0] * 3},
+    }
+    lines = [line.split() for line in base.out.splitlines()]
+    assert ["PSNR,", "dB", "identical", "identical"] in lines
+    assert ["SSIM", "1.0000", "1.0000"] in lines
+    assert ["3", "0", "0", "0", "0"] in lines
+    assert base.out.endswith("\nsheet: compare.png\nfigures: figures.json\n")
+
+
+def test_the_figures_say_all(base: Ran, folders: dict[str, str]) -> None:
+    told = base.figures
+    assert set(told) == {"date", "machine", "versions", "settings", "models", "quality", "pictures"}
+    assert {"safelight_server", "openvino", "numpy", "python"} == set(told["versions"])
+    assert set(told["machine"]["load_average"]) == {"before", "after"}
+    assert told["settings"] == {
+        "width": 96,
+        "height": 64,
+        "steps": 3,
+        "guidance_scale": 4.0,
+        "scheduler": "euler",
+        "prompts": 2,
+        "seeds": 2,
+        "repeats": 2,
+    }
+    for name in "AB":
+        model = told["models"][name]
+        assert (model["folder"], model["device"], model["precision"]) == (folders["base"], "CPU", "f32")
+        counts = {stage: spread["count"] for stage, spread in model["seconds"].items()}
+        assert counts == {"encode": 8, "step": 24, "decode": 8, "picture": 8}
+        unet = Path(folders["base"], "unet")
+        assert model["bytes"]["unet"] == sum(path.stat().st_size for path in unet.glob("openvino_model.*"))
+        assert model["bytes"].pop("all") == sum(model["bytes"].values())
+    assert [(picture["prompt"], picture["seed"]) for picture in told["pictures"]] == [
+        (ASKED[0], 0),
+        (ASKED[0], 1),
+        (ASKED[1], 2),
+        (ASKED[1], 3),
+    ]
+
+
+def test_the_sheet_has_a_column_for_each_prompt(base: Ran) -> None:
+    with Image.open(base.folder / "compare.png") as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.size == (640, 16 + 60 + 62 + 3 * (171 + 8) + 16)  # a 96x64 picture is 256x171 in it
+        pixels = np.asarray(sheet)
+    rows = [pixels[top : top + 171, 42 : 42 + 256] for top in (138, 138 + 179, 138 + 2 * 179)]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert rows[0].std() > 1
+    assert not rows[2].any()  # no difference is black
+
+
+def test_a_demo_model_against_itself(tmp_path: Path) -> None:
+    ran = run(tmp_path, VEGA, VEGA, "--sheet=vega.png")
+    assert (ran.code, ran.err) == (0, "")
+    told = ran.figures
+    assert (told["settings"]["steps"], told["settings"]["scheduler"], told["settings"]["width"]) == (4, "lcm", 128)
+    assert told["quality"]["identical"] == 2
+    assert told["models"]["A"]["bytes"]["vae_decoder"] > 1_000_000  # which demo-xl's folder shares
+    with Image.open(tmp_path / "vega.png") as sheet:
+        assert sheet.size == (640, 16 + 60 + 62 + 3 * 264 + 16)
+
+
+def test_two_models_take_the_same_steps(folders: dict[str, str], tmp_path: Path) -> None:
+    """Another UNet with another scheduler: it is drawn with A's."""
+    ran = run(tmp_path, folders["base"], folders["vega_lcm"], "--steps=2", "--precision=f32")
+    assert (ran.code, ran.err) == (0, "")
+    told = ran.figures
+    assert (told["settings"]["scheduler"], told["settings"]["guidance_scale"]) == ("euler", 5.0)
+    quality = told["quality"]
+    assert quality["identical"] == 0
+    assert 0 < quality["psnr"]["worst"] <= quality["psnr"]["median"] < 100
+    assert -1 < quality["ssim"]["worst"] <= quality["ssim"]["median"] < 1
+    for errors in (quality["latents"], quality["one_step"]):
+        assert all(0 < median <= worst for median, worst in zip(errors["median"], errors["worst"], strict=True))
+    assert told["models"]["B"]["bytes"].keys() != told["models"]["A"]["bytes"].keys()  # it has no tiny decoder
+
+
+def test_more_noise_on_the_weights_is_more_error(folders: dict[str, str], tmp_path: Path) -> None:
+    found = []
+    for name, share in (("little", 0.001), ("much", 0.1)):
+        (tmp_path / f"out-{name}").mkdir()
+        model = noisy(folders["base"], tmp_path / name, share)
+        ran = run(tmp_path / f"out-{name}", folders["base"], model, "--steps=3", "--precision=f32")
+        assert ran.code == 0, ran.err
+        found.append(ran.figures["quality"])
+    little, much = found
+    for kind in ("latents", "one_step"):
+        assert all(0 < few < many for few, many in zip(little[kind]["worst"], much[kind]["median"], strict=True))
+    # B by itself goes astray step by step.
+    assert little["latents"]["median"][0] < little["latents"]["median"][2]
+    assert much["ssim"]["median"] < little["ssim"]["worst"] <= 1
+    assert much["psnr"]["median"] < (little["psnr"]["worst"] or 1000)
+
+
+def test_the_sheet_shows_what_the_figures_measure(folders: dict[str, str], tmp_path: Path) -> None:
+    """At twice the picture's own size each pixel is a square of four, so that the sheet can be measured itself."""
+    ran = run(tmp_path, folders["base"], folders["vega_lcm"], "--steps=1", "--size=128x128", "--precision=f32")
+    assert ran.code == 0, ran.err
+    with Image.open(tmp_path / "compare.png") as sheet:
+        pixels = np.asarray(sheet)
+    a, b, difference = (pixels[top : top + 256 : 2, 42 : 42 + 256 : 2] for top in (138, 402, 666))
+    told = ran.figures["pictures"][0]
+    assert psnr(a, b) == pytest.approx(told["psnr"])
+    assert ssim(a, b) == pytest.approx(told["ssim"])
+    np.testing.assert_array_equal(difference, np.minimum(4 * np.abs(a.astype(int) - b), 255))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "options", "text"),
+    [
+        ("base", "refiner", (), "must be a base model, which starts from noise, not of kind refiner"),
+        ("inpaint", "base", (), "must be a base model, which starts from noise, not of kind inpaint"),
+        ("base", "zero_snr", (), "prediction_type must be that of"),
+        ("base", "nowhere", (), "model_index.json: is missing"),
+        ("base", "base", ("--sheet=compare.jpg",), "--sheet must end in .png, not compare.jpg"),
+        ("base", "base", ("--json=nowhere/x.json",), "--json must lie in a folder that is there, not nowhere/x.json"),
+        ("base", "base", ("--prompts=nowhere.txt",), "nowhere.txt"),
+        ("base", "base", ("--prompts=/dev/null",), "--prompts must have one prompt a line, and /dev/null has none"),
+    ],
+)
+def test_refusals(folders: dict[str, str], tmp_path: Path, a: str, b: str, options: tuple[str, ...], text: str) -> None:
+    ran = run(tmp_path, folders[a], folders.get(b, b), *options)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("safelight-server: ")
+    assert text in ran.err
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "compare.png").exists()
+
+
+def test_another_latent_space_is_refused(folders: dict[str, str], tmp_path: Path) -> None:
+    other = shutil.copytree(folders["base"], tmp_path / "other")
+    config = other / "vae_decoder" / "config.json"
+    told = json.loads(config.read_text(encoding="utf-8"))
+    for field, value, text in (
+        ("block_out_channels", [8, 16, 16], f"VAE factor must be that of {folders['base']}, 8, not 4"),
+        ("scaling_factor", 0.5, "VAE scaling must be that of"),
+    ):
+        config.write_text(json.dumps(told | {field: value}), encoding="utf-8")
+        ran = run(tmp_path, folders["base"], other)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+        assert text in ran.err
+
+
+def test_settings_are_checked_as_requests_are(folders: dict[str, str], tmp_path: Path) -> None:
+    ran = run(tmp_path, folders["base"], folders["base"], "--size=100x64", "--guidance=-1")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert "width: must be a multiple of" in ran.err
+    assert "guidance_scale: must be from 0 to 100, not -1" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--size=12", "must be WxH, as 768x512, not '12'"),
+        ("--steps=0", "must be a whole number from 1 to 99999, not '0'"),
+        ("--precision=f8", "invalid choice"),
+    ],
+)
+def test_options_that_cannot_be_read(tmp_path: Path, option: str, text: str) -> None:
+    ran = run(tmp_path, VEGA, VEGA, option)
+    assert (ran.code, ran.out) == (2, "")
+    assert text in ran.err
+
+
+def test_our_prompts_are_many_and_differ() -> None:
+    assert len(set(PROMPTS)) == len(set(EMOJI)) == 12
+    assert read(VEGA).native_edge == 128

@@ -1,0 +1,91 @@
+"""The outbox between drawing and reader, and the slots before the drawing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+from safelight_server.engine.mailbox import Frame, Outbox
+from safelight_server.engine.slots import Slots
+from safelight_server.jobs import Done, Image, Previews, Progress
+
+
+def frame(step: int) -> Frame:
+    return Frame(0, step, 9, "m", np.zeros((1, 4, 2, 2), np.float32))
+
+
+async def read(outbox: Outbox) -> list[Any]:
+    return [item async for item in outbox.read()]
+
+
+def test_a_slow_reader_gets_the_newest_preview_and_how_many_it_missed() -> None:
+    async def run() -> None:
+        outbox = Outbox(Previews())
+        for step in (1, 2, 3):
+            outbox.put(Progress(0, step, 9, "m", 0.1))
+            outbox.put(frame(step))
+        outbox.close()
+        progress, preview = await read(outbox)
+        assert progress.step == 3
+        assert (preview.step, preview.skipped) == (3, 2)
+
+    asyncio.run(run())
+
+
+def test_pictures_are_never_dropped_and_keep_their_place() -> None:
+    async def run() -> None:
+        outbox = Outbox(Previews())
+        images = [Image(i, i, "png", b"", (8, 8)) for i in range(3)]
+        for image in images:
+            outbox.put(image)
+            outbox.put(frame(1))
+        outbox.put(Done({}))
+        outbox.close()
+        items = await read(outbox)
+        assert items[:3] == images
+        assert [type(item).__name__ for item in items[3:]] == ["Frame", "Done"]
+
+    asyncio.run(run())
+
+
+def test_an_error_comes_after_what_was_put_before_it() -> None:
+    async def run() -> None:
+        outbox = Outbox(Previews())
+        outbox.put(Done({}))
+        outbox.close(ValueError("late"))
+        items = outbox.read()
+        assert await anext(items) == Done({})
+        with pytest.raises(ValueError, match="late"):
+            await anext(items)
+
+    asyncio.run(run())
+
+
+def test_slots_are_given_in_order_and_tell_the_position() -> None:
+    async def run() -> None:
+        slots, heard, served = Slots(1), {name: list[int]() for name in "abcd"}, []
+        gates = {name: asyncio.Event() for name in "abcd"}
+
+        async def job(name: str) -> None:
+            async with slots.take(heard[name].append):
+                served.append(name)
+                await gates[name].wait()
+
+        tasks = {}
+        for name in "abcd":
+            tasks[name] = asyncio.create_task(job(name))
+            await asyncio.sleep(0)
+        assert slots.waiting == 3
+        tasks["b"].cancel()  # a job whose client left while it waited never starts
+        await asyncio.sleep(0)
+        for name in "acd":
+            gates[name].set()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        assert served == ["a", "c", "d"]
+        assert heard == {"a": [0], "b": [1], "c": [2, 1], "d": [3, 2, 1]}
+        async with slots.take(lambda position: served.append(str(position))):
+            assert served[-1] == "0"
+
+    asyncio.run(run())

@@ -1,0 +1,149 @@
+"""A network on a real graph: cancelling, failing, healing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as ops
+import psutil
+import pytest
+from safelight_server.errors import InferenceFailed
+from safelight_server.lanes.network import Network
+
+SLOW = 60  # layers: some hundreds of milliseconds
+
+
+def graph(layers: int) -> Any:
+    """x through a matrix, again and again."""
+    x = ops.parameter([-1, 1024], np.float32, name="x")
+    weights = ops.constant(np.eye(1024, dtype=np.float32) * 1.0)
+    y = x
+    for _ in range(layers):
+        y = ops.tanh(ops.matmul(y, weights, False, False))
+    return ov.Model([ops.result(y, name="y")], [x], "slow")
+
+
+def network(layers: int = 1) -> Network:
+    model = graph(layers)
+    model.outputs[0].get_tensor().set_names({"y"})
+    return Network("slow", lambda: ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+
+
+def test_runs_and_copies() -> None:
+    async def run() -> None:
+        net = network()
+        one = (await net({"x": np.full((2, 1024), 1.0)}))["y"]
+        two = (await net({"x": np.full((2, 1024), 2.0)}))["y"]
+        assert np.allclose(one, np.tanh(1.0))
+        assert np.allclose(two, np.tanh(2.0))
+
+    asyncio.run(run())
+
+
+def test_a_network_that_is_trimmed_gives_back_its_buffers_and_says_the_same() -> None:
+    async def run() -> None:
+        net, inputs = network(layers=3), {"x": np.full((2**15, 1024), 0.5)}
+        before = (await net(inputs))["y"]
+        held = psutil.Process().memory_info().rss
+        net.trim()
+        assert held - psutil.Process().memory_info().rss > before.nbytes / 2
+        assert np.array_equal((await net(inputs))["y"], before)
+
+    asyncio.run(run())
+
+
+def test_ports_without_a_name_go_by_their_number() -> None:
+    async def run() -> None:
+        x = ops.parameter([-1, 2], np.float32)
+        model = ov.Model([ops.result(ops.negative(x))], [x])
+        net = Network("nameless", lambda: ov.Core().compile_model(model, "CPU"))
+        (y,) = (await net({net.input: np.ones((1, 2))})).values()
+        assert y.tolist() == [[-1, -1]]
+
+    asyncio.run(run())
+
+
+class Watched:
+    """An infer request that remembers how each of its inferences ended."""
+
+    def __init__(self, request: Any) -> None:
+        self.request = request
+        self.ends: list[str] = []
+
+    def wait(self) -> None:
+        try:
+            self.request.wait()
+            self.ends.append("ran through")
+        except RuntimeError:
+            self.ends.append("stopped")
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.request, name)
+
+
+def test_cancel_stops_inside_the_graph_and_leaves_the_network_ready() -> None:
+    async def run() -> None:
+        net = network(SLOW)
+        watched = net._request = Watched(net._request)
+        x = {"x": np.ones((4096, 1024))}
+        whole = await net(x)
+        task = asyncio.create_task(net(x))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert np.array_equal((await net(x))["y"], whole["y"])
+        assert watched.ends == ["ran through", "stopped", "ran through"]
+
+    asyncio.run(run())
+
+
+def test_cancelling_at_a_change_of_shape_leaves_no_mixture_behind(folders: dict[str, str]) -> None:
+    """A UNet that is stopped while its nodes go over to another size must not keep some at the old one."""
+    path = Path(folders["vega_lcm"]) / "unet" / "openvino_model.xml"
+
+    def inputs(width: int) -> dict[str, Any]:
+        sizes = {"sample": (1, 4, 8, width), "encoder_hidden_states": (1, 77, 80), "text_embeds": (1, 40)}
+        more = {"time_ids": (1, 6), "timestep_cond": (1, 16)}
+        fixed = {name: np.full(size, 0.1) for name, size in {**sizes, **more}.items()}
+        return {**fixed, "timestep": np.array([500])}
+
+    async def run() -> None:
+        net = Network("unet", lambda: ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+        right = {width: (await net(inputs(width)))["out_sample"] for width in (8, 32, 16)}
+        began = time.perf_counter()
+        await net(inputs(16))
+        step = time.perf_counter() - began
+        chance = random.Random(0)
+        for _ in range(150):
+            before, stopped, after = (chance.choice((8, 16, 32)) for _ in range(3))
+            await net(inputs(before))
+            task = asyncio.create_task(net(inputs(stopped)))
+            await asyncio.sleep(chance.random() * step)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            assert np.array_equal((await net(inputs(after)))["out_sample"], right[after])
+
+    asyncio.run(run())
+
+
+def test_a_failure_breaks_the_network_until_it_is_loaded_anew() -> None:
+    async def run() -> None:
+        net = network()
+        with pytest.raises(InferenceFailed):
+            await net({"x": np.ones((2, 7))})
+        assert net.broken
+        net.load()
+        assert not net.broken
+        assert np.allclose((await net({"x": np.zeros((1, 1024))}))["y"], 0)
+
+    asyncio.run(run())

@@ -1,0 +1,86 @@
+"""safelight_server.samplers.table against diffusers' schedulers of the same configuration, over whole runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from safelight_server.samplers.noise import draw
+from safelight_server.samplers.noise_levels import alphas_bar
+from safelight_server.samplers.scheduler_config import settings
+from support.sampler_cases import ANY, SDXL, SHAPE, STEPS, Case, cases, clean, near, ours, theirs
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' own
+
+
+@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("case", cases())
+def test_a_run_is_that_of_diffusers(case: Case, steps: int) -> None:
+    for begin in sorted({0, steps // 3, steps - 1}):
+        want, got = theirs(case, steps, begin), ours(case, steps, begin)
+        assert len(got.samples) == len(want.samples)
+        largest = case.schedule(steps).noising(begin)[1] * 4
+        for i in range(len(want.samples)):
+            largest = max(largest, *(float(np.abs(array).max()) for array in (want.samples[i], want.x0[i])))
+            near(got.samples[i], want.samples[i], largest)
+            near(got.x0[i], want.x0[i], largest)
+
+
+@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("case", cases())
+def test_a_schedule_is_that_of_diffusers(case: Case, steps: int) -> None:
+    scheduler, schedule = case.scheduler(), case.schedule(steps)
+    scheduler.set_timesteps(steps)
+    told, want = schedule.timesteps, scheduler.timesteps.numpy()
+    assert told.dtype == want.dtype
+    slack = slack_of(scheduler, want) if case.config.get("use_karras_sigmas") else np.zeros(len(want))
+    np.testing.assert_array_less(abs(told.astype(np.float64) - want), 3e-7 * abs(want) + slack + 1e-12)
+    whole = abs(want - want.round()) <= slack  # so near to a whole number that rounding may fall to either side
+    np.testing.assert_array_equal(told.astype(np.int64)[~whole], want.astype(np.int64)[~whole])
+    assert schedule.num_train_timesteps == scheduler.config.num_train_timesteps
+    assert schedule.init_noise_sigma == pytest.approx(float(scheduler.init_noise_sigma), rel=1e-6)
+    assert schedule.noising(len(schedule)) == (1.0, 0.0)
+    sample, noise = torch.from_numpy(clean()), torch.from_numpy(draw(1, 0, SHAPE)[0])
+    for i, t in enumerate(scheduler.timesteps):
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(i)  # which of two equal timesteps
+        a, b = schedule.noising(i)
+        noisy = np.float32(a) * sample.numpy() + np.float32(b) * noise.numpy()
+        near(noisy, scheduler.add_noise(sample, noise, t[None]).numpy())
+
+
+def slack_of(scheduler: Any, times: Any) -> Any:
+    """How far the roundings in the table of sigmas move the times that are looked up for Karras sigmas.
+
+    torch multiplies the table up in float32, and rounds otherwise on other processors: up to 3e-6, at zero SNR.
+    """
+    bar = scheduler.alphas_cumprod.double().numpy()
+    slopes = np.diff(np.log((1 - bar) / bar) / 2)
+    return 3e-6 / slopes[np.clip(times.astype(int), 0, len(slopes) - 1)]
+
+
+def test_from_much_noise_to_little_in_one_ancestral_step_is_a_number() -> None:
+    """diffusers subtracts nearly equal squares in float32 here, and takes the square root of less than 0."""
+    case = Case("euler_ancestral", {**SDXL, **ANY["cosine betas, v, linspace"]}, None)
+    assert np.isnan(theirs(case, 4, 0).samples[-1]).all()
+    assert np.isfinite(ours(case, 4, 0).samples).all()
+
+
+@pytest.mark.parametrize("name", ANY)
+def test_the_table_of_the_training_is_that_of_diffusers(name: str) -> None:
+    config = {**SDXL, **ANY[name]}
+    want = diffusers.DDIMScheduler.from_config(config).alphas_cumprod.numpy()
+    np.testing.assert_allclose(alphas_bar(settings("DDIMScheduler", config, {})), want, rtol=2e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "steps", "largest"),
+    # Ancestral steps draw anew each time, so that their roundings add up; they differ between processors.
+    [("ddim", 1000, 300), ("euler", 1000, 300), ("euler_ancestral", 999, 1500), ("lcm", 1000, 300)],
+)
+def test_the_most_steps(sampler: str, steps: int, largest: float) -> None:
+    case = Case(sampler, {**SDXL, "steps_offset": 0, "original_inference_steps": 1000}, None)
+    near(ours(case, steps, 0).samples[-1], theirs(case, steps, 0).samples[-1], largest)

@@ -1,0 +1,77 @@
+"""Writes small checkpoints of the real classes as the hub has them, a LoRA, and what diffusers draws with them in f32.
+
+Usage: tiny_checkpoints.py FOLDER. For each row of CASES: FOLDER/NAME, a checkpoint; FOLDER/NAME.npy, the picture.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from PIL import Image
+
+from support.tiny_models import KINDS, UNET, _pipeline
+
+PROMPT = "a red apple"
+SEED = 7
+CASES: dict[str, dict[str, Any]] = {
+    "base": {"num_inference_steps": 5, "guidance_scale": 5.0, "width": 96, "height": 64},
+    "vega": {"num_inference_steps": 4, "guidance_scale": 1.0, "width": 192, "height": 128},
+    "refiner": {"num_inference_steps": 8, "guidance_scale": 5.0, "strength": 0.5},
+}
+LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "conv1", "conv_shortcut", "time_emb_proj"]
+
+
+def main(folder: Path) -> None:
+    for name, settings in CASES.items():
+        kind = KINDS["vega_lcm" if name == "vega" else name]
+        kind = kind | {"unet": {key: value for key, value in kind["unet"].items() if key != "time_cond_proj_dim"}}
+        pipe = _pipeline(kind, folder)
+        pipe.save_pretrained(folder / name)
+        if name == "vega":
+            pipe = fused(pipe, folder / "lora.safetensors", pipe.unet)
+        np.save(folder / f"{name}.npy", drawn(pipe, settings))
+    lora(UNet2DConditionModel(cross_attention_dim=80, **UNET), folder / "other.safetensors")
+    tiny = AutoencoderTiny(encoder_block_out_channels=(16,) * 4, decoder_block_out_channels=(16,) * 4)
+    tiny.save_pretrained(folder / "tiny")
+
+
+def drawn(pipe: Any, settings: dict[str, Any]) -> np.ndarray:
+    pipe.set_progress_bar_config(disable=True)
+    more = {"image": picture()} if "strength" in settings else {}
+    generator = torch.Generator().manual_seed(SEED)
+    return np.asarray(pipe(prompt=PROMPT, generator=generator, **settings, **more).images[0])
+
+
+def picture() -> Image.Image:
+    y, x = np.mgrid[0:64, 0:96]
+    waves = np.stack([np.sin(x / 19), np.cos(y / 13), np.sin((x + y) / 31)], axis=-1)
+    return Image.fromarray((waves * 100 + 128).astype(np.uint8))
+
+
+def fused(pipe: Any, path: Path, unet: Any) -> Any:
+    """The notebook's way: the scheduler, the LoRA loaded, the LoRA fused."""
+    lora(unet, path)
+    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+    pipe.load_lora_weights(path.parent, weight_name=path.name)
+    pipe.fuse_lora()
+    return pipe
+
+
+def lora(unet: Any, path: Path) -> None:
+    """A LoRA of some strength for this UNet, as diffusers saves it."""
+    torch.manual_seed(11)
+    unet.add_adapter(LoraConfig(r=4, lora_alpha=4, target_modules=LORA_LAYERS, init_lora_weights=False))
+    layers = {name: value * 0.3 for name, value in get_peft_model_state_dict(unet).items()}
+    StableDiffusionXLPipeline.save_lora_weights(path.parent, unet_lora_layers=layers, weight_name=path.name)
+    unet.unload_lora()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
