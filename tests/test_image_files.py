@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from safelight_server import image_files
+from safelight_server.arrays import Pixels
 from safelight_server.image_files import BadPicture
-from safelight_server.jobs import Output, Pixels
+from safelight_server.jobs import Output
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from safelight_server.lanes.policy import Priority
+from safelight_server.jobs import Priority
 
 from .lanes import Run
 from .traces import Job

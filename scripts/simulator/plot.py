@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from safelight_server.lanes.policy import Priority
+from safelight_server.jobs import Priority
 
 from .figures import latency
 from .lanes import Run

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from safelight_server.lanes.policy import Priority
+from safelight_server.jobs import Priority
 
 Arrivals = Literal["poisson", "bursty"]
 

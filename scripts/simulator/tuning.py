@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from safelight_server.lanes.policy import TUNING, Priority, Tuning
+from safelight_server.jobs import Priority
+from safelight_server.lanes.policy import TUNING, Tuning
 
 from . import figures
 from .figures import Column

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from . import __version__
-from .jobs import Hw, Output, Pixels
+from .arrays import Hw, Pixels
+from .jobs import Output
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 4096 * 4096

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
+from .arrays import Hw, Pixels
 
-from .lanes.policy import Priority
-
-Array = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
-Hw = tuple[int, int]  # height, width: the order of arrays and of SDXL's time_ids
 Format = Literal["png", "jpeg", "webp"]
 
 
+class Priority(IntEnum):
+    """Whose steps go first; the smaller number is the more urgent."""
+
+    INTERACTIVE = 0
+    NORMAL = 1
+    BATCH = 2
+
+
 @dataclass(frozen=True)
-class Words:
+class Prompts:
     """Prompts for the first and the second text encoder. `negative` None is not "": some models then use zeros."""
 
     prompt: str
@@ -58,7 +61,7 @@ class Handoff:
 
 
 @dataclass(frozen=True)
-class Solver:
+class Scheduler:
     """A scheduler's name, and changes to its configuration in the model."""
 
     name: str
@@ -96,19 +99,19 @@ class Previews:
     tiny: bool | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """One or more pictures of one prompt; picture i is drawn from seeds[i] alone."""
 
     id: str
     model: str
-    words: Words
+    prompts: Prompts
     size: Hw
     steps: int
     guidance: float
     rescale: float
     seeds: tuple[int, ...]
-    solver: Solver
+    scheduler: Scheduler
     sizes: Sizes = Sizes()
     handoff: Handoff | None = None
     source: Source | None = None

@@ -126,7 +126,7 @@ def _stop_signal() -> asyncio.Future[None]:
     return stop
 
 
-async def _load(read: Mapping[str, model_config.Facts], config: Config) -> dict[str, Pipeline]:
+async def _load(read: Mapping[str, model_config.ModelConfig], config: Config) -> dict[str, Pipeline]:
     """Checks all folders, then compiles and warms all models on their lanes; a bar for people and lines for logs."""
     lanes: dict[str, Lane] = {}
     loaded: dict[str, Pipeline] = {}
@@ -151,7 +151,7 @@ async def _load(read: Mapping[str, model_config.Facts], config: Config) -> dict[
                 loader.load, name, model, lane, device, told, max_edge=config.max_edge
             )
             await warmup.warm(loaded[name], told)
-            log.info("model %s is loaded and warm: %s, %s on %s", name, model.kind, loaded[name].card.precision, key)
+            log.info("model %s is loaded and warm: %s, %s on %s", name, model.kind, loaded[name].info.precision, key)
     loader.pair(loaded)
     return loaded
 

@@ -11,13 +11,23 @@ import pytest
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
 from safelight_server.errors import InferenceFailed, ModelRecovering
-from safelight_server.jobs import Image, Job, Solver, Words
+from safelight_server.jobs import Image, Job, Prompts, Scheduler
 from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.models import loader, warmup
 from safelight_server.models.loader import Device
 
-JOB = Job("job", "m", Words("a red apple", "a red apple"), (64, 64), 3, 5.0, 0.0, (7,), Solver("euler"))
+JOB = Job(
+    id="job",
+    model="m",
+    prompts=Prompts("a red apple", "a red apple"),
+    size=(64, 64),
+    steps=3,
+    guidance=5.0,
+    rescale=0.0,
+    seeds=(7,),
+    scheduler=Scheduler("euler"),
+)
 
 
 class Failing:

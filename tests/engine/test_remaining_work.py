@@ -17,21 +17,30 @@ from safelight_server import demo
 from safelight_server.diffusion import plan
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
-from safelight_server.engine.remaining_work import Outlook
-from safelight_server.jobs import Acceleration, Event, Handoff, Job, Previews, Progress, Solver, Words
+from safelight_server.engine.remaining_work import RemainingWork
+from safelight_server.jobs import Acceleration, Event, Handoff, Job, Previews, Priority, Progress, Prompts, Scheduler
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network
-from safelight_server.lanes.policy import Priority
-from safelight_server.lanes.step_times import KEPT, Estimates
-from safelight_server.lanes.ticket import Claim
+from safelight_server.lanes.step_times import KEPT, StepTimes
+from safelight_server.lanes.ticket import Ticket
 from safelight_server.model_folder import model_config
 from safelight_server.models import loader
 from safelight_server.models.loader import Device
 from safelight_server.rpc.service import ImageService
 
 DEMO = Path(demo.__file__).parent
-XL = Job("xl", "demo-xl", Words("an owl", "an owl"), (128, 128), 10, 3.0, 0.0, (7,), Solver("euler"))
-VEGA = replace(XL, id="vega", model="demo-vega", steps=4, guidance=1.0, solver=Solver("lcm"))
+XL = Job(
+    id="xl",
+    model="demo-xl",
+    prompts=Prompts("an owl", "an owl"),
+    size=(128, 128),
+    steps=10,
+    guidance=3.0,
+    rescale=0.0,
+    seeds=(7,),
+    scheduler=Scheduler("euler"),
+)
+VEGA = replace(XL, id="vega", model="demo-vega", steps=4, guidance=1.0, scheduler=Scheduler("lcm"))
 
 
 def load(name: str, lane: Lane, device: Device) -> Pipeline:
@@ -52,7 +61,7 @@ def served() -> dict[str, Pipeline]:
         ("demo-refiner/unet", (2, 4, 16, 16), 1.5),
         ("demo-refiner/vae_decoder", (1, 4, 16, 16), 5.0),
     ):
-        lane.estimates.observe(network, shape, seconds)
+        lane.step_times.observe(network, shape, seconds)
     return loaded
 
 
@@ -70,13 +79,13 @@ def served() -> dict[str, Pipeline]:
     ids=str,
 )
 def test_seconds_of_a_whole_job(job: Job, seconds: float, served: dict[str, Pipeline]) -> None:
-    legs = plan.legs(job, {name: model.facts for name, model in served.items()})
-    assert Outlook(job, legs, served).left(0, 0) == pytest.approx(seconds)
+    segments = plan.segments(job, {name: model.config for name, model in served.items()})
+    assert RemainingWork(job, segments, served).left(0, 0) == pytest.approx(seconds)
 
 
 def test_seconds_on_the_way(served: dict[str, Pipeline]) -> None:
     job = replace(XL, seeds=(1, 2))
-    outlook = Outlook(job, plan.legs(job, {"demo-xl": served["demo-xl"].facts}), served)
+    outlook = RemainingWork(job, plan.segments(job, {"demo-xl": served["demo-xl"].config}), served)
     assert [outlook.left(0, 0), outlook.left(0, 4), outlook.left(0, 10), outlook.left(1, 0), outlook.left(1, 10)] == [
         50,
         42,
@@ -87,27 +96,27 @@ def test_seconds_on_the_way(served: dict[str, Pipeline]) -> None:
 
 
 def test_estimates_are_medians_of_the_last_runs() -> None:
-    estimates = Estimates()
-    assert estimates.seconds("unet", (1, 4, 8, 8)) == 0
+    step_times = StepTimes()
+    assert step_times.seconds("unet", (1, 4, 8, 8)) == 0
     for seconds in (9.0, *[1.0] * (KEPT - 1)):  # the first one prepares the graph
-        estimates.observe("unet", (1, 4, 8, 8), seconds)
-    assert estimates.seconds("unet", (1, 4, 8, 8)) == 1
+        step_times.observe("unet", (1, 4, 8, 8), seconds)
+    assert step_times.seconds("unet", (1, 4, 8, 8)) == 1
     for _ in range(KEPT):
-        estimates.observe("unet", (1, 4, 8, 8), 3.0)
-    assert estimates.seconds("unet", (1, 4, 8, 8)) == 3
-    assert estimates.seconds("unet", (2, 4, 8, 8)) == 6
-    estimates.observe("unet", (1, 4, 64, 64), 64.0)
-    assert estimates.seconds("unet", (1, 4, 32, 32)) == 16, "from the nearest, not the first"
+        step_times.observe("unet", (1, 4, 8, 8), 3.0)
+    assert step_times.seconds("unet", (1, 4, 8, 8)) == 3
+    assert step_times.seconds("unet", (2, 4, 8, 8)) == 6
+    step_times.observe("unet", (1, 4, 64, 64), 64.0)
+    assert step_times.seconds("unet", (1, 4, 32, 32)) == 16, "from the nearest, not the first"
 
 
 def test_a_claim_tells_the_policy_what_it_has_waited_and_how_much_slack_it_has() -> None:
-    claim = Claim(Priority.BATCH, deadline=100.0, remaining=5.0)
-    claim._came, claim.served = 40.0, 7.0
-    ready = claim.ready(now=60.0)
+    ticket = Ticket(Priority.BATCH, deadline=100.0, remaining=5.0)
+    ticket._came, ticket.served = 40.0, 7.0
+    ready = ticket.ready(now=60.0)
     assert (ready.priority, ready.remaining, ready.waited, ready.slack) == (Priority.BATCH, 5.0, 13.0, 35.0)
-    assert claim.ready(now=41.0).waited == 0, "it has run all the time"
-    assert Claim().ready(0.0).slack is None
-    assert Claim().ready(0.0).order < Claim().ready(0.0).order
+    assert ticket.ready(now=41.0).waited == 0, "it has run all the time"
+    assert Ticket().ready(0.0).slack is None
+    assert Ticket().ready(0.0).order < Ticket().ready(0.0).order
 
 
 def test_a_short_job_overtakes_a_long_one_at_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,8 +138,8 @@ def test_a_short_job_overtakes_a_long_one_at_the_next_step(monkeypatch: pytest.M
             if isinstance(event, Progress):
                 break
         (run,) = engine._runs.values()
-        assert run.audience._claim.deadline is not None
-        assert run.audience._claim.remaining > 0
+        assert run.subscribers._ticket.deadline is not None
+        assert run.subscribers._ticket.remaining > 0
         rest = asyncio.create_task(_rest(long))
         await _drawn(engine, replace(VEGA, seeds=(9,)))
         assert order.count("demo-xl/unet") <= 4, "of thirty: those before it came, and the one that ran"

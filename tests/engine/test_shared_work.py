@@ -14,7 +14,7 @@ import pytest
 from safelight_server import demo
 from safelight_server.diffusion.pipeline import Pipeline, halved
 from safelight_server.engine.engine import Engine
-from safelight_server.engine.subscribers import Audience, content
+from safelight_server.engine.subscribers import Subscribers, content
 from safelight_server.jobs import (
     EXACT,
     Acceleration,
@@ -23,24 +23,44 @@ from safelight_server.jobs import (
     Output,
     Preview,
     Previews,
+    Priority,
     Progress,
-    Solver,
+    Prompts,
+    Scheduler,
     Source,
-    Words,
 )
 from safelight_server.lanes.batching import kind
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network
-from safelight_server.lanes.policy import Priority
-from safelight_server.lanes.ticket import Claim
+from safelight_server.lanes.ticket import Ticket
 from safelight_server.model_folder import model_config
 from safelight_server.models import batch_profile, loader, warmup
 from safelight_server.models.loader import Device
 
 DEMO = Path(demo.__file__).parent
-WORDS = Words("a red apple on a teal background", "a red apple on a teal background")
-VEGA = Job("job", "demo-vega", WORDS, (128, 128), 4, 1.0, 0.0, (7,), Solver("lcm"))
-XL = Job("job", "demo-xl", WORDS, (128, 128), 6, 3.0, 0.0, (7,), Solver("euler"))
+WORDS = Prompts("a red apple on a teal background", "a red apple on a teal background")
+VEGA = Job(
+    id="job",
+    model="demo-vega",
+    prompts=WORDS,
+    size=(128, 128),
+    steps=4,
+    guidance=1.0,
+    rescale=0.0,
+    seeds=(7,),
+    scheduler=Scheduler("lcm"),
+)
+XL = Job(
+    id="job",
+    model="demo-xl",
+    prompts=WORDS,
+    size=(128, 128),
+    steps=6,
+    guidance=3.0,
+    rescale=0.0,
+    seeds=(7,),
+    scheduler=Scheduler("euler"),
+)
 
 
 @pytest.fixture
@@ -69,7 +89,7 @@ async def loaded(name: str, precision: str | None = "f32") -> Pipeline:
 def joins_all(model: Pipeline) -> None:
     """As on a machine where every batch of the UNet pays."""
     row = batch_profile._row(model.networks.unet, 16, 0)
-    model.lane.joining.allow(kind(model.networks.unet, row), (2, 4, 8))
+    model.lane.batching.allow(kind(model.networks.unet, row), (2, 4, 8))
 
 
 async def drawn(engine: Engine, job: Job) -> bytes:
@@ -112,17 +132,17 @@ def test_identical_jobs_are_drawn_once_and_told_to_all(ran: list[tuple[str, int]
 
 
 def test_a_drawing_has_the_highest_priority_and_the_first_deadline_of_those_who_wait() -> None:
-    claim = Claim()
-    audience = Audience(claim)
-    batch = audience.join(None, Priority.BATCH, 50.0)
-    assert (claim.priority, claim.deadline) == (Priority.BATCH, 50.0)
-    hurried = audience.join(None, Priority.INTERACTIVE, 40.0)
-    audience.join(None, Priority.NORMAL, None)
-    assert (claim.priority, claim.deadline) == (Priority.INTERACTIVE, 40.0)
-    assert not audience.leave(hurried)
-    assert (claim.priority, claim.deadline) == (Priority.NORMAL, 50.0)
-    assert not audience.leave(batch)
-    assert claim.deadline is None
+    ticket = Ticket()
+    subscribers = Subscribers(ticket)
+    batch = subscribers.join(None, Priority.BATCH, 50.0)
+    assert (ticket.priority, ticket.deadline) == (Priority.BATCH, 50.0)
+    hurried = subscribers.join(None, Priority.INTERACTIVE, 40.0)
+    subscribers.join(None, Priority.NORMAL, None)
+    assert (ticket.priority, ticket.deadline) == (Priority.INTERACTIVE, 40.0)
+    assert not subscribers.leave(hurried)
+    assert (ticket.priority, ticket.deadline) == (Priority.NORMAL, 50.0)
+    assert not subscribers.leave(batch)
+    assert ticket.deadline is None
 
 
 def test_only_what_makes_another_picture_makes_another_job() -> None:
@@ -130,7 +150,7 @@ def test_only_what_makes_another_picture_makes_another_job() -> None:
     redrawn = replace(XL, source=source)
     changes: list[Job] = [
         replace(XL, seeds=(8,)),
-        replace(XL, words=Words("an owl", "an owl")),
+        replace(XL, prompts=Prompts("an owl", "an owl")),
         replace(XL, acceleration=Acceleration(tiny=True)),
         replace(XL, output=Output("jpeg")),
         redrawn,
@@ -155,7 +175,7 @@ def test_one_who_comes_later_hears_all_and_one_who_leaves_stops_nothing(ran: lis
                 break
         later = asyncio.create_task(_pictures(engine, two))
         (shared,) = engine._runs.values()
-        while len(shared.audience._readers) < 2:  # noqa: ASYNC110 - it joins while the second picture is drawn
+        while len(shared.subscribers._readers) < 2:  # noqa: ASYNC110 - it joins while the second picture is drawn
             await asyncio.sleep(0)
         await first.aclose()
         assert await later == pictures, "the first picture, too, which was finished before it came"
@@ -173,7 +193,7 @@ def test_nobody_joins_a_drawing_that_has_just_ended() -> None:
         first = asyncio.create_task(anext(events))
         await first
         (run,) = engine._runs.values()
-        while not run.audience.closed:  # noqa: ASYNC110 - the very moment is meant
+        while not run.subscribers.closed:  # noqa: ASYNC110 - the very moment is meant
             await asyncio.sleep(0)
         assert await asyncio.wait_for(_pictures(engine, XL), 20)
         await events.aclose()
@@ -257,7 +277,7 @@ def test_the_prompt_that_was_asked_for_longest_ago_is_forgotten_first(
 
         async def reads(prompt: str) -> int:
             before = len(ran)
-            await model.conditioner.encode(replace(VEGA, words=Words(prompt, prompt)), refines=False)
+            await model.conditioner.encode(replace(VEGA, prompts=Prompts(prompt, prompt)), refines=False)
             return len(ran) - before
 
         assert [await reads(prompt) for prompt in ("a", "b", "a", "c", "a", "b")] == [2, 2, 0, 2, 0, 2]

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import pytest
+from safelight_server.arrays import Pixels
 from safelight_server.compare.quality import psnr, relative_error
-from safelight_server.diffusion.plan import legs
-from safelight_server.jobs import Job, Pixels, Solver, Words
+from safelight_server.diffusion.plan import segments
+from safelight_server.jobs import Job, Prompts, Scheduler
 from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.models import loader, warmup
@@ -49,7 +50,7 @@ def counted(done: subprocess.CompletedProcess[str]) -> None:
     """Nothing but progress on stdout, rising to its total."""
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert {words[0] for words in lines} == {"progress"}
+    assert {prompts[0] for prompts in lines} == {"progress"}
     assert lines[-1][1] == lines[-1][2]
 
 
@@ -114,11 +115,21 @@ def draw(folder: Path | str) -> Pixels:
             "m", model_config.read(Path(folder)), Lane("CPU"), Device("CPU", "f32"), lambda what: None, max_edge=512
         )
         await warmup.warm(model, lambda what: None)
-        words = Words("a red apple", "a red apple")
-        job = Job("job", "m", words, (96, 96), 4, model.facts.guidance, 0.0, (0,), Solver(model.facts.sampler))
-        (leg,) = legs(job, {"m": model.facts})
-        state, conditioning = model.start(leg, job, 0, None)[0], await model.conditioner.encode(job, refines=False)
-        async with aclosing(model.denoise(leg, job, 0, state, conditioning, None)) as steps:
+        prompts = Prompts("a red apple", "a red apple")
+        job = Job(
+            id="job",
+            model="m",
+            prompts=prompts,
+            size=(96, 96),
+            steps=4,
+            guidance=model.config.guidance,
+            rescale=0.0,
+            seeds=(0,),
+            scheduler=Scheduler(model.config.scheduler),
+        )
+        (segment,) = segments(job, {"m": model.config})
+        state, conditioning = model.start(segment, job, 0, None)[0], await model.conditioner.encode(job, refines=False)
+        async with aclosing(model.denoise(segment, job, 0, state, conditioning, None)) as steps:
             async for step in steps:
                 state = step.state
         return await model.decode(state.latents)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from safelight_server.errors import InferenceFailed
+from safelight_server.jobs import Priority
 from safelight_server.lanes.batching import kind
 from safelight_server.lanes.lane import HOLD, Lane
 from safelight_server.lanes.network import Network, Tensor
-from safelight_server.lanes.policy import Priority
-from safelight_server.lanes.ticket import Claim
+from safelight_server.lanes.ticket import Ticket
 from safelight_server.models.batch_profile import BATCHES, measure
 
 ROW = {"x": np.zeros((1, 2), np.float32)}
@@ -44,13 +44,13 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def steps(
-    lane: Lane, network: Any, claim: Claim, seconds: Sequence[float], row: Mapping[str, Tensor] = ROW
+    lane: Lane, network: Any, ticket: Ticket, seconds: Sequence[float], row: Mapping[str, Tensor] = ROW
 ) -> None:
     """A job whose remaining work is as given, step by step."""
     for remaining in seconds:
-        claim.remaining = remaining
-        await lane.run(network, row, claim)
-    claim.leave()
+        ticket.remaining = remaining
+        await lane.run(network, row, ticket)
+    ticket.leave()
 
 
 def test_the_shorter_job_overtakes_at_the_next_step_and_keeps_its_lead() -> None:
@@ -58,9 +58,9 @@ def test_the_shorter_job_overtakes_at_the_next_step_and_keeps_its_lead() -> None
         log: list[tuple[str, int]] = []
         lane = Lane("CPU")
         first = Fake("long", log)
-        long = asyncio.create_task(steps(lane, first, Claim(), [30, 20, 10]))
+        long = asyncio.create_task(steps(lane, first, Ticket(), [30, 20, 10]))
         await first.began.wait()
-        short = asyncio.create_task(steps(lane, Fake("short", log), Claim(), [3, 2, 1]))
+        short = asyncio.create_task(steps(lane, Fake("short", log), Ticket(), [3, 2, 1]))
         await asyncio.gather(long, short)
         names = "".join(name[0] for name, _ in log)
         assert names in ("lsssll", "llsssl"), "it comes at a boundary, and is done before the long one goes on"
@@ -72,19 +72,20 @@ def test_priority_and_a_preview_beside_a_job() -> None:
     async def test() -> None:
         log: list[tuple[str, int]] = []
         lane, gate = Lane("CPU"), asyncio.Event()
-        normal = Claim(Priority.NORMAL, remaining=5)
+        normal = Ticket(Priority.NORMAL, remaining=5)
         preview = normal.beside()
         preview.remaining = 0.1
         asked = {
-            "batch": Claim(Priority.BATCH, remaining=5),
+            "batch": Ticket(Priority.BATCH, remaining=5),
             "normal": normal,
-            "interactive": Claim(Priority.INTERACTIVE, remaining=5),
+            "interactive": Ticket(Priority.INTERACTIVE, remaining=5),
             "preview": preview,
         }
-        held = asyncio.create_task(lane.run(Fake("held", log, gate), ROW, Claim()))
+        held = asyncio.create_task(lane.run(Fake("held", log, gate), ROW, Ticket()))
         await asyncio.sleep(0.01)
         tasks = [
-            asyncio.create_task(steps(lane, Fake(name, log), claim, [claim.remaining])) for name, claim in asked.items()
+            asyncio.create_task(steps(lane, Fake(name, log), ticket, [ticket.remaining]))
+            for name, ticket in asked.items()
         ]
         await asyncio.sleep(0.01)
         gate.set()
@@ -98,9 +99,9 @@ def test_a_lane_waits_no_longer_than_a_moment_for_a_step_that_does_not_come() ->
     async def test() -> None:
         log: list[tuple[str, int]] = []
         lane = Lane("CPU")
-        await lane.run(Fake("gone", log), ROW, Claim())
+        await lane.run(Fake("gone", log), ROW, Ticket())
         began = time.monotonic()
-        await lane.run(Fake("next", log), ROW, Claim())
+        await lane.run(Fake("next", log), ROW, Ticket())
         assert time.monotonic() - began >= HOLD / 2, "it did wait"
         assert not lane._expected or len(lane._expected) == 1
 
@@ -110,9 +111,9 @@ def test_a_lane_waits_no_longer_than_a_moment_for_a_step_that_does_not_come() ->
 def test_one_that_is_expected_comes_before_one_that_is_there() -> None:
     async def test() -> None:
         log: list[tuple[str, int]] = []
-        lane, preview = Lane("CPU"), Claim(remaining=0.1)
+        lane, preview = Lane("CPU"), Ticket(remaining=0.1)
         lane.expect([preview])
-        step = asyncio.create_task(lane.run(Fake("step", log), ROW, Claim(remaining=5)))
+        step = asyncio.create_task(lane.run(Fake("step", log), ROW, Ticket(remaining=5)))
         await asyncio.sleep(HOLD / 10)
         await lane.run(Fake("preview", log), ROW, preview)
         await step
@@ -123,10 +124,10 @@ def test_one_that_is_expected_comes_before_one_that_is_there() -> None:
 
 def test_a_job_that_leaves_is_not_waited_for() -> None:
     async def test() -> None:
-        lane, claim = Lane("CPU"), Claim()
-        await lane.run(Fake("a", []), ROW, claim)
-        assert lane._expected == {claim}
-        claim.leave()
+        lane, ticket = Lane("CPU"), Ticket()
+        await lane.run(Fake("a", []), ROW, ticket)
+        assert lane._expected == {ticket}
+        ticket.leave()
         assert not lane._expected
 
     run(test)
@@ -153,8 +154,8 @@ def test_cancelled_at_any_moment_the_lane_goes_on(ticks: int) -> None:
     async def test() -> None:
         log: list[tuple[str, int]] = []
         lane, never = Lane("CPU"), asyncio.Event()
-        stuck = asyncio.create_task(lane.run(Fake("stuck", log, never), ROW, Claim()))
-        other = asyncio.create_task(lane.run(Fake("other", log), ROW, Claim()))
+        stuck = asyncio.create_task(lane.run(Fake("stuck", log, never), ROW, Ticket()))
+        other = asyncio.create_task(lane.run(Fake("other", log), ROW, Ticket()))
         for _ in range(ticks):  # even before the inference's own task has begun
             await asyncio.sleep(0)
         stuck.cancel()
@@ -173,9 +174,9 @@ def test_a_failure_is_told_and_the_lane_goes_on() -> None:
     async def test() -> None:
         log: list[tuple[str, int]] = []
         lane, broken = Lane("CPU"), Broken("broken", log)
-        lane.joining.allow(kind(broken, ROW), [2])
-        both = [asyncio.create_task(lane.run(broken, ROW, Claim())) for _ in range(2)]
-        fine = asyncio.create_task(lane.run(Fake("fine", log), ROW, Claim()))
+        lane.batching.allow(kind(broken, ROW), [2])
+        both = [asyncio.create_task(lane.run(broken, ROW, Ticket())) for _ in range(2)]
+        fine = asyncio.create_task(lane.run(Fake("fine", log), ROW, Ticket()))
         for failed in both:
             with pytest.raises(InferenceFailed):
                 await failed
@@ -187,10 +188,10 @@ def test_a_failure_is_told_and_the_lane_goes_on() -> None:
 async def joined(lane: Lane, network: Any, count: int, cancel: int | None = None) -> list[Any]:
     """The outputs of `count` jobs that asked while the lane was busy; `cancel`: one leaves once they run."""
     gate = asyncio.Event()
-    held = asyncio.create_task(lane.run(Fake("held", [], gate), ROW, Claim()))
+    held = asyncio.create_task(lane.run(Fake("held", [], gate), ROW, Ticket()))
     await asyncio.sleep(0.01)
     rows = [{"x": np.full((1, 2), i, np.float32)} for i in range(count)]
-    tasks = [asyncio.create_task(lane.run(network, row, Claim(remaining=1))) for row in rows]
+    tasks = [asyncio.create_task(lane.run(network, row, Ticket(remaining=1))) for row in rows]
     await asyncio.sleep(0.01)
     gate.set()
     await held
@@ -207,7 +208,7 @@ def test_steps_are_joined_in_the_sizes_that_were_measured_and_each_job_gets_its_
     async def test() -> None:
         log: list[tuple[str, int]] = []
         lane, network = Lane("CPU"), Fake("unet", log)
-        lane.joining.allow(kind(network, ROW), (2, 4, 8))
+        lane.batching.allow(kind(network, ROW), (2, 4, 8))
         outputs = await joined(lane, network, count)
         assert [output["y"][0, 0] for output in outputs] == [2 * i for i in range(count)]
         assert [rows for _, rows in log] == batches
@@ -219,7 +220,7 @@ def test_one_that_leaves_a_batch_takes_nobody_with_it() -> None:
     async def test() -> None:
         log: list[tuple[str, int]] = []
         lane, network = Lane("CPU"), Fake("unet", log)
-        lane.joining.allow(kind(network, ROW), (2, 4))
+        lane.batching.allow(kind(network, ROW), (2, 4))
         outputs = await joined(lane, network, 4, cancel=1)
         assert isinstance(outputs[1], asyncio.CancelledError)
         assert [outputs[i]["y"][0, 0] for i in (0, 2, 3)] == [0, 4, 6]
@@ -258,7 +259,7 @@ def test_what_is_joined_is_what_pays_and_changes_no_bit(
         lane, network = Lane("CPU"), Timed("unet", [])
         rows = [{"x": np.full((1, 2), i / 7, np.float32)} for i in range(8)]
         allowed = await measure(lane, network, rows)
-        assert allowed == lane.joining.sizes(kind(network, ROW)) == tuple(sorted(sizes, reverse=True))
+        assert allowed == lane.batching.sizes(kind(network, ROW)) == tuple(sorted(sizes, reverse=True))
 
     run(test)
 

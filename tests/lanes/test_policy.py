@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from safelight_server.lanes.policy import TUNING, Priority, Ready, choose, urgency
+from safelight_server.jobs import Priority
+from safelight_server.lanes.policy import TUNING, Ready, choose, urgency
 
 INTERACTIVE, NORMAL, BATCH = Priority
 

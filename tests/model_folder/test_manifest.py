@@ -21,7 +21,7 @@ def folder(folders: dict[str, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(folders["base"], tmp_path / "model"))
 
 
-def told(folder: Path, **says: Any) -> model_config.Facts:
+def told(folder: Path, **says: Any) -> model_config.ModelConfig:
     (folder / "safelight.json").write_text(json.dumps(says), encoding="utf-8")
     return model_config.read(folder)
 

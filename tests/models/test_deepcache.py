@@ -14,7 +14,7 @@ from safelight_server.compare.quality import relative_error
 from safelight_server.model_folder import json_file
 from safelight_server.models.deepcache import FEATURE, Halves, halves, refreshes
 from safelight_server.pixels import kernels
-from safelight_server.samplers.noise import draw
+from safelight_server.samplers.noise import randn
 from safelight_server.samplers.table import make_schedule
 
 Array = np.ndarray[Any, Any]
@@ -231,7 +231,7 @@ def test_a_denoising_ends_near_where_it_did(folders: dict[str, str]) -> None:
     inputs["time_ids"] = np.array([[128, 128, 0, 0, 128, 128]], np.float32)
 
     def denoised(interval: int) -> Array:
-        latents, kept = draw(7, 0, (1, 4, 16, 16))[0] * np.float32(schedule.init_noise_sigma), inputs
+        latents, kept = randn(7, 0, (1, 4, 16, 16))[0] * np.float32(schedule.init_noise_sigma), inputs
         for i in range(len(schedule)):
             sample, timestep = latents * np.float32(schedule.input_scale(i)), schedule.timesteps[i : i + 1]
             now = kept | {"sample": sample, "timestep": timestep.astype(np.int64)}

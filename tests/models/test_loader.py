@@ -15,8 +15,8 @@ import numpy as np
 import openvino as ov
 import pytest
 from safelight_server import demo
+from safelight_server.arrays import Array, Pixels
 from safelight_server.errors import LoadError
-from safelight_server.jobs import Array, Pixels
 from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.model_folder.model_config import Latents
@@ -193,7 +193,7 @@ def test_the_files_tell_what_a_model_is(folders: dict[str, str]) -> None:
         "base": "base", "zero_snr": "base", "vega_lcm": "base", "refiner": "refiner", "inpaint": "inpaint"
     }  # fmt: skip
     assert read["refiner"].encoders == ("text_encoder_2",)
-    assert (read["vega_lcm"].sampler, read["vega_lcm"].guidance_embedding) == ("lcm", 16)
+    assert (read["vega_lcm"].scheduler, read["vega_lcm"].guidance_embedding) == ("lcm", 16)
     assert (read["base"].native_edge, read["base"].latents) == (128, Latents(4, 8, 0.13025, None, None))
 
 

@@ -8,7 +8,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from safelight_server.samplers.noise import draw
+from safelight_server.samplers.noise import randn
 from safelight_server.samplers.noise_levels import alphas_bar
 from safelight_server.samplers.scheduler_config import settings
 from support.sampler_cases import ANY, SDXL, SHAPE, STEPS, Case, cases, clean, near, ours, theirs
@@ -43,7 +43,7 @@ def test_a_schedule_is_that_of_diffusers(case: Case, steps: int) -> None:
     assert schedule.num_train_timesteps == scheduler.config.num_train_timesteps
     assert schedule.init_noise_sigma == pytest.approx(float(scheduler.init_noise_sigma), rel=1e-6)
     assert schedule.noising(len(schedule)) == (1.0, 0.0)
-    sample, noise = torch.from_numpy(clean()), torch.from_numpy(draw(1, 0, SHAPE)[0])
+    sample, noise = torch.from_numpy(clean()), torch.from_numpy(randn(1, 0, SHAPE)[0])
     for i, t in enumerate(scheduler.timesteps):
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(i)  # which of two equal timesteps

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safelight_server.jobs import Priority
 from safelight_server.lanes import policy
-from safelight_server.lanes.policy import Priority, Ready
+from safelight_server.lanes.policy import Ready
 from simulator import figures
 from simulator.events import play
 from simulator.lanes import Choose, Lane, Run, SharedLane, StepLane

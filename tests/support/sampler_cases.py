@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from safelight_server.pixels.kernels import advance
-from safelight_server.samplers.noise import draw
+from safelight_server.samplers.noise import randn
 from safelight_server.samplers.table import SAMPLERS, make_schedule
 
 Floats = npt.NDArray[np.float32]
@@ -207,13 +207,13 @@ def x0_of(scheduler: Any, out: Any, t: Any, x: Any) -> Floats:
 
 def ours(case: Case, steps: int, begin: int) -> Run:
     schedule = case.schedule(steps)
-    noise, position = draw(SEED, 0, SHAPE)
+    noise, position = randn(SEED, 0, SHAPE)
     a, b = schedule.noising(begin) if begin else (0.0, schedule.init_noise_sigma)
     x, previous, fresh = np.float32(a) * clean() + np.float32(b) * noise, None, None
     run = Run([], [])
     for i in range(begin, len(schedule)):
-        if schedule.draws(i):
-            fresh, position = draw(SEED, position, SHAPE)
+        if schedule.uses_noise(i):
+            fresh, position = randn(SEED, position, SHAPE)
         m = model(x * np.float32(schedule.input_scale(i)), schedule.timesteps[i])
         update = schedule.update(i, previous is None)
         x, previous = advance(x, m, guidance=1.0, rescale=0.0, update=update, previous=previous, noise=fresh)

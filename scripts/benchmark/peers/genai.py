@@ -29,7 +29,7 @@ class Noise(genai.Generator):  # type: ignore[misc] # mypy is not shown it
         raise NotImplementedError("only whole tensors are drawn")
 
     def randn_tensor(self, shape: ov.Shape) -> ov.Tensor:
-        values, self._position = noise.draw(self._seed, self._position, tuple(shape))
+        values, self._position = noise.randn(self._seed, self._position, tuple(shape))
         return ov.Tensor(values)
 
 

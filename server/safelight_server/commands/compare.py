@@ -13,14 +13,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from safelight_server.arrays import Hw
 from safelight_server.compare import runs
 from safelight_server.compare.report import figures, table
 from safelight_server.compare.runs import Asked, Comparison
 from safelight_server.compare.sheet import sheet
 from safelight_server.errors import JobError, LoadError
-from safelight_server.jobs import Hw
 from safelight_server.model_folder import model_config
-from safelight_server.model_folder.model_config import Facts
+from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.models import loader
 from safelight_server.models.loader import Device
 
@@ -122,7 +122,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"figures: {arguments.json}")
 
 
-async def _compared(a: Facts, b: Facts, device: Device, asked: Asked) -> Comparison:
+async def _compared(a: ModelConfig, b: ModelConfig, device: Device, asked: Asked) -> Comparison:
     style = "{desc:32} {bar} {n}/{total}"
     with tqdm(total=loader.steps(a) + loader.steps(b), disable=None, bar_format=style, leave=False) as bar:
 
@@ -136,7 +136,7 @@ async def _compared(a: Facts, b: Facts, device: Device, asked: Asked) -> Compari
         return await runs.draw(both, asked, bar.update)
 
 
-def _prompts(path: Path | None, a: Facts) -> tuple[str, ...]:
+def _prompts(path: Path | None, a: ModelConfig) -> tuple[str, ...]:
     """Those of the file, each once; ours where none is named."""
     if path is None:
         return EMOJI if a.native_edge == EMOJI_EDGE else PROMPTS

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from safelight_server.jobs import Pixels
+from safelight_server.arrays import Pixels
 
 Plane = npt.NDArray[np.float64]
 

@@ -14,7 +14,7 @@ import numpy as np
 import openvino as ov
 
 from safelight_server import __version__
-from safelight_server.model_folder.model_config import Facts
+from safelight_server.model_folder.model_config import ModelConfig
 
 from .runs import Comparison, Pair, Seconds
 
@@ -35,7 +35,7 @@ def figures(found: Comparison, load: tuple[float, float]) -> Figures:
     job, pairs = found.job, found.pairs
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": _machine(found.cards[0].device) | {"load_average": {"before": load[0], "after": load[1]}},
+        "machine": _machine(found.infos[0].device) | {"load_average": {"before": load[0], "after": load[1]}},
         "versions": {
             "safelight_server": __version__,
             "openvino": ov.__version__,
@@ -47,20 +47,20 @@ def figures(found: Comparison, load: tuple[float, float]) -> Figures:
             "height": job.size[0],
             "steps": len(pairs[0].latents),
             "guidance_scale": job.guidance,
-            "scheduler": job.solver.name,
+            "scheduler": job.scheduler.name,
             "prompts": len(found.asked.prompts),
             "seeds": found.asked.seeds,
             "repeats": found.asked.repeats,
         },
         "models": {
-            card.name: {
-                "folder": str(card.facts.folder),
-                "device": card.device,
-                "precision": card.precision,
-                "bytes": _sizes(card.facts),
+            info.name: {
+                "folder": str(info.config.folder),
+                "device": info.device,
+                "precision": info.precision,
+                "bytes": _sizes(info.config),
                 "seconds": {stage: _spread([x for one in taken for x in of(one)]) for stage, of in STAGES.items()},
             }
-            for card, taken in zip(found.cards, found.seconds, strict=True)
+            for info, taken in zip(found.infos, found.seconds, strict=True)
         },
         "quality": {
             "identical": sum(np.array_equal(pair.a, pair.b) for pair in pairs),
@@ -81,10 +81,12 @@ def _machine(device: str) -> Figures:
     return {"device": name, "cores": os.cpu_count(), "system": platform.platform(terse=True)}
 
 
-def _sizes(facts: Facts) -> dict[str, int]:
+def _sizes(config: ModelConfig) -> dict[str, int]:
     """Of each network's graph and weights, the ones that the folder shares as well, and of all of them."""
-    parts = (*facts.encoders, "unet", "vae_encoder", "vae_decoder", *["vae_tiny_decoder"] * facts.has_tiny_decoder)
-    sizes = {part: sum(facts.graph(part).with_suffix(end).stat().st_size for end in (".xml", ".bin")) for part in parts}
+    parts = (*config.encoders, "unet", "vae_encoder", "vae_decoder", *["vae_tiny_decoder"] * config.has_tiny_decoder)
+    sizes = {
+        part: sum(config.graph(part).with_suffix(end).stat().st_size for end in (".xml", ".bin")) for part in parts
+    }
     return sizes | {"all": sum(sizes.values())}
 
 

@@ -11,16 +11,17 @@ from typing import NamedTuple
 
 from safelight.v1 import images_pb2 as pb
 
+from safelight_server.arrays import Hw, Pixels
 from safelight_server.diffusion.conditioning import Conditioning
-from safelight_server.diffusion.model_info import Card
+from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.plan import Leg, legs
+from safelight_server.diffusion.plan import Segment, segments
 from safelight_server.diffusion.state import State
 from safelight_server.errors import LoadError
-from safelight_server.jobs import Hw, Job, Pixels
+from safelight_server.jobs import Job
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Tensor
-from safelight_server.model_folder.model_config import Facts
+from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.models import loader, warmup
 from safelight_server.models.loader import Device
 from safelight_server.rpc.requests import job_from
@@ -30,11 +31,11 @@ from .quality import psnr, relative_error, ssim
 MAX_EDGE = 4096
 
 # What latents and the UNet's answers must have in common for their difference to mean something.
-SHARED: dict[str, Callable[[Facts], object]] = {
-    "latent channels": lambda facts: facts.latents.channels,
-    "VAE factor": lambda facts: facts.latents.factor,
-    "VAE scaling": lambda facts: (facts.latents.scaling, facts.latents.mean, facts.latents.std),
-    "prediction_type": lambda facts: facts.scheduler.get("prediction_type", "epsilon"),
+SHARED: dict[str, Callable[[ModelConfig], object]] = {
+    "latent channels": lambda config: config.latents.channels,
+    "VAE factor": lambda config: config.latents.factor,
+    "VAE scaling": lambda config: (config.latents.scaling, config.latents.mean, config.latents.std),
+    "prediction_type": lambda config: config.scheduler_config.get("prediction_type", "epsilon"),
 }
 
 
@@ -72,7 +73,7 @@ class Pair(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    cards: tuple[Card, Card]
+    infos: tuple[ModelInfo, ModelInfo]
     job: Job  # the settings, as A drew them
     asked: Asked
     pairs: list[Pair]
@@ -84,7 +85,7 @@ class Painter(NamedTuple):
 
     model: Pipeline
     job: Job
-    leg: Leg
+    segment: Segment
     conditioning: Conditioning
     seconds: float  # of the encoding
 
@@ -96,25 +97,32 @@ class Drawn(NamedTuple):
     seconds: Seconds
 
 
-def check(a: Facts, b: Facts) -> None:
+def check(a: ModelConfig, b: ModelConfig) -> None:
     """Raises LoadError for two models whose pictures, latents and steps cannot be held against each other."""
-    for facts in (a, b):
-        if facts.kind != "base":
-            raise LoadError(f"{facts.folder}: must be a base model, which starts from noise, not of kind {facts.kind}")
+    for config in (a, b):
+        if config.kind != "base":
+            raise LoadError(
+                f"{config.folder}: must be a base model, which starts from noise, not of kind {config.kind}"
+            )
     for name, of in SHARED.items():
         if of(a) != of(b):
             raise LoadError(f"{b.folder}: {name} must be that of {a.folder}, {of(a)}, not {of(b)}")
 
 
-async def load(a: Facts, b: Facts, device: Device, told: loader.Told) -> tuple[Pipeline, Pipeline]:
+async def load(a: ModelConfig, b: ModelConfig, device: Device, told: loader.Told) -> tuple[Pipeline, Pipeline]:
     """Both models on one lane, B with A's defaults and A's schedule, so that they take the same steps."""
     lane = Lane(device.name)
     same = replace(
-        b, scheduler=a.scheduler, sampler=a.sampler, native_edge=a.native_edge, steps=a.steps, guidance=a.guidance
+        b,
+        scheduler_config=a.scheduler_config,
+        scheduler=a.scheduler,
+        native_edge=a.native_edge,
+        steps=a.steps,
+        guidance=a.guidance,
     )
     loaded = []
-    for name, facts in (("A", a), ("B", same)):
-        model = await asyncio.to_thread(loader.load, name, facts, lane, device, told, max_edge=MAX_EDGE)
+    for name, config in (("A", a), ("B", same)):
+        model = await asyncio.to_thread(loader.load, name, config, lane, device, told, max_edge=MAX_EDGE)
         await warmup.warm(model, told)
         loaded.append(model)
     return loaded[0], loaded[1]
@@ -140,7 +148,7 @@ async def draw(both: tuple[Pipeline, Pipeline], asked: Asked, told: Callable[[],
                 seconds[0].append(by_a.seconds)
                 seconds[1].append(by_b.seconds)
             pairs.append(_measured(prompt, seed, by_a, by_b, await _answers(b, seed, by_a.states[:-1], told)))
-    return Comparison((both[0].card, both[1].card), a.job, asked, pairs, seconds)
+    return Comparison((both[0].info, both[1].info), a.job, asked, pairs, seconds)
 
 
 async def _prepared(model: Pipeline, asked: Asked, prompt: str) -> Painter:
@@ -148,18 +156,18 @@ async def _prepared(model: Pipeline, asked: Asked, prompt: str) -> Painter:
     request = pb.GenerateRequest(
         prompt=prompt, width=width, height=height, steps=asked.steps, guidance_scale=asked.guidance, seed=0
     )
-    job = job_from(request, {model.card.name: model.card}, "compare")
-    (leg,) = legs(job, {model.card.name: model.facts})
+    job = job_from(request, {model.info.name: model.info}, "compare")
+    (segment,) = segments(job, {model.info.name: model.config})
     began = time.perf_counter()
     conditioning = await model.conditioner.encode(job, refines=False)
-    return Painter(model, job, leg, conditioning, time.perf_counter() - began)
+    return Painter(model, job, segment, conditioning, time.perf_counter() - began)
 
 
 async def _paint(painter: Painter, seed: int, told: Callable[[], object]) -> Drawn:
     began = time.perf_counter()
-    model, leg, job = painter.model, painter.leg, painter.job
-    states, answers, seconds = [model.start(leg, job, seed, None)[0]], [], []
-    async with aclosing(model.denoise(leg, job, seed, states[0], painter.conditioning, None)) as steps:
+    model, segment, job = painter.model, painter.segment, painter.job
+    states, answers, seconds = [model.start(segment, job, seed, None)[0]], [], []
+    async with aclosing(model.denoise(segment, job, seed, states[0], painter.conditioning, None)) as steps:
         async for step in steps:
             states.append(step.state)
             answers.append(step.output)
@@ -176,7 +184,7 @@ async def _answers(painter: Painter, seed: int, states: Sequence[State], told: C
     """What the painter's UNet says to each of another's states: one step from it, no further."""
     answers = []
     for state in states:
-        denoising = painter.model.denoise(painter.leg, painter.job, seed, state, painter.conditioning, None)
+        denoising = painter.model.denoise(painter.segment, painter.job, seed, state, painter.conditioning, None)
         async with aclosing(denoising) as steps:
             answers.append((await anext(steps)).output)
         told()

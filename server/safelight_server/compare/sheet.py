@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from safelight_server.diffusion.model_info import Card
-from safelight_server.jobs import Pixels
+from safelight_server.arrays import Pixels
+from safelight_server.diffusion.model_info import ModelInfo
 
 from .runs import Comparison, Pair
 
@@ -30,7 +30,7 @@ def sheet(found: Comparison) -> Image.Image:
     _title(whole, found)
     for number, pairs in enumerate(bands):
         top = MARGIN + TITLE + number * band
-        for row, text in enumerate((*map(_name, found.cards), f"difference x {AMPLIFIED}")):
+        for row, text in enumerate((*map(_name, found.infos), f"difference x {AMPLIFIED}")):
             _sideways(whole, text, top + HEAD + row * (height + GAP), height)
         for column, pair in enumerate(pairs):
             left = MARGIN + GUTTER + column * step
@@ -63,9 +63,9 @@ def _difference(pair: Pair) -> Pixels:
 
 def _title(whole: Image.Image, found: Comparison) -> None:
     pen, job = ImageDraw.Draw(whole), found.job
-    names = "     ".join(f"{_name(card)}, {card.precision}" for card in found.cards)
+    names = "     ".join(f"{_name(info)}, {info.precision}" for info in found.infos)
     settings = (
-        f"{job.size[1]}x{job.size[0]}, {job.steps} steps, {job.solver.name}, guidance {job.guidance:g}"
+        f"{job.size[1]}x{job.size[0]}, {job.steps} steps, {job.scheduler.name}, guidance {job.guidance:g}"
         f"{', of each prompt the seed that differs most' if found.asked.seeds > 1 else ''}"
     )
     room = whole.width - 2 * MARGIN
@@ -82,8 +82,8 @@ def _head(whole: Image.Image, pair: Pair, left: int, top: int, width: int) -> No
         pen.text((left, top + HEAD - 6 - up * 18), _cut(text, font, width), ink, font, anchor="ld")
 
 
-def _name(card: Card) -> str:
-    return f"{card.name}  {card.facts.folder.resolve().name}"
+def _name(info: ModelInfo) -> str:
+    return f"{info.name}  {info.config.folder.resolve().name}"
 
 
 def _sideways(whole: Image.Image, text: str, top: int, height: int) -> None:
@@ -94,10 +94,10 @@ def _sideways(whole: Image.Image, text: str, top: int, height: int) -> None:
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> Sequence[str]:
     """Two lines, the second cut where it is too long."""
-    words = text.split()
-    for count in range(len(words), 0, -1):
-        if font.getlength(" ".join(words[:count])) <= width or count == 1:
-            return [" ".join(part) for part in (words[:count], words[count:]) if part]
+    prompts = text.split()
+    for count in range(len(prompts), 0, -1):
+        if font.getlength(" ".join(prompts[:count])) <= width or count == 1:
+            return [" ".join(part) for part in (prompts[:count], prompts[count:]) if part]
     return []
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from safelight_server.jobs import Job
 from safelight_server.models import deepcache
 
-from .plan import Leg
+from .plan import Segment
 
 
-def guided(job: Job, leg: Leg, step: int) -> bool:
+def guided(job: Job, segment: Segment, step: int) -> bool:
     """Guidance works on the noisy steps, where the picture is laid out; the last ones hardly show it."""
-    return step < job.acceleration.guided * len(leg.schedule)
+    return step < job.acceleration.guided * len(segment.schedule)
 
 
-def refreshes(job: Job, leg: Leg, step: int) -> bool:
+def refreshes(job: Job, segment: Segment, step: int) -> bool:
     """The first step of a leg always does: what another model's layers said is of no use to this one's."""
-    return deepcache.refreshes(step - leg.first, job.acceleration.deep_cache)
+    return deepcache.refreshes(step - segment.first, job.acceleration.deep_cache)

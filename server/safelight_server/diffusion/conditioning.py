@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from safelight_server.jobs import Array, Hw, Job, Sizes, Words
+from safelight_server.arrays import Array, Hw
+from safelight_server.jobs import Job, Prompts, Sizes
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Tensor
-from safelight_server.lanes.ticket import ALONE, Claim
-from safelight_server.model_folder.model_config import Facts, Kind
+from safelight_server.lanes.ticket import ALONE, Ticket
+from safelight_server.model_folder.model_config import Kind, ModelConfig
 
 from .text_encoder import Encoder, Prompt
 
@@ -33,16 +34,16 @@ class Conditioning(NamedTuple):
 class Conditioner:
     """One model's text encoders, and the prompts that they read last."""
 
-    def __init__(self, facts: Facts, lane: Lane, encoders: Sequence[Encoder]) -> None:
-        self._facts, self._lane, self._encoders = facts, lane, encoders
+    def __init__(self, config: ModelConfig, lane: Lane, encoders: Sequence[Encoder]) -> None:
+        self._config, self._lane, self._encoders = config, lane, encoders
         self._prompts: dict[tuple[str, ...], Prompt] = {}
 
-    def warnings(self, words: Words) -> list[str]:
+    def warnings(self, prompts: Prompts) -> list[str]:
         """A line for every prompt that is longer than its encoder reads."""
-        texts = {"prompt": words.prompt, "negative_prompt": words.negative or ""}
+        texts = {"prompt": prompts.prompt, "negative_prompt": prompts.negative or ""}
         # Those of the second encoder are the same as the first's, unless somebody said so.
-        texts |= {"prompt_2": words.prompt_2} if words.prompt_2 != words.prompt else {}
-        texts |= {"negative_prompt_2": words.negative_2 or ""} if words.negative_2 != words.negative else {}
+        texts |= {"prompt_2": prompts.prompt_2} if prompts.prompt_2 != prompts.prompt else {}
+        texts |= {"negative_prompt_2": prompts.negative_2 or ""} if prompts.negative_2 != prompts.negative else {}
         encoder = self._encoders[0]
         cut = {field: encoder.excess(text) for field, text in texts.items()}
         return [
@@ -51,14 +52,14 @@ class Conditioner:
             if n
         ]
 
-    async def encode(self, job: Job, claim: Claim = ALONE, *, refines: bool) -> Conditioning:
+    async def encode(self, job: Job, ticket: Ticket = ALONE, *, refines: bool) -> Conditioning:
         """Words and sizes of a job as this model's UNet takes them; `refines`: it goes on from another's work."""
-        embedding, words = self._facts.guidance_embedding, job.words
-        positive = await self._prompt(claim, words.prompt, words.prompt_2)
-        negative_ids, positive_ids = time_ids(self._facts.kind, job.sizes, job.size, refines=refines)
+        embedding, prompts = self._config.guidance_embedding, job.prompts
+        positive = await self._prompt(ticket, prompts.prompt, prompts.prompt_2)
+        negative_ids, positive_ids = time_ids(self._config.kind, job.sizes, job.size, refines=refines)
         rows, ids = [positive], [positive_ids]
         if self.guides(job):
-            rows, ids = [await self._negative(claim, words, positive), positive], [negative_ids, positive_ids]
+            rows, ids = [await self._negative(ticket, prompts, positive), positive], [negative_ids, positive_ids]
         inputs: dict[str, Tensor] = {
             "encoder_hidden_states": np.concatenate([row.features for row in rows]),
             "text_embeds": np.concatenate([row.pooled for row in rows]),
@@ -70,27 +71,27 @@ class Conditioner:
 
     def guides(self, job: Job) -> bool:
         """Whether the UNet sees two rows at a guided step: without guidance, and where it is an input, it sees one."""
-        return job.guidance > 1 and job.acceleration.guided > 0 and self._facts.guidance_embedding is None
+        return job.guidance > 1 and job.acceleration.guided > 0 and self._config.guidance_embedding is None
 
-    async def _negative(self, claim: Claim, words: Words, like: Prompt) -> Prompt:
-        if words.negative is None and self._facts.zero_negative:
+    async def _negative(self, ticket: Ticket, prompts: Prompts, like: Prompt) -> Prompt:
+        if prompts.negative is None and self._config.zero_negative:
             return Prompt(np.zeros_like(like.features), np.zeros_like(like.pooled))
-        negative = words.negative or ""
-        return await self._prompt(claim, negative, words.negative_2 or negative)
+        negative = prompts.negative or ""
+        return await self._prompt(ticket, negative, prompts.negative_2 or negative)
 
-    async def _prompt(self, claim: Claim, *texts: str) -> Prompt:
+    async def _prompt(self, ticket: Ticket, *texts: str) -> Prompt:
         """The texts through the encoders; the last ones are kept, as people try a prompt many times over."""
         known = self._prompts.pop(texts, None)
-        self._prompts[texts] = prompt = known or await self._encode(claim, *texts)
+        self._prompts[texts] = prompt = known or await self._encode(ticket, *texts)
         if len(self._prompts) > PROMPTS_KEPT:
             del self._prompts[next(iter(self._prompts))]  # the one that was asked for longest ago
         return prompt
 
-    async def _encode(self, claim: Claim, *texts: str) -> Prompt:
+    async def _encode(self, ticket: Ticket, *texts: str) -> Prompt:
         """Each encoder reads its text; a refiner's one encoder reads the first."""
         features, pooled = [], None
         for encoder, text in zip(self._encoders, texts, strict=False):
-            feature, pool = await encoder(self._lane, text, claim)
+            feature, pool = await encoder(self._lane, text, ticket)
             features.append(feature)
             pooled = pool if pool is not None else pooled
         assert pooled is not None, "the last text encoder has the pooled output"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from safelight_server.model_folder.model_config import Facts
+from safelight_server.model_folder.model_config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelInfo:
     name: str
-    facts: Facts
+    config: ModelConfig
     limits: Limits
     precision: str
     device: str

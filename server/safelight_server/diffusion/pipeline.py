@@ -9,19 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from safelight_server.arrays import Array, Pixels
 from safelight_server.errors import InferenceFailed
-from safelight_server.jobs import Array, Job, Pixels
+from safelight_server.jobs import Job
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network, Tensor
-from safelight_server.lanes.ticket import ALONE, Claim
-from safelight_server.model_folder.model_config import Facts
+from safelight_server.lanes.ticket import ALONE, Ticket
+from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.models.deepcache import FEATURE
 from safelight_server.pixels import kernels
 
 from . import acceleration
 from .conditioning import Conditioner, Conditioning
-from .model_info import Card
-from .plan import Leg
+from .model_info import ModelInfo
+from .plan import Segment
 from .state import Canvas, Encoded, Moments, State, from_noise, from_picture, latent_shape
 from .step import advance
 from .text_encoder import Encoder
@@ -52,16 +53,16 @@ class Step(NamedTuple):
 class Pipeline:
     """A served model. Every await of a method is at most one inference on the model's lane."""
 
-    def __init__(self, card: Card, lane: Lane, networks: Networks, latent_rgb: tuple[Array, Array]) -> None:
-        self.card = card
+    def __init__(self, info: ModelInfo, lane: Lane, networks: Networks, latent_rgb: tuple[Array, Array]) -> None:
+        self.info = info
         self.lane = lane
         self.networks = networks
         self.latent_rgb = latent_rgb
-        self.conditioner = Conditioner(card.facts, lane, networks.encoders)
+        self.conditioner = Conditioner(info.config, lane, networks.encoders)
 
     @property
-    def facts(self) -> Facts:
-        return self.card.facts
+    def config(self) -> ModelConfig:
+        return self.info.config
 
     @property
     def ready(self) -> bool:
@@ -73,133 +74,133 @@ class Pipeline:
             if network.broken:
                 await asyncio.to_thread(network.load)
 
-    async def read(self, job: Job, claim: Claim = ALONE) -> Encoded | None:
+    async def read(self, job: Job, ticket: Ticket = ALONE) -> Encoded | None:
         """The job's picture and mask through the VAE encoder; None for a job that starts from noise."""
         if job.source is None:
             return None
         planes = kernels.planes_from_picture(job.source.picture)
-        picture = await self._moments(planes, claim)
+        picture = await self._moments(planes, ticket)
         mask = job.source.mask
-        if mask is None and self.facts.kind == "inpaint":
+        if mask is None and self.config.kind == "inpaint":
             mask = np.full(job.size, 255, np.uint8)
         if mask is None:
             return Encoded(picture, None, None)
-        weights = kernels.weights_from_mask(mask, self.facts.latents.factor)
-        if self.facts.kind != "inpaint":
+        weights = kernels.weights_from_mask(mask, self.config.latents.factor)
+        if self.config.kind != "inpaint":
             return Encoded(picture, None, weights)
         masked = np.where(mask < 128, planes, np.float32(0))
-        return Encoded(picture, await self._moments(masked, claim), weights)
+        return Encoded(picture, await self._moments(masked, ticket), weights)
 
-    async def _moments(self, planes: Array, claim: Claim) -> Moments:
-        outputs = await self.lane.run(self.networks.vae_encoder, {"sample": planes}, claim)
+    async def _moments(self, planes: Array, ticket: Ticket) -> Moments:
+        outputs = await self.lane.run(self.networks.vae_encoder, {"sample": planes}, ticket)
         if "latent_parameters" not in outputs:
             return Moments(self._scaled(outputs["latent_sample"]), None)
         mean, log_variance = np.split(outputs["latent_parameters"], 2, axis=1)
         std = np.exp(np.float32(0.5) * np.clip(log_variance, -30, 20))
-        latents = self.facts.latents
+        latents = self.config.latents
         spread = np.float32(latents.scaling) / (_channels(latents.std) if latents.std else np.float32(1))
         return Moments(self._scaled(mean), spread * std)
 
     def _scaled(self, raw: Array) -> Array:
-        latents = self.facts.latents
+        latents = self.config.latents
         if latents.mean is None or latents.std is None:
             return np.float32(latents.scaling) * raw
         return (raw - _channels(latents.mean)) * np.float32(latents.scaling) / _channels(latents.std)
 
-    def start(self, leg: Leg, job: Job, seed: int, encoded: Encoded | None) -> tuple[State, Canvas | None]:
+    def start(self, segment: Segment, job: Job, seed: int, encoded: Encoded | None) -> tuple[State, Canvas | None]:
         """The state before the first step of the picture that `seed` gives."""
-        latents = self.facts.latents
+        latents = self.config.latents
         if encoded is None:
-            return from_noise(leg, seed, latent_shape(job.size, latents.channels, latents.factor)), None
-        return from_picture(leg, job, seed, encoded)
+            return from_noise(segment, seed, latent_shape(job.size, latents.channels, latents.factor)), None
+        return from_picture(segment, job, seed, encoded)
 
     async def denoise(
         self,
-        leg: Leg,
+        segment: Segment,
         job: Job,
         seed: int,
         state: State,
         conditioning: Conditioning,
         canvas: Canvas | None,
-        claim: Claim = ALONE,
+        ticket: Ticket = ALONE,
     ) -> AsyncGenerator[Step, None]:
         """The leg's steps, from `state` on, each as it is done."""
         # Of two models on one job, one may look at the masked picture and the other need it blended in.
-        extra, blended = (canvas.extra, None) if canvas and self.facts.kind == "inpaint" else (None, canvas)
-        while state.step < leg.last:
+        extra, blended = (canvas.extra, None) if canvas and self.config.kind == "inpaint" else (None, canvas)
+        while state.step < segment.last:
             began = time.perf_counter()
-            output, deep = await self._predict(leg, job, state, conditioning, extra, claim)
-            state, denoised = advance(leg, job, seed, state, output, blended)
+            output, deep = await self._predict(segment, job, state, conditioning, extra, ticket)
+            state, denoised = advance(segment, job, seed, state, output, blended)
             state = state._replace(deep=deep)
             if not np.isfinite(state.latents).all():
                 raise InferenceFailed(self.networks.unet.name)  # a black picture would say that all is well
             yield Step(state, output, denoised, time.perf_counter() - began)
 
     async def _predict(
-        self, leg: Leg, job: Job, state: State, conditioning: Conditioning, extra: Array | None, claim: Claim
+        self, segment: Segment, job: Job, state: State, conditioning: Conditioning, extra: Array | None, ticket: Ticket
     ) -> tuple[Array, Array | None]:
         """The UNet's output (rows, channels, h, w) for the next step of `state`, and what its inner layers said."""
-        if conditioning.rows > 1 and not acceleration.guided(job, leg, state.step):
+        if conditioning.rows > 1 and not acceleration.guided(job, segment, state.step):
             conditioning = conditioning.positive
-        sample = state.latents * np.float32(leg.schedule.input_scale(state.step))
+        sample = state.latents * np.float32(segment.schedule.input_scale(state.step))
         if extra is not None:
             sample = np.concatenate([sample, extra], axis=1)
         inputs = {
             "sample": np.repeat(sample, conditioning.rows, axis=0),
-            "timestep": np.full(conditioning.rows, leg.schedule.timesteps[state.step]),
+            "timestep": np.full(conditioning.rows, segment.schedule.timesteps[state.step]),
             **conditioning.inputs,
         }
-        if state.deep is not None and not acceleration.refreshes(job, leg, state.step):
-            return await self._shallow(inputs, state.deep[-conditioning.rows :], claim), state.deep
-        outputs = await self.lane.run(self.networks.unet, inputs, claim)
+        if state.deep is not None and not acceleration.refreshes(job, segment, state.step):
+            return await self._shallow(inputs, state.deep[-conditioning.rows :], ticket), state.deep
+        outputs = await self.lane.run(self.networks.unet, inputs, ticket)
         deep = outputs.pop(FEATURE, None)
         (output,) = outputs.values()
         return output, deep if job.acceleration.deep_cache > 1 else None
 
-    async def _shallow(self, inputs: Mapping[str, Tensor], deep: Array, claim: Claim) -> Array:
+    async def _shallow(self, inputs: Mapping[str, Tensor], deep: Array, ticket: Ticket) -> Array:
         network = self.networks.shallow_unet
         assert network is not None, "the door lets no job in that needs what the model has not"
         needed = {name: value for name, value in inputs.items() if name in network.shapes}
-        (output,) = (await self.lane.run(network, {**needed, FEATURE: deep}, claim)).values()
+        (output,) = (await self.lane.run(network, {**needed, FEATURE: deep}, ticket)).values()
         return output
 
-    async def decode(self, latents: Array, claim: Claim = ALONE, *, tiny: bool = False) -> Pixels:
+    async def decode(self, latents: Array, ticket: Ticket = ALONE, *, tiny: bool = False) -> Pixels:
         """Latents to a picture (height, width, 3), by the VAE or the tiny decoder."""
         if tiny:
-            return await self._tiny(latents, claim)
-        space = self.facts.latents
+            return await self._tiny(latents, ticket)
+        space = self.config.latents
         raw = latents / np.float32(space.scaling)
         if space.mean is not None and space.std is not None:
             raw = latents * _channels(space.std) / np.float32(space.scaling) + _channels(space.mean)
-        return await self._picture(self.networks.vae_decoder, raw, claim)
+        return await self._picture(self.networks.vae_decoder, raw, ticket)
 
-    def expect_previews(self, claims: Sequence[Claim]) -> None:
+    def expect_previews(self, tickets: Sequence[Ticket]) -> None:
         """The lane waits a moment for these, so that a preview comes before the next step and not after it."""
-        if claims and self.networks.tiny_decoder is not None:
-            self.lane.expect(claims)
+        if tickets and self.networks.tiny_decoder is not None:
+            self.lane.expect(tickets)
 
     async def preview(
-        self, denoised: Array, tiny: bool | None, claim: Claim = ALONE, max_edge: int | None = None
+        self, denoised: Array, tiny: bool | None, ticket: Ticket = ALONE, max_edge: int | None = None
     ) -> Pixels:
         """A cheap picture of x0 latents: (h, w, 3) by the linear map, or by a tiny decoder, `max_edge` or larger."""
         decoder = self.networks.tiny_decoder
         if decoder is None or tiny is False:
-            claim.leave()
+            ticket.leave()
             return kernels.preview_from_latents(denoised, *self.latent_rgb)
-        small = halved(denoised, (max_edge or 2**16) // self.facts.latents.factor)
-        claim.remaining = self.lane.estimates.seconds(decoder.name, small.shape)
+        small = halved(denoised, (max_edge or 2**16) // self.config.latents.factor)
+        ticket.remaining = self.lane.step_times.seconds(decoder.name, small.shape)
         try:
-            return await self._tiny(small, claim)
+            return await self._tiny(small, ticket)
         finally:
-            claim.leave()
+            ticket.leave()
 
-    async def _tiny(self, latents: Array, claim: Claim) -> Pixels:
+    async def _tiny(self, latents: Array, ticket: Ticket) -> Pixels:
         decoder = self.networks.tiny_decoder
         assert decoder is not None, "the door lets no job in that needs what the model has not"
-        return await self._picture(decoder, latents, claim)
+        return await self._picture(decoder, latents, ticket)
 
-    async def _picture(self, decoder: Network, latents: Array, claim: Claim) -> Pixels:
-        (planes,) = (await self.lane.run(decoder, {decoder.input: latents}, claim)).values()
+    async def _picture(self, decoder: Network, latents: Array, ticket: Ticket) -> Pixels:
+        (planes,) = (await self.lane.run(decoder, {decoder.input: latents}, ticket)).values()
         if not np.isfinite(planes).all():
             raise InferenceFailed(decoder.name)
         return kernels.picture_from_planes(planes)

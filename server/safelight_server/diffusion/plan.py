@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from safelight_server.errors import InvalidRequest, Violation
 from safelight_server.jobs import Job
-from safelight_server.model_folder.model_config import Facts
+from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.samplers.table import Schedule, make_schedule
 
 
 @dataclass(frozen=True)
-class Leg:
+class Segment:
     """Steps [first, last) of a schedule, on one model."""
 
     model: str
@@ -21,16 +21,16 @@ class Leg:
     last: int
 
 
-def legs(job: Job, facts: Mapping[str, Facts]) -> list[Leg]:
+def segments(job: Job, config: Mapping[str, ModelConfig]) -> list[Segment]:
     """One leg, or two with a handoff; none is empty. Raises InvalidRequest for what leaves a model nothing to do."""
-    schedule = _schedule(job, facts[job.model])
+    schedule = _schedule(job, config[job.model])
     first = _start(job.steps, job.source.strength) if job.source else 0
     if first >= len(schedule):
         strength = job.source.strength if job.source else 1.0
         raise InvalidRequest([Violation("strength", f"{strength:g} of {job.steps} steps leaves none to run")])
     if job.handoff is None:
-        return [Leg(job.model, schedule, first, len(schedule))]
-    second = _schedule(job, facts[job.handoff.model])
+        return [Segment(job.model, schedule, first, len(schedule))]
+    second = _schedule(job, config[job.handoff.model])
     # The cut is a noise level, not a share of the steps, as in diffusers' denoising_end and denoising_start.
     last = _above(schedule, job.handoff.fraction)
     begin = _above(second, job.handoff.fraction)
@@ -43,19 +43,19 @@ def legs(job: Job, facts: Mapping[str, Facts]) -> list[Leg]:
                 )
             ]
         )
-    return [Leg(job.model, schedule, first, last), Leg(job.handoff.model, second, begin, len(second))]
+    return [Segment(job.model, schedule, first, last), Segment(job.handoff.model, second, begin, len(second))]
 
 
-def _schedule(job: Job, facts: Facts) -> Schedule:
-    solver = job.solver
+def _schedule(job: Job, config: ModelConfig) -> Schedule:
+    scheduler = job.scheduler
     try:
         return make_schedule(
-            solver.name,
-            facts.scheduler,
+            scheduler.name,
+            config.scheduler_config,
             job.steps,
-            use_karras_sigmas=solver.use_karras_sigmas,
-            timestep_spacing=solver.timestep_spacing,
-            eta=solver.eta,
+            use_karras_sigmas=scheduler.use_karras_sigmas,
+            timestep_spacing=scheduler.timestep_spacing,
+            eta=scheduler.eta,
         )
     except ValueError as error:
         raise InvalidRequest([Violation("scheduler", str(error))]) from None

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from safelight_server.jobs import Array, Hw, Job
-from safelight_server.samplers.noise import draw
+from safelight_server.arrays import Array, Hw
+from safelight_server.jobs import Job
+from safelight_server.samplers.noise import randn
 
-from .plan import Leg
+from .plan import Segment
 
 
 class State(NamedTuple):
@@ -47,33 +48,33 @@ class Encoded(NamedTuple):
     weights: Array | None  # 1 where it is to be drawn anew; None: no mask
 
 
-def from_noise(leg: Leg, seed: int, shape: tuple[int, ...]) -> State:
-    noise, position = draw(seed, 0, shape)
-    return State(leg.first, noise * np.float32(leg.schedule.init_noise_sigma), None, position)
+def from_noise(segment: Segment, seed: int, shape: tuple[int, ...]) -> State:
+    noise, position = randn(seed, 0, shape)
+    return State(segment.first, noise * np.float32(segment.schedule.init_noise_sigma), None, position)
 
 
-def from_picture(leg: Leg, job: Job, seed: int, encoded: Encoded) -> tuple[State, Canvas]:
+def from_picture(segment: Segment, job: Job, seed: int, encoded: Encoded) -> tuple[State, Canvas]:
     """Starts at the leg's first noise level, or with a mask and all strength from pure noise."""
     assert job.source is not None
     anew = encoded.weights is not None and job.source.strength == 1.0
     original, position = encoded.picture.mean, 0
     if not (anew and encoded.masked):  # then diffusers has no use for the picture's latents, and draws none
         original, position = _sample(encoded.picture, seed, position)
-    noise, position = draw(seed, position, original.shape)
-    kept, noised = (0.0, leg.schedule.init_noise_sigma) if anew else leg.schedule.noising(leg.first)
+    noise, position = randn(seed, position, original.shape)
+    kept, noised = (0.0, segment.schedule.init_noise_sigma) if anew else segment.schedule.noising(segment.first)
     latents = np.float32(kept) * original + np.float32(noised) * noise
     if encoded.weights is None:
-        return State(leg.first, latents, None, position), Canvas(original, noise, None, None)
+        return State(segment.first, latents, None, position), Canvas(original, noise, None, None)
     # The masked picture's draw is made whether a UNet looks at it or not: ancestral samplers go on from there.
     masked, position = _sample(encoded.masked or encoded.picture, seed, position)
     extra = np.concatenate([encoded.weights, masked], axis=1) if encoded.masked else None
-    return State(leg.first, latents, None, position), Canvas(original, noise, encoded.weights, extra)
+    return State(segment.first, latents, None, position), Canvas(original, noise, encoded.weights, extra)
 
 
 def _sample(moments: Moments, seed: int, position: int) -> tuple[Array, int]:
     if moments.std is None:
         return moments.mean, position
-    noise, position = draw(seed, position, moments.mean.shape)
+    noise, position = randn(seed, position, moments.mean.shape)
     return moments.mean + moments.std * noise, position
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from safelight_server.jobs import Array, Job
+from safelight_server.arrays import Array
+from safelight_server.jobs import Job
 from safelight_server.pixels import kernels
-from safelight_server.samplers.noise import draw
+from safelight_server.samplers.noise import randn
 
-from .plan import Leg
+from .plan import Segment
 from .state import Canvas, State
 
 
-def advance(leg: Leg, job: Job, seed: int, state: State, output: Array, canvas: Canvas | None) -> tuple[State, Array]:
+def advance(
+    segment: Segment, job: Job, seed: int, state: State, output: Array, canvas: Canvas | None
+) -> tuple[State, Array]:
     """One step as a function: a state and the UNet's output give the next state and x0."""
-    schedule, i, position = leg.schedule, state.step, state.position
+    schedule, i, position = segment.schedule, state.step, state.position
     noise = None
-    if schedule.draws(i):
-        noise, position = draw(seed, position, state.latents.shape)
+    if schedule.uses_noise(i):
+        noise, position = randn(seed, position, state.latents.shape)
     latents, denoised = kernels.advance(
         state.latents,
         output,

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from tokenizers import Regex as Pattern
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from safelight_server.arrays import Array
 from safelight_server.errors import LoadError
-from safelight_server.jobs import Array
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network
-from safelight_server.lanes.ticket import ALONE, Claim
+from safelight_server.lanes.ticket import ALONE, Ticket
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -34,9 +34,9 @@ class Encoder:
         self.network = network
         self._tokenizer = tokenizer
 
-    async def __call__(self, lane: Lane, text: str, claim: Claim = ALONE) -> tuple[Array, Array | None]:
+    async def __call__(self, lane: Lane, text: str, ticket: Ticket = ALONE) -> tuple[Array, Array | None]:
         """The features before the last layer (1, tokens, width), as SDXL takes them, and maybe the pooled vector."""
-        outputs = await lane.run(self.network, {"input_ids": self.ids(text)}, claim)
+        outputs = await lane.run(self.network, {"input_ids": self.ids(text)}, ticket)
         (features,) = (value for name, value in outputs.items() if name.startswith("hidden_states"))
         return features, outputs.get("text_embeds")
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from safelight_server import image_files
 from safelight_server.diffusion import plan
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.plan import Leg
+from safelight_server.diffusion.plan import Segment
 from safelight_server.errors import ModelRecovering, QueueFull, ShuttingDown
 from safelight_server.jobs import Event, Job, Preview, Previews, Queued
-from safelight_server.lanes.ticket import Claim
+from safelight_server.lanes.ticket import Ticket
 
-from .job_runner import Clock, Drawing
+from .job_runner import Clock, JobRunner
 from .mailbox import Frame
 from .slots import Slots
-from .subscribers import Audience, content
+from .subscribers import Subscribers, content
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class Run:
     """A job that is being drawn, and who watches."""
 
-    audience: Audience
+    subscribers: Subscribers
     task: asyncio.Task[None]
 
 
@@ -42,7 +42,7 @@ class Engine:
         self, models: Mapping[str, Pipeline], *, slots: int, queue: int, on_health: Callable[[], None] = lambda: None
     ) -> None:
         self.models = models
-        self._facts = {name: model.facts for name, model in models.items()}
+        self._config = {name: model.config for name, model in models.items()}
         self._slots = Slots(slots)
         self._room = slots + queue
         self._runs: dict[bytes, Run] = {}  # by the job's content
@@ -70,28 +70,28 @@ class Engine:
         """
         key = await asyncio.to_thread(content, job)  # of megabytes, where there is a picture
         run = self._runs.get(key)
-        if run is None or run.audience.closed:
+        if run is None or run.subscribers.closed:
             run = self._begun(key, job)
-        reader = run.audience.join(previews, job.priority, deadline)
+        reader = run.subscribers.join(previews, job.priority, deadline)
         try:
-            async with aclosing(reader.outbox.read()) as items:
+            async with aclosing(reader.mailbox.read()) as items:
                 async for item in items:
                     yield await self._painted(item, job, previews) if isinstance(item, Frame) else item
         finally:
             # A client that left shows up as one of several exceptions, not all of them documented: so, whatever it was.
-            if run.audience.leave(reader):
+            if run.subscribers.leave(reader):
                 self._forget(key, run)
                 run.task.cancel()
                 with suppress(asyncio.CancelledError):
                     await run.task
 
     def _begun(self, key: bytes, job: Job) -> Run:
-        legs = plan.legs(job, self._facts)
-        self._admit(legs)
-        claim = Claim(job.priority)
-        audience = Audience(claim)
-        task = asyncio.create_task(self._draw(job, legs, audience, claim), name=job.id)
-        self._runs[key] = run = Run(audience, task)
+        segments = plan.segments(job, self._config)
+        self._admit(segments)
+        ticket = Ticket(job.priority)
+        subscribers = Subscribers(ticket)
+        task = asyncio.create_task(self._draw(job, segments, subscribers, ticket), name=job.id)
+        self._runs[key] = run = Run(subscribers, task)
         task.add_done_callback(lambda task: self._forget(key, run))
         return run
 
@@ -117,35 +117,35 @@ class Engine:
         if len(self._runs) >= self._room:
             raise QueueFull(self._slots.waiting, max(1.0, self._job_seconds))
 
-    def _admit(self, legs: list[Leg]) -> None:
+    def _admit(self, segments: list[Segment]) -> None:
         self.knock()
-        for leg in legs:
-            if not self.models[leg.model].ready:
-                raise ModelRecovering(leg.model)
+        for segment in segments:
+            if not self.models[segment.model].ready:
+                raise ModelRecovering(segment.model)
 
-    async def _draw(self, job: Job, legs: list[Leg], audience: Audience, claim: Claim) -> None:
+    async def _draw(self, job: Job, segments: list[Segment], subscribers: Subscribers, ticket: Ticket) -> None:
         """The job's task: tells the audience everything, and its end whatever happens."""
         clock = Clock()
         try:
-            async with self._slots.take(lambda position: audience.put(Queued(position))):
+            async with self._slots.take(lambda position: subscribers.put(Queued(position))):
                 clock.lap("queued")
-                await Drawing(job, legs, self.models, audience, claim).run(clock)
+                await JobRunner(job, segments, self.models, subscribers, ticket).run(clock)
         except asyncio.CancelledError:
-            audience.close(ShuttingDown())  # after any other cancellation nobody is left to read it
+            subscribers.close(ShuttingDown())  # after any other cancellation nobody is left to read it
             raise
         except Exception as error:
-            audience.close(error)
+            subscribers.close(error)
         else:
             timings = clock.timings()
             self._job_seconds += 0.3 * (timings["total"] - timings["queued"] - self._job_seconds)
-            audience.close()
+            subscribers.close()
         finally:
-            claim.leave()
-            self._heal({leg.model for leg in legs})
+            ticket.leave()
+            self._heal({segment.model for segment in segments})
 
     async def _painted(self, frame: Frame, job: Job, previews: Previews | None) -> Preview:
         model, wanted = self.models[frame.model], previews or Previews()
-        picture = await model.preview(frame.denoised, wanted.tiny, frame.claim, wanted.max_edge)
+        picture = await model.preview(frame.denoised, wanted.tiny, frame.ticket, wanted.max_edge)
         data, size = await asyncio.to_thread(image_files.thumbnail, picture, job.size, wanted.max_edge, wanted.quality)
         return Preview(frame.index, frame.step, frame.steps, data, size, frame.skipped)
 

@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 from safelight_server import image_files
+from safelight_server.arrays import Array
 from safelight_server.diffusion.conditioning import Conditioning
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.plan import Leg
+from safelight_server.diffusion.plan import Segment
 from safelight_server.diffusion.state import Encoded, State
-from safelight_server.jobs import Array, Done, Image, Job, Progress, Started
-from safelight_server.lanes.ticket import Claim
+from safelight_server.jobs import Done, Image, Job, Progress, Started
+from safelight_server.lanes.ticket import Ticket
 
 from .mailbox import Frame
-from .remaining_work import Outlook
-from .subscribers import Audience
+from .remaining_work import RemainingWork
+from .subscribers import Subscribers
 
 
 class Clock:
@@ -37,56 +38,67 @@ class Clock:
         return self._seconds | {"total": time.perf_counter() - self._began}
 
 
-class Drawing:
+class JobRunner:
     """One job on its way. `legs` are the steps to take, on which of `models`; `claim` is kept current."""
 
     def __init__(
-        self, job: Job, legs: Sequence[Leg], models: Mapping[str, Pipeline], audience: Audience, claim: Claim
+        self,
+        job: Job,
+        segments: Sequence[Segment],
+        models: Mapping[str, Pipeline],
+        subscribers: Subscribers,
+        ticket: Ticket,
     ) -> None:
-        self._job, self._legs, self._models, self._audience, self._claim = job, legs, models, audience, claim
-        self._steps = sum(leg.last - leg.first for leg in legs)
-        self._outlook = Outlook(job, legs, models)
-        claim.remaining = self._outlook.left(0, 0)
+        self._job, self._segments, self._models, self._subscribers, self._ticket = (
+            job,
+            segments,
+            models,
+            subscribers,
+            ticket,
+        )
+        self._steps = sum(segment.last - segment.first for segment in segments)
+        self._outlook = RemainingWork(job, segments, models)
+        ticket.remaining = self._outlook.left(0, 0)
 
     async def run(self, clock: Clock) -> None:
         """Puts Started, then Progress, Frames and one Image per seed, then Done."""
-        job, first, last = self._job, self._models[self._job.model], self._models[self._legs[-1].model]
-        self._audience.put(Started(job, self._steps, tuple(first.conditioner.warnings(job.words))))
+        job, first, last = self._job, self._models[self._job.model], self._models[self._segments[-1].model]
+        self._subscribers.put(Started(job, self._steps, tuple(first.conditioner.warnings(job.prompts))))
         conditionings = [
-            await self._models[leg.model].conditioner.encode(
-                job, self._claim, refines=job.source is not None or place > 0
+            await self._models[segment.model].conditioner.encode(
+                job, self._ticket, refines=job.source is not None or place > 0
             )
-            for place, leg in enumerate(self._legs)
+            for place, segment in enumerate(self._segments)
         ]
-        encoded = await first.read(job, self._claim)
+        encoded = await first.read(job, self._ticket)
         clock.lap("encode")
         for index, seed in enumerate(job.seeds):
             latents = await self._denoise(index, seed, conditionings, encoded)
             clock.lap("denoise")
-            picture = await last.decode(latents, self._claim, tiny=job.acceleration.tiny)
-            self._claim.leave()
+            picture = await last.decode(latents, self._ticket, tiny=job.acceleration.tiny)
+            self._ticket.leave()
             clock.lap("decode")
             data = await asyncio.to_thread(image_files.save, picture, job.output, job.recipe | {"seed": seed})
             clock.lap("save")
-            self._audience.put(Image(index, seed, job.output.format, data, job.size))
-        self._audience.put(Done(clock.timings()))
+            self._subscribers.put(Image(index, seed, job.output.format, data, job.size))
+        self._subscribers.put(Done(clock.timings()))
 
     async def _denoise(
         self, index: int, seed: int, conditionings: Sequence[Conditioning], encoded: Encoded | None
     ) -> Array:
         """The finished latents of one picture, through all legs."""
-        done, job, begin = 0, self._job, self._legs[0]
+        done, job, begin = 0, self._job, self._segments[0]
         state, canvas = self._models[begin.model].start(begin, job, seed, encoded)
-        self._claim.remaining = self._outlook.left(index, 0)
-        for leg, conditioning in zip(self._legs, conditionings, strict=True):
+        self._ticket.remaining = self._outlook.left(index, 0)
+        for segment, conditioning in zip(self._segments, conditionings, strict=True):
             # A new model looks back on no step of its own; latents and noise go on where they are.
-            state = State(leg.first, state.latents, None, state.position)
-            steps = self._models[leg.model].denoise(leg, job, seed, state, conditioning, canvas, self._claim)
+            state = State(segment.first, state.latents, None, state.position)
+            steps = self._models[segment.model].denoise(segment, job, seed, state, conditioning, canvas, self._ticket)
             async with aclosing(steps):
                 async for step in steps:
                     state, done = step.state, done + 1
-                    self._claim.remaining = self._outlook.left(index, done)
-                    self._audience.put(Progress(index, done, self._steps, leg.model, step.seconds))
-                    awaited = self._audience.show(Frame(index, done, self._steps, leg.model, step.denoised))
-                    self._models[leg.model].expect_previews(awaited)
+                    self._ticket.remaining = self._outlook.left(index, done)
+                    self._subscribers.put(Progress(index, done, self._steps, segment.model, step.seconds))
+                    awaited = self._subscribers.show(Frame(index, done, self._steps, segment.model, step.denoised))
+                    self._models[segment.model].expect_previews(awaited)
         return state.latents

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
-from safelight_server.jobs import Array, Done, Image, Previews, Progress, Queued, Started
-from safelight_server.lanes.ticket import ALONE, Claim
+from safelight_server.arrays import Array
+from safelight_server.jobs import Done, Image, Previews, Progress, Queued, Started
+from safelight_server.lanes.ticket import ALONE, Ticket
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Frame:
     model: str
     denoised: Array
     skipped: int = 0
-    claim: Claim = ALONE  # of the painting, where that needs a lane
+    ticket: Ticket = ALONE  # of the painting, where that needs a lane
 
 
 Item = Queued | Started | Progress | Frame | Image | Done
@@ -46,7 +47,7 @@ class Cadence:
         return True
 
 
-class Outbox:
+class Mailbox:
     """One writer, one reader. Holds at most one of each stale kind, and everything else until it is read."""
 
     def __init__(self, previews: Previews | None = None) -> None:

@@ -7,34 +7,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from safelight_server.jobs import Image, Job, Previews, Started
-from safelight_server.lanes.policy import Priority
-from safelight_server.lanes.ticket import Claim
+from safelight_server.jobs import Image, Job, Previews, Priority, Started
+from safelight_server.lanes.ticket import Ticket
 
-from .mailbox import Frame, Item, Outbox
+from .mailbox import Frame, Item, Mailbox
 
 
 class Reader(NamedTuple):
     """One call that waits for the job, and until when: a time.monotonic()."""
 
-    outbox: Outbox
+    mailbox: Mailbox
     priority: Priority
     deadline: float | None
 
 
-class Audience:
+class Subscribers:
     """The readers of one drawing. `claim` has the highest of their priorities and the first of their deadlines."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, ticket: Ticket) -> None:
         self.closed = False  # then nobody can join any more
-        self._claim = claim
+        self._ticket = ticket
         self._readers: list[Reader] = []
         self._lasting: list[Item] = []  # what a reader who comes later must hear, too
 
     def join(self, previews: Previews | None, priority: Priority, deadline: float | None) -> Reader:
-        reader = Reader(Outbox(previews), priority, deadline)
+        reader = Reader(Mailbox(previews), priority, deadline)
         for item in self._lasting:
-            reader.outbox.put(item)
+            reader.mailbox.put(item)
         self._readers.append(reader)
         self._settle()
         return reader
@@ -49,27 +48,27 @@ class Audience:
         if isinstance(item, Started | Image):
             self._lasting.append(item)
         for reader in self._readers:
-            reader.outbox.put(item)
+            reader.mailbox.put(item)
 
-    def show(self, frame: Frame) -> list[Claim]:
+    def show(self, frame: Frame) -> list[Ticket]:
         """A preview for those who want one after this step; the claims of those who are waiting for it right now."""
         awaited = []
         for reader in self._readers:
-            if reader.outbox.due(frame.step):
-                claim = self._claim.beside()
-                awaited += [claim] if reader.outbox.watched else []
-                reader.outbox.put(replace(frame, claim=claim))
+            if reader.mailbox.due(frame.step):
+                ticket = self._ticket.beside()
+                awaited += [ticket] if reader.mailbox.watched else []
+                reader.mailbox.put(replace(frame, ticket=ticket))
         return awaited
 
     def close(self, error: BaseException | None = None) -> None:
         self.closed = True
         for reader in self._readers:
-            reader.outbox.close(error)
+            reader.mailbox.close(error)
 
     def _settle(self) -> None:
         if self._readers:
-            self._claim.priority = min(reader.priority for reader in self._readers)
-            self._claim.deadline = min(_deadlines(self._readers), default=None)
+            self._ticket.priority = min(reader.priority for reader in self._readers)
+            self._ticket.deadline = min(_deadlines(self._readers), default=None)
 
 
 def _deadlines(readers: Sequence[Reader]) -> list[float]:

@@ -18,16 +18,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from safelight_server.arrays import Array, Hw, Pixels
 from safelight_server.diffusion.model_info import Limits
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.plan import Leg, legs
+from safelight_server.diffusion.plan import Segment, segments
 from safelight_server.errors import JobError, LoadError
-from safelight_server.jobs import Array, Hw, Job, Pixels, Solver, Source, Words
+from safelight_server.jobs import Job, Prompts, Scheduler, Source
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network, Tensor
-from safelight_server.lanes.ticket import ALONE, Claim
+from safelight_server.lanes.ticket import ALONE, Ticket
 from safelight_server.model_folder import model_config
-from safelight_server.model_folder.model_config import Facts
+from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.models import loader, warmup
 from safelight_server.models.loader import Device
 
@@ -57,7 +58,7 @@ class Picture(NamedTuple):
     """A job to draw, and those of its steps that are worth keeping."""
 
     job: Job
-    leg: Leg
+    segment: Segment
     kept: frozenset[int]
 
 
@@ -68,9 +69,9 @@ class Recorder(Lane):
         super().__init__(device)
         self.told: dict[str, Mapping[str, Tensor]] = {}
 
-    async def run(self, network: Network, inputs: Mapping[str, Tensor], claim: Claim = ALONE) -> dict[str, Tensor]:
+    async def run(self, network: Network, inputs: Mapping[str, Tensor], ticket: Ticket = ALONE) -> dict[str, Tensor]:
         self.told[network.name] = inputs
-        return await super().run(network, inputs, claim)
+        return await super().run(network, inputs, ticket)
 
 
 class Samples:
@@ -98,14 +99,14 @@ async def record(task: Task) -> None:
     prompts = _prompts(Path(task.prompts) if task.prompts else PROMPTS)
     lane = Recorder(Device().name)
     model = await asyncio.to_thread(loader.load, "model", found, lane, Device(), lambda what: None, max_edge=MAX_EDGE)
-    pictures = _pictures(found, _sizes(task.sizes, model.card.limits, found), prompts, task.count)
+    pictures = _pictures(found, _sizes(task.sizes, model.info.limits, found), prompts, task.count)
     await warmup.warm(model, lambda what: None)
     unet = Samples(Path(task.output) / "unet", lane, model.networks.unet)
     decoder = Samples(Path(task.output) / "vae_decoder", lane, model.networks.vae_decoder)
-    done, total = 0, sum(picture.leg.last - picture.leg.first for picture in pictures)
+    done, total = 0, sum(picture.segment.last - picture.segment.first for picture in pictures)
     for picture in pictures:
         latents = await _draw(model, picture, unet, done, total)
-        done += picture.leg.last - picture.leg.first
+        done += picture.segment.last - picture.segment.first
         for clean in latents if task.vae else ():
             await model.decode(clean)
             decoder.keep()
@@ -122,7 +123,7 @@ def _prompts(path: Path) -> list[str]:
     return prompts
 
 
-def _sizes(asked: Sequence[int | Sequence[int]] | None, limits: Limits, found: Facts) -> list[Hw]:
+def _sizes(asked: Sequence[int | Sequence[int]] | None, limits: Limits, found: ModelConfig) -> list[Hw]:
     """Those asked for, or a few up to the model's native size."""
     step, least = limits.edge_multiple, limits.min_edge
     if asked is None:
@@ -136,7 +137,7 @@ def _sizes(asked: Sequence[int | Sequence[int]] | None, limits: Limits, found: F
     return sizes
 
 
-def _pictures(found: Facts, sizes: Sequence[Hw], prompts: Sequence[str], count: int) -> list[Picture]:
+def _pictures(found: ModelConfig, sizes: Sequence[Hw], prompts: Sequence[str], count: int) -> list[Picture]:
     """Enough for `count` samples: every step is among them, and each size, guidance and strength has many of them."""
     pictures: list[Picture] = []
     kept: list[int] = []
@@ -146,21 +147,32 @@ def _pictures(found: Facts, sizes: Sequence[Hw], prompts: Sequence[str], count: 
         strength = turns[0 if place < stride else place % len(turns)]  # at first, until every step was kept
         size = sizes[(place + place // len(sizes)) % len(sizes)]  # not in step with the stride
         job = _job(found, prompts[place % len(prompts)], size, strength, place)
-        (leg,) = legs(job, {job.model: found})
-        steps = [step for step in range(leg.first, leg.last) if step % stride == place % stride]
-        pictures.append(Picture(job, leg, frozenset(steps[: count - len(kept)])))
+        (segment,) = segments(job, {job.model: found})
+        steps = [step for step in range(segment.first, segment.last) if step % stride == place % stride]
+        pictures.append(Picture(job, segment, frozenset(steps[: count - len(kept)])))
         kept += pictures[-1].kept
-    all_steps = range(pictures[0].leg.first, pictures[0].leg.last)
+    all_steps = range(pictures[0].segment.first, pictures[0].segment.last)
     if missing := set(all_steps) - set(kept):
         raise LoadError(f"samples must be at least {len(kept) + len(missing)}, for every step to be seen, not {count}")
     return pictures
 
 
-def _job(found: Facts, prompt: str, size: Hw, strength: float | None, seed: int) -> Job:
+def _job(found: ModelConfig, prompt: str, size: Hw, strength: float | None, seed: int) -> Job:
     source = None if strength is None else Source(clouds(size, seed), None, strength)
     guidance = min(found.guidance, 1.0) if seed % 5 == 2 else found.guidance
-    words, solver = Words(prompt, prompt), Solver(found.sampler)
-    return Job("calibration", "model", words, size, found.steps, guidance, 0.0, (seed,), solver, source=source)
+    prompts, scheduler = Prompts(prompt, prompt), Scheduler(found.scheduler)
+    return Job(
+        id="calibration",
+        model="model",
+        prompts=prompts,
+        size=size,
+        steps=found.steps,
+        guidance=guidance,
+        rescale=0.0,
+        seeds=(seed,),
+        scheduler=scheduler,
+        source=source,
+    )
 
 
 def clouds(size: Hw, seed: int) -> Pixels:
@@ -177,14 +189,14 @@ def clouds(size: Hw, seed: int) -> Pixels:
 
 async def _draw(model: Pipeline, picture: Picture, samples: Samples, done: int, total: int) -> list[Array]:
     """The picture's finished latents, and those that it was thought to become at its later steps."""
-    job, leg, clean = picture.job, picture.leg, []
+    job, segment, clean = picture.job, picture.segment, []
     conditioning = await model.conditioner.encode(job, refines=job.source is not None)
-    state, canvas = model.start(leg, job, job.seeds[0], await model.read(job))
-    async with aclosing(model.denoise(leg, job, job.seeds[0], state, conditioning, canvas)) as steps:
+    state, canvas = model.start(segment, job, job.seeds[0], await model.read(job))
+    async with aclosing(model.denoise(segment, job, job.seeds[0], state, conditioning, canvas)) as steps:
         async for step in steps:
             if state.step in picture.kept:
                 samples.keep()
-                clean += [step.denoised] if 2 * state.step >= len(leg.schedule) else []
+                clean += [step.denoised] if 2 * state.step >= len(segment.schedule) else []
             state, done = step.state, done + 1
             print(f"progress {done} {total}", flush=True)
     return [*clean, state.latents]

@@ -53,7 +53,7 @@ def manifest(
             "name": Path(source.name).resolve().name if Path(source.name).is_dir() else source.name,
             "revision": source.revision,
             "precision": options.precision,
-            "scheduler": read.sampler,
+            "scheduler": read.scheduler,
             "native_size": [read.native_edge, read.native_edge],
             "files": hashes,
             **_changes(options),

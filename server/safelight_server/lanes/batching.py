@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .network import Network, Tensor
-from .ticket import Claim
+from .ticket import Ticket
 
 Kind = tuple[Any, ...]  # a network and the shape of a row of each of its inputs
 
@@ -22,7 +22,7 @@ class Part:
 
     network: Network
     inputs: Mapping[str, Tensor]
-    claim: Claim
+    ticket: Ticket
     outputs: asyncio.Future[dict[str, Tensor]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -40,7 +40,7 @@ def kind(network: Network, inputs: Mapping[str, Tensor]) -> Kind:
     return network.name, *sorted((name, value.shape[1:]) for name, value in inputs.items())
 
 
-class Joining:
+class Batching:
     """Batches as they were measured: nothing is joined of which nobody knows that it pays and changes no bit."""
 
     def __init__(self) -> None:

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from . import policy
-from .batching import Joining, Part, join, split
+from .batching import Batching, Part, join, split
 from .network import Network, Tensor
-from .step_times import Estimates
-from .ticket import ALONE, Claim
+from .step_times import StepTimes
+from .ticket import ALONE, Ticket
 
 # Seconds that the lane waits for the next step of a job whose last one has just ended: the sampler's arithmetic takes
 # one or two milliseconds. Without it, somebody else's step would always come first, and joined jobs would drift apart.
@@ -27,23 +27,23 @@ class Lane:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.estimates = Estimates()
-        self.joining = Joining()
+        self.step_times = StepTimes()
+        self.batching = Batching()
         self.networks: dict[Path, Network] = {}  # by the graph's file: models that share a file share what runs it
         self._waiting: list[Part] = []
-        self._expected: set[Claim] = set()
+        self._expected: set[Ticket] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
         self._batch: Sequence[Part] = ()
 
-    async def run(self, network: Network, inputs: Mapping[str, Tensor], claim: Claim = ALONE) -> dict[str, Tensor]:
+    async def run(self, network: Network, inputs: Mapping[str, Tensor], ticket: Ticket = ALONE) -> dict[str, Tensor]:
         """Runs `network` when it is the claim's turn. The first axis of all inputs is rows.
 
         Raises what the network raises. Cancelled, it leaves the queue, or stops the inference that nobody else is in.
         """
-        part = Part(network, inputs, claim)
+        part = Part(network, inputs, ticket)
         self._waiting.append(part)
-        claim.leave()  # it has come, and whichever lane expected it need not
+        ticket.leave()  # it has come, and whichever lane expected it need not
         self._next()
         try:
             return await part.outputs
@@ -53,7 +53,7 @@ class Lane:
 
     async def _drop(self, part: Part) -> None:
         part.outputs.cancel()
-        part.claim.leave()
+        part.ticket.leave()
         if part in self._waiting:
             self._waiting.remove(part)
         elif self._running and part in self._batch and all(other.outputs.cancelled() for other in self._batch):
@@ -70,10 +70,10 @@ class Lane:
     def _chosen(self) -> list[Part]:
         """Takes the step that goes next out of the queue, and those that may join it."""
         now = time.monotonic()
-        ready = {part: part.claim.ready(now) for part in self._waiting}
+        ready = {part: part.ticket.ready(now) for part in self._waiting}
         first = self._waiting[policy.choose(list(ready.values()))]
         alike = [part for part in ready if part is not first and part.kind == first.kind]
-        batch = self.joining.batch(first, sorted(alike, key=lambda part: policy.urgency(ready[part])))
+        batch = self.batching.batch(first, sorted(alike, key=lambda part: policy.urgency(ready[part])))
         for part in batch:
             self._waiting.remove(part)
         return batch
@@ -89,10 +89,10 @@ class Lane:
                 part.outputs.set_exception(error)
             return
         seconds = time.monotonic() - began
-        self.estimates.observe(network.name, next(iter(inputs.values())).shape, seconds)
-        self.expect(part.claim for part in _unanswered(batch))
+        self.step_times.observe(network.name, next(iter(inputs.values())).shape, seconds)
+        self.expect(part.ticket for part in _unanswered(batch))
         for part, rows in zip(batch, outputs, strict=True):
-            part.claim.served += seconds
+            part.ticket.served += seconds
             if not part.outputs.done():
                 part.outputs.set_result(rows)
 
@@ -100,17 +100,17 @@ class Lane:
         self._running, self._batch = None, ()
         self._next()
 
-    def expect(self, claims: Iterable[Claim]) -> None:
+    def expect(self, tickets: Iterable[Ticket]) -> None:
         """Those who are about to ask, as their step has just ended or they are to paint it, get a moment to do so."""
-        for claim in claims:
-            self._expected.add(claim)
-            claim.expected(partial(self._came, claim))
+        for ticket in tickets:
+            self._expected.add(ticket)
+            ticket.expected(partial(self._came, ticket))
         if self._timer:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(HOLD, self._expect_nobody)
 
-    def _came(self, claim: Claim) -> None:
-        self._expected.discard(claim)
+    def _came(self, ticket: Ticket) -> None:
+        self._expected.discard(ticket)
         self._next()
 
     def _expect_nobody(self) -> None:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import NamedTuple
 
-
-class Priority(IntEnum):
-    INTERACTIVE = 0
-    NORMAL = 1
-    BATCH = 2
+from safelight_server.jobs import Priority
 
 
 class Ready(NamedTuple):

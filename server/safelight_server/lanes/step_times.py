@@ -10,7 +10,7 @@ Shape = tuple[int, ...]
 KEPT = 5  # of the last runs: their median shrugs off a first run, which prepares the graph for a new shape
 
 
-class Estimates:
+class StepTimes:
     """Seconds by network and shape of its first input; a shape that was never run is scaled from the nearest."""
 
     def __init__(self) -> None:

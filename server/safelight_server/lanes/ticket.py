@@ -6,12 +6,14 @@ import itertools
 import time
 from collections.abc import Callable
 
-from .policy import Priority, Ready
+from safelight_server.jobs import Priority
+
+from .policy import Ready
 
 _arrivals = itertools.count()
 
 
-class Claim:
+class Ticket:
     """`deadline` is a time.monotonic(). `remaining`, the seconds of work left, is set by the drawing at every step."""
 
     def __init__(
@@ -22,9 +24,9 @@ class Claim:
         self._came, self._order = time.monotonic(), next(_arrivals)
         self._on_leave: Callable[[], None] | None = None
 
-    def beside(self) -> Claim:
+    def beside(self) -> Ticket:
         """The claim of a small job that this one has beside it, a preview: soon done, and so soon at work."""
-        return Claim(self.priority, self.deadline)
+        return Ticket(self.priority, self.deadline)
 
     def ready(self, now: float) -> Ready:
         """As the policy sees it."""
@@ -42,4 +44,4 @@ class Claim:
             on_leave()
 
 
-ALONE = Claim()  # of whoever has a lane to himself: the tools, and the warming before a server is ready
+ALONE = Ticket()  # of whoever has a lane to himself: the tools, and the warming before a server is ready

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from safelight_server.arrays import Array
 from safelight_server.errors import LoadError
-from safelight_server.jobs import Array
 
 from . import json_file
 

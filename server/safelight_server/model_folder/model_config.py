@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from safelight_server.arrays import Array
 from safelight_server.errors import LoadError
-from safelight_server.jobs import Array
 from safelight_server.samplers.table import check_config, name_of
 
 from . import json_file
@@ -42,15 +42,15 @@ class Latents:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelConfig:
     """What a folder's files say of the model."""
 
     folder: Path
     kind: Kind
     encoders: tuple[str, ...]  # folders of the text encoders, in the order in which their features are joined
     latents: Latents
-    scheduler: Json  # scheduler_config.json
-    sampler: str  # our name of it
+    scheduler_config: Json  # scheduler_config.json
+    scheduler: str  # our name of it
     native_edge: int  # pixels
     steps: int  # default
     guidance: float  # default
@@ -72,17 +72,17 @@ class Facts:
         return self.manifest.part(encoder.replace("text_encoder", "tokenizer"))
 
 
-def read(folder: Path) -> Facts:
+def read(folder: Path) -> ModelConfig:
     """Raises LoadError, one line, for a folder that is not one of ours, or that is missing something."""
     try:
-        facts = _facts(folder)
-        _check_files(facts)
+        config = _config(folder)
+        _check_files(config)
     except (OSError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise LoadError(f"{folder}: a value in one of its JSON files is not of its kind: {error}") from None
-    return facts
+    return config
 
 
-def _facts(folder: Path) -> Facts:
+def _config(folder: Path) -> ModelConfig:
     index = _json(folder / "model_index.json")
     if str(index.get("_class_name", "")).removeprefix("OV") not in CLASSES:
         raise LoadError(
@@ -91,19 +91,19 @@ def _facts(folder: Path) -> Facts:
         )
     manifest = read_manifest(folder)
     unet, vae = _json(folder / "unet/config.json"), _json(manifest.part("vae_decoder") / "config.json")
-    scheduler = _json(folder / "scheduler/scheduler_config.json")
+    scheduler_config = _json(folder / "scheduler/scheduler_config.json")
     latents = _latents(vae)
     if manifest.latent_rgb and len(manifest.latent_rgb[0]) != latents.channels:
         raise LoadError(f"{folder}/safelight.json: latent_rgb.matrix must have {latents.channels} rows, as the VAE has")
-    sampler = _sampler(folder, scheduler)
-    few_steps, width = sampler == "lcm", unet.get("time_cond_proj_dim")
-    return Facts(
+    scheduler = _scheduler(folder, scheduler_config)
+    few_steps, width = scheduler == "lcm", unet.get("time_cond_proj_dim")
+    return ModelConfig(
         folder=folder,
         kind=_kind(folder, index, unet, latents),
         encoders=("text_encoder", "text_encoder_2") if _names(index, "text_encoder") else ("text_encoder_2",),
         latents=latents,
+        scheduler_config=scheduler_config,
         scheduler=scheduler,
-        sampler=sampler,
         native_edge=_edge(unet.get("sample_size")) * latents.factor,
         steps=manifest.steps or (4 if few_steps else 25),
         guidance=manifest.guidance if manifest.guidance is not None else 1.0 if few_steps else 5.0,
@@ -145,10 +145,10 @@ def _kind(folder: Path, index: Json, unet: Json, latents: Latents) -> Kind:
     return "inpaint" if channels == inpaint else "base"
 
 
-def _sampler(folder: Path, scheduler: Json) -> str:
+def _scheduler(folder: Path, scheduler_config: Json) -> str:
     try:
-        check_config(scheduler)
-        return name_of(scheduler)
+        check_config(scheduler_config)
+        return name_of(scheduler_config)
     except ValueError as error:
         raise LoadError(f"{folder}/scheduler/scheduler_config.json: {error}") from None
 
@@ -192,11 +192,11 @@ def _latent_rgb(vae: Json) -> tuple[Array, Array] | None:
     return np.array(matrix, np.float32), np.array(bias, np.float32)
 
 
-def _check_files(facts: Facts) -> None:
-    networks = (*facts.encoders, "unet", "vae_encoder", "vae_decoder")
-    for path in (facts.graph(network).with_suffix(end) for network in networks for end in (".xml", ".bin")):
+def _check_files(config: ModelConfig) -> None:
+    networks = (*config.encoders, "unet", "vae_encoder", "vae_decoder")
+    for path in (config.graph(network).with_suffix(end) for network in networks for end in (".xml", ".bin")):
         if not path.is_file():
             raise LoadError(f"{path}: is missing; a folder written by `optimum-cli export openvino` has it")
-    for path in (facts.tokenizer(encoder) / "tokenizer.json" for encoder in facts.encoders):
+    for path in (config.tokenizer(encoder) / "tokenizer.json" for encoder in config.encoders):
         if not path.is_file() and not (path.parent / "vocab.json").is_file():
             raise LoadError(f"{path}: is missing, and there is no vocab.json in its place")

@@ -21,7 +21,7 @@ TOKENS = 77  # where a graph takes any number: CLIP's
 PATIENCE = 0.25
 
 
-async def joining(model: Pipeline) -> None:
+async def batching(model: Pipeline) -> None:
     """Tries the text encoders, and the UNet at a quarter of the model's native edge, a half, and the whole.
 
     Where nothing pays, nothing does at a larger size: the larger the picture, the fewer cores are idle with one. The
@@ -30,21 +30,21 @@ async def joining(model: Pipeline) -> None:
     networks, lane = model.networks, model.lane
     for encoder in networks.encoders:
         ids = encoder.ids("a few words")
-        if lane.estimates.seconds(encoder.network.name, ids.shape) > PATIENCE:  # so the warming has seen
+        if lane.step_times.seconds(encoder.network.name, ids.shape) > PATIENCE:  # so the warming has seen
             continue
         rows = [{encoder.network.input: np.roll(ids, seed)} for seed in range(MOST)]
         await measure(lane, encoder.network, rows)
     for network in (networks.unet, networks.shallow_unet):
         for edge in _edges(model) if network is not None else ():
             assert network is not None
-            rows = [_row(network, edge // model.facts.latents.factor, seed) for seed in range(MOST)]
+            rows = [_row(network, edge // model.config.latents.factor, seed) for seed in range(MOST)]
             if not await measure(lane, network, rows):
                 break
 
 
 def _edges(model: Pipeline) -> list[int]:
     """Pixels, square."""
-    limits, native = model.card.limits, model.facts.native_edge
+    limits, native = model.info.limits, model.config.native_edge
     edges = {native // part // limits.edge_multiple * limits.edge_multiple for part in (4, 2, 1)}
     return sorted(edge for edge in edges if edge >= max(limits.min_edge, 64))
 
@@ -66,9 +66,9 @@ async def measure(lane: Lane, network: Network, rows: Sequence[Mapping[str, Tens
     What another model on the lane has in common with this one is not tried again.
     """
     what = kind(network, rows[0])
-    if not lane.joining.knows(what):
-        lane.joining.allow(what, [size async for size in _paying(lane, network, rows)])
-    return lane.joining.sizes(what)
+    if not lane.batching.knows(what):
+        lane.batching.allow(what, [size async for size in _paying(lane, network, rows)])
+    return lane.batching.sizes(what)
 
 
 async def _paying(lane: Lane, network: Network, rows: Sequence[Mapping[str, Tensor]]) -> AsyncIterator[int]:

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 
+from safelight_server.arrays import Array, Pixels
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.errors import InferenceFailed, LoadError
-from safelight_server.jobs import Array, Job, Pixels, Solver, Words
+from safelight_server.jobs import Job, Prompts, Scheduler
 from safelight_server.lanes.network import Tensor
 from safelight_server.model_folder.model_config import Latents
 
@@ -22,27 +23,37 @@ async def warm(model: Pipeline, told: Told) -> None:
 
     Raises LoadError where one fails: then the graphs of the folder do not fit each other.
     """
-    told(f"{model.card.name}: warming")
+    told(f"{model.info.name}: warming")
     try:
         await _run_all(model)
-        if model.facts.latent_rgb is None:
-            model.latent_rgb = await fit_latent_rgb(model.decode, model.facts.latents)
-        await batch_profile.joining(model)
+        if model.config.latent_rgb is None:
+            model.latent_rgb = await fit_latent_rgb(model.decode, model.config.latents)
+        await batch_profile.batching(model)
         for network in model.networks.all():
             network.trim()  # of what the trial's batches needed
     except InferenceFailed as error:
-        raise LoadError(f"{model.facts.folder}: {error.network} failed on its first run; the log says how") from None
+        raise LoadError(f"{model.config.folder}: {error.network} failed on its first run; the log says how") from None
 
 
 async def _run_all(model: Pipeline) -> None:
     """All networks, at a small size, with one row."""
-    edge = max(model.card.limits.min_edge, 64)
-    words = Words("warm", "warm", "cold", "cold")
-    job = Job("warm", model.card.name, words, (edge, edge), 1, 1.0, 0.0, (0,), Solver(model.facts.sampler))
+    edge = max(model.info.limits.min_edge, 64)
+    prompts = Prompts("warm", "warm", "cold", "cold")
+    job = Job(
+        id="warm",
+        model=model.info.name,
+        prompts=prompts,
+        size=(edge, edge),
+        steps=1,
+        guidance=1.0,
+        rescale=0.0,
+        seeds=(0,),
+        scheduler=Scheduler(model.config.scheduler),
+    )
     conditioning = await model.conditioner.encode(job, refines=False)
-    channels = model.facts.latents.channels
-    latents = edge // model.facts.latents.factor
-    unet_channels = 2 * channels + 1 if model.facts.kind == "inpaint" else channels
+    channels = model.config.latents.channels
+    latents = edge // model.config.latents.factor
+    unet_channels = 2 * channels + 1 if model.config.kind == "inpaint" else channels
     sample = np.zeros((conditioning.rows, unet_channels, latents, latents), np.float32)
     given: dict[str, Tensor] = {"sample": sample, "timestep": np.zeros(conditioning.rows), **conditioning.inputs}
     outputs = await model.lane.run(model.networks.unet, given)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from safelight.v1 import images_pb2 as pb
 
-from safelight_server.diffusion.model_info import Card
-from safelight_server.jobs import Acceleration, Format, Hw, Output, Previews, Sizes, Solver, Words
-from safelight_server.lanes.policy import Priority
+from safelight_server.arrays import Hw
+from safelight_server.diffusion.model_info import ModelInfo
+from safelight_server.jobs import Acceleration, Format, Output, Previews, Priority, Prompts, Scheduler, Sizes
 from safelight_server.samplers.table import SAMPLERS
 
 from .field_reader import Form
@@ -33,10 +33,10 @@ TINY: dict[int, bool | None] = {
 }
 
 
-def words(form: Form) -> Words:
+def prompts(form: Form) -> Prompts:
     prompt = form.text("prompt", LONGEST_PROMPT)
     negative = form.text("negative_prompt", LONGEST_PROMPT) if form.has("negative_prompt") else None
-    return Words(
+    return Prompts(
         prompt=prompt,
         prompt_2=form.text("prompt_2", LONGEST_PROMPT) or prompt,
         negative=negative,
@@ -44,12 +44,12 @@ def words(form: Form) -> Words:
     )
 
 
-def solver(form: Form, card: Card) -> Solver:
+def scheduler(form: Form, info: ModelInfo) -> Scheduler:
     options = form.part("scheduler_options")
-    name = form.choice("scheduler", card.facts.sampler, SAMPLERS)
+    name = form.choice("scheduler", info.config.scheduler, SAMPLERS)
     spacing = options.choice("timestep_spacing", "", ("", *SPACINGS)) or None
     karras = options.message.use_karras_sigmas if options.has("use_karras_sigmas") else None
-    return Solver(name, karras, spacing, options.number("eta", 0, 0, 1) if options.has("eta") else None)
+    return Scheduler(name, karras, spacing, options.number("eta", 0, 0, 1) if options.has("eta") else None)
 
 
 def sizes(form: Form) -> Sizes:
@@ -91,14 +91,14 @@ def output(form: Form) -> Output:
     return Output(FORMATS.get(part.message.format, "png"), part.integer("quality", 90, 1, 100))
 
 
-def acceleration(form: Form, first: Card, last: Card) -> Acceleration:
+def acceleration(form: Form, first: ModelInfo, last: ModelInfo) -> Acceleration:
     part = form.part("acceleration")
     interval = part.message.deep_cache_interval
-    if interval > 1 and (missing := [card.name for card in (first, last) if not card.has_deep_cache]):
+    if interval > 1 and (missing := [info.name for info in (first, last) if not info.has_deep_cache]):
         part.bad("deep_cache_interval", f"must be 0 for {missing[0]}, which is not cut for it, not {interval}")
     elif interval > first.limits.max_steps:
         part.bad("deep_cache_interval", f"must be at most {first.limits.max_steps}, not {interval}")
-    if part.message.tiny_decoder and not last.facts.has_tiny_decoder:
+    if part.message.tiny_decoder and not last.config.has_tiny_decoder:
         part.bad("tiny_decoder", f"must be false for {last.name}, which has no tiny decoder")
     return Acceleration(max(1, interval), part.number("guidance_until", 1.0, 0, 1), part.message.tiny_decoder)
 

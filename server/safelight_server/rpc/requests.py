@@ -12,10 +12,11 @@ from google.protobuf.json_format import MessageToDict
 from safelight.v1 import images_pb2 as pb
 
 from safelight_server import image_files
+from safelight_server.arrays import Hw
 from safelight_server.diffusion import plan
-from safelight_server.diffusion.model_info import Card
+from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.errors import InvalidRequest, ModelNotFound, Violation
-from safelight_server.jobs import EXACT, Handoff, Hw, Job, Previews, Source
+from safelight_server.jobs import EXACT, Handoff, Job, Previews, Source
 
 from . import request_fields
 from .field_reader import Form
@@ -23,45 +24,47 @@ from .field_reader import Form
 Request = pb.GenerateRequest | pb.RefineRequest
 
 
-def job_from(request: Request, cards: Mapping[str, Card], job_id: str, prefix: str = "") -> Job:
+def job_from(request: Request, infos: Mapping[str, ModelInfo], job_id: str, prefix: str = "") -> Job:
     """The job that a request asks for. Raises ModelNotFound, or InvalidRequest with every bad field.
 
     Unpacks a Refine's picture, so that it takes a moment; nothing larger than the job's own size is kept.
     """
     form = Form(request, prefix)
-    card = _card(form, cards)
-    facts = card.facts
-    handoff = _handoff(form, card, cards)
-    steps = form.integer("steps", facts.steps, 1, card.limits.max_steps)
+    info = _card(form, infos)
+    config = info.config
+    handoff = _handoff(form, info, infos)
+    steps = form.integer("steps", config.steps, 1, info.limits.max_steps)
     refines = isinstance(request, pb.RefineRequest)
-    if not refines and facts.kind != "base":
-        form.bad("model", f"{card.name} is made to redraw a picture: call Refine, or name a base model")
-    size, source = _source(form, card) if refines else (_size(form, card, (facts.native_edge, facts.native_edge)), None)
+    if not refines and config.kind != "base":
+        form.bad("model", f"{info.name} is made to redraw a picture: call Refine, or name a base model")
+    size, source = (
+        _source(form, info) if refines else (_size(form, info, (config.native_edge, config.native_edge)), None)
+    )
     seed = request.seed if form.has("seed") else secrets.randbits(32)
-    count = form.integer("num_images", 1, 1, card.limits.max_images)
+    count = form.integer("num_images", 1, 1, info.limits.max_images)
     job = Job(
         id=job_id,
-        model=card.name,
-        words=request_fields.words(form),
+        model=info.name,
+        prompts=request_fields.prompts(form),
         size=size,
         steps=steps,
-        guidance=form.number("guidance_scale", facts.guidance, 0, 100),
+        guidance=form.number("guidance_scale", config.guidance, 0, 100),
         rescale=form.number("guidance_rescale", 0.0, 0, 1),
         seeds=tuple((seed + i) % 2**32 for i in range(count)),
-        solver=request_fields.solver(form, card),
+        scheduler=request_fields.scheduler(form, info),
         sizes=request_fields.sizes(form),
         handoff=handoff,
         source=source,
         output=request_fields.output(form),
-        acceleration=request_fields.acceleration(form, card, cards[handoff.model] if handoff else card),
+        acceleration=request_fields.acceleration(form, info, infos[handoff.model] if handoff else info),
         priority=request_fields.priority(form),
     )
-    _check_plan(form, job, cards)
+    _check_plan(form, job, infos)
     form.finish()
     return replace(job, recipe=_recipe(request, job))
 
 
-def stream_from(request: pb.StreamRequest, cards: Mapping[str, Card], job_id: str) -> tuple[Job, Previews | None]:
+def stream_from(request: pb.StreamRequest, infos: Mapping[str, ModelInfo], job_id: str) -> tuple[Job, Previews | None]:
     """The job and the previews of a stream; None: no previews. Raises what `job_from` raises."""
     which = request.WhichOneof("request")
     if which is None:
@@ -69,42 +72,42 @@ def stream_from(request: pb.StreamRequest, cards: Mapping[str, Card], job_id: st
     form = Form(request)
     previews = request_fields.previews(form)
     try:
-        job = job_from(getattr(request, which), cards, job_id, f"{which}.")
+        job = job_from(getattr(request, which), infos, job_id, f"{which}.")
     except InvalidRequest as error:
         raise InvalidRequest([*error.violations, *form.violations]) from None
     form.finish()
-    if previews.tiny and not cards[job.model].facts.has_tiny_decoder:
+    if previews.tiny and not infos[job.model].config.has_tiny_decoder:
         raise InvalidRequest([Violation("preview.decoder", f"model {job.model} has no tiny decoder")])
     return job, previews if previews.every else None
 
 
-def _check_plan(form: Form, job: Job, cards: Mapping[str, Card]) -> None:
+def _check_plan(form: Form, job: Job, infos: Mapping[str, ModelInfo]) -> None:
     """Whether the scheduler takes the job's steps, and strength and handoff leave each model some."""
     try:
-        plan.legs(job, {name: card.facts for name, card in cards.items()})
+        plan.segments(job, {name: info.config for name, info in infos.items()})
     except InvalidRequest as error:
         for violation in error.violations:
             form.bad(*violation)
 
 
-def _card(form: Form, cards: Mapping[str, Card]) -> Card:
-    name = form.message.model or next(iter(cards))
-    if name not in cards:
-        raise ModelNotFound(form.path("model"), name, list(cards))
-    return cards[name]
+def _card(form: Form, infos: Mapping[str, ModelInfo]) -> ModelInfo:
+    name = form.message.model or next(iter(infos))
+    if name not in infos:
+        raise ModelNotFound(form.path("model"), name, list(infos))
+    return infos[name]
 
 
-def _handoff(form: Form, card: Card, cards: Mapping[str, Card]) -> Handoff | None:
+def _handoff(form: Form, info: ModelInfo, infos: Mapping[str, ModelInfo]) -> Handoff | None:
     if not form.has("refiner"):
         return None
     stage = form.part("refiner")
     name = stage.message.model
-    if name not in cards:
-        raise ModelNotFound(stage.path("model"), name, list(cards))
-    if name not in card.refiners:
-        allowed = ", ".join(card.refiners) or "none of those served"
+    if name not in infos:
+        raise ModelNotFound(stage.path("model"), name, list(infos))
+    if name not in info.refiners:
+        allowed = ", ".join(info.refiners) or "none of those served"
         stage.bad(
-            "model", f"must share {card.name}'s latent space and not be an inpainting model ({allowed}), not {name!r}"
+            "model", f"must share {info.name}'s latent space and not be an inpainting model ({allowed}), not {name!r}"
         )
     fraction = stage.number("handoff", 0.8, 0, 1)
     if fraction in (0, 1):
@@ -114,13 +117,13 @@ def _handoff(form: Form, card: Card, cards: Mapping[str, Card]) -> Handoff | Non
     return Handoff(name, fraction)
 
 
-def _size(form: Form, card: Card, default: Hw) -> Hw:
-    limits = card.limits
+def _size(form: Form, info: ModelInfo, default: Hw) -> Hw:
+    limits = info.limits
     bounds = limits.min_edge, limits.max_edge, limits.edge_multiple
     return form.integer("height", default[0], *bounds), form.integer("width", default[1], *bounds)
 
 
-def _source(form: Form, card: Card) -> tuple[Hw, Source | None]:
+def _source(form: Form, info: ModelInfo) -> tuple[Hw, Source | None]:
     """A Refine's size and start. Headers are read first, pixels only if all the rest of them is right."""
     before = len(form.violations)
     strength = form.number("strength", 0.9999 if form.message.mask else 0.3, 0, 1)
@@ -128,10 +131,10 @@ def _source(form: Form, card: Card) -> tuple[Hw, Source | None]:
         picture = image_files.open_picture(form.message.image)
     except image_files.BadPicture as error:
         form.bad("image", str(error))
-        return (card.facts.native_edge, card.facts.native_edge), None
+        return (info.config.native_edge, info.config.native_edge), None
     own = image_files.upright_size(picture)
-    multiple = card.limits.edge_multiple
-    size = _size(form, card, (own[0] - own[0] % multiple, own[1] - own[1] % multiple))
+    multiple = info.limits.edge_multiple
+    size = _size(form, info, (own[0] - own[0] % multiple, own[1] - own[1] % multiple))
     mask = None
     if form.message.mask:
         try:
@@ -167,7 +170,7 @@ def _recipe(request: Request, job: Job) -> dict[str, Any]:
     if isinstance(filled, pb.RefineRequest):
         filled.ClearField("image")
         filled.ClearField("mask")
-    filled.model, filled.scheduler = job.model, job.solver.name
+    filled.model, filled.scheduler = job.model, job.scheduler.name
     filled.height, filled.width = job.size
     filled.steps, filled.guidance_scale, filled.seed = job.steps, job.guidance, job.seeds[0]
     if job.source is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from safelight.v1 import images_pb2 as pb
 
-from safelight_server.diffusion.model_info import Card
+from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.jobs import EXACT, Acceleration, Done, Event, Image, Preview, Progress, Queued, Started
 from safelight_server.samplers.table import SAMPLERS
 
@@ -29,7 +29,7 @@ def started(event: Started) -> pb.Started:
         height=job.size[0],
         steps=event.steps,
         guidance_scale=job.guidance,
-        scheduler=job.solver.name,
+        scheduler=job.scheduler.name,
         seeds=job.seeds,
         warnings=event.warnings,
         acceleration=acceleration(job.acceleration),
@@ -100,11 +100,11 @@ def stream_response(job_id: str, sequence: int, event: Event) -> pb.StreamRespon
     return pb.StreamResponse(job_id=job_id, sequence=sequence, **{field: told(event)})
 
 
-def model(card: Card) -> pb.Model:
-    limits, facts = card.limits, card.facts
+def model(info: ModelInfo) -> pb.Model:
+    limits, config = info.limits, info.config
     return pb.Model(
-        name=card.name,
-        kind=KINDS[facts.kind],
+        name=info.name,
+        kind=KINDS[config.kind],
         limits=pb.Limits(
             min_edge=limits.min_edge,
             max_edge=limits.max_edge,
@@ -114,18 +114,18 @@ def model(card: Card) -> pb.Model:
             max_prompt_tokens=limits.max_prompt_tokens,
         ),
         defaults=pb.Defaults(
-            width=facts.native_edge,
-            height=facts.native_edge,
-            steps=facts.steps,
-            guidance_scale=facts.guidance,
-            scheduler=facts.sampler,
+            width=config.native_edge,
+            height=config.native_edge,
+            steps=config.steps,
+            guidance_scale=config.guidance,
+            scheduler=config.scheduler,
         ),
         schedulers=SAMPLERS,
-        precision=card.precision,
-        device=card.device,
-        has_tiny_decoder=facts.has_tiny_decoder,
-        refiners=card.refiners,
-        has_deep_cache=card.has_deep_cache,
+        precision=info.precision,
+        device=info.device,
+        has_tiny_decoder=config.has_tiny_decoder,
+        refiners=info.refiners,
+        has_deep_cache=info.has_deep_cache,
     )
 
 

@@ -64,7 +64,7 @@ class ImageService:
         async with self._call(context):
             _parse(pb.ListModelsRequest, body)
             return pb.ListModelsResponse(
-                models=[responses.model(model.card) for model in self._ready().models.values()]
+                models=[responses.model(model.info) for model in self._ready().models.values()]
             )
         raise AssertionError("abort does not return")
 
@@ -123,8 +123,8 @@ class ImageService:
         """The job of a request; in a thread, for its picture may take a while."""
         engine = self._ready()
         engine.knock()
-        cards = {name: model.card for name, model in engine.models.items()}
-        return await asyncio.to_thread(check, request, cards, job_id)
+        infos = {name: model.info for name, model in engine.models.items()}
+        return await asyncio.to_thread(check, request, infos, job_id)
 
 
 def _deadline(context: Context) -> float | None:

@@ -14,7 +14,7 @@ TAU = np.float32(2 * math.pi)
 UNIT = np.float32(2**-24)
 
 
-def draw(seed: int, position: int, shape: tuple[int, ...]) -> tuple[Floats, int]:
+def randn(seed: int, position: int, shape: tuple[int, ...]) -> tuple[Floats, int]:
     """Normal numbers (`shape`), and the position after them; nothing is remembered, so noise can go on anywhere.
 
     The numbers are, to within 1e-6, those of torch.randn(shape) on a CPU generator with this seed that gave `position`

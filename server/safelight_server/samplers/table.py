@@ -33,7 +33,7 @@ class Schedule:
     levels: tuple[Level, ...]  # n + 1
     updates: Updates  # n
     first_updates: Updates  # n
-    drawing: tuple[bool, ...]  # n
+    noise_steps: tuple[bool, ...]  # n
 
     def __len__(self) -> int:
         return len(self.timesteps)
@@ -50,9 +50,9 @@ class Schedule:
         """Step i; `first`: there is no x0 of a step before, as the job or this model begins here."""
         return (self.first_updates if first else self.updates)[i]
 
-    def draws(self, i: int) -> bool:
+    def uses_noise(self, i: int) -> bool:
         """Whether step i takes fresh noise from the generator: its weight may be 0, but diffusers draws it anyway."""
-        return self.drawing[i]
+        return self.noise_steps[i]
 
 
 class Sampler(NamedTuple):
@@ -61,14 +61,14 @@ class Sampler(NamedTuple):
     scheduler: str  # diffusers' class
     course: Callable[[Settings, int], Course]
     step: Callable[[Settings, Course, int, bool], Update]
-    draws: Callable[[Settings, int], bool] = lambda s, left: False
+    uses_noise: Callable[[Settings, int], bool] = lambda s, left: False
     preset: Settings = MappingProxyType({})
 
 
 SAMPLERS: dict[str, Sampler] = {
     "euler": Sampler("EulerDiscreteScheduler", variance_exploding, euler),
     "euler_ancestral": Sampler(
-        "EulerAncestralDiscreteScheduler", variance_exploding, euler_ancestral, draws=lambda s, left: True
+        "EulerAncestralDiscreteScheduler", variance_exploding, euler_ancestral, uses_noise=lambda s, left: True
     ),
     "dpmpp_2m": Sampler(
         "DPMSolverMultistepScheduler", variance_preserving, dpmpp_2m, preset={"use_karras_sigmas": False}
@@ -76,8 +76,10 @@ SAMPLERS: dict[str, Sampler] = {
     "dpmpp_2m_karras": Sampler(
         "DPMSolverMultistepScheduler", variance_preserving, dpmpp_2m, preset={"use_karras_sigmas": True}
     ),
-    "ddim": Sampler("DDIMScheduler", implicit, ddim, draws=lambda s, left: bool(s["eta"] > 0), preset={"eta": 0.0}),
-    "lcm": Sampler("LCMScheduler", consistency, lcm, draws=lambda s, left: left > 0),
+    "ddim": Sampler(
+        "DDIMScheduler", implicit, ddim, uses_noise=lambda s, left: bool(s["eta"] > 0), preset={"eta": 0.0}
+    ),
+    "lcm": Sampler("LCMScheduler", consistency, lcm, uses_noise=lambda s, left: left > 0),
 }
 
 
@@ -139,5 +141,5 @@ def _schedule(sampler: Sampler, s: Settings, course: Course) -> Schedule:
         levels=(*course.levels, CLEAN),
         updates=updates,
         first_updates=firsts,
-        drawing=tuple(sampler.draws(s, len(steps) - 1 - i) for i in steps),
+        noise_steps=tuple(sampler.uses_noise(s, len(steps) - 1 - i) for i in steps),
     )
