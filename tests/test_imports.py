@@ -73,3 +73,9 @@ def test_a_wrong_import_is_found(copied: Path, file: str, planted: str, contract
     assert verdict.code == 1, verdict.text
     assert contract in verdict.broken, verdict.text
     assert Path(file).stem in verdict.text, verdict.text
+
+
+def test_the_picture_of_the_packages_is_up_to_date() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "draw_packages.py"), "--check"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
