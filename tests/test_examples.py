@@ -1,0 +1,100 @@
+"""Every program in examples/, run as a user runs it, against a server of the demo models."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safelight import Client
+from support.servers import ServerProcess
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SLOTS, QUEUE = 1, 3  # so that few jobs fill the server
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with ServerProcess(f"--slots={SLOTS}", f"--queue={QUEUE}") as process:
+        yield process.address
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> Path:
+    monkeypatch.setenv("SAFELIGHT_ADDRESS", address)
+    return tmp_path
+
+
+def start(name: str, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, str(EXAMPLES / name)]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(name: str, folder: Path) -> str:
+    return finish(start(name, folder))
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out
+
+
+def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(np.int16)
+
+
+def test_every_example_has_a_test() -> None:
+    tests = Path(__file__).read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in tests] == []
+
+
+def test_generate(folder: Path) -> None:
+    told = run("generate.py", folder)
+    assert "Progress(" in told
+    assert told.endswith("the same again\n")
+    assert pixels(folder / "apple.png").shape == (128, 128, 3)
+
+
+def test_stream_previews(folder: Path) -> None:
+    told = run("stream_previews.py", folder)
+    assert "demo-xl draws it in 25 steps" in told
+    assert "done: owl.png" in told
+    preview, picture = pixels(folder / "preview.jpg"), pixels(folder / "owl.png")
+    assert np.abs(preview - picture).mean() < 30  # the last preview is nearly the picture
+
+
+def test_refine(folder: Path) -> None:
+    run("refine.py", folder)
+    first, redrawn, half = (pixels(folder / f"{name}.png") for name in ("first", "redrawn", "half"))
+    assert np.abs(redrawn - first).mean() > 10
+    changed = np.abs(half - first).mean(axis=(0, 2))  # by column
+    assert changed[:56].mean() < 10 < changed[72:].mean()
+
+
+def test_batch_async(folder: Path) -> None:
+    told = run("batch_async.py", folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["apple.png", "owl.png", "pizza.png", "rocket.png"]
+    assert len(told.splitlines()) == 4
+
+
+def test_errors_and_retries(folder: Path) -> None:
+    with ExitStack() as stack:
+        client = stack.enter_context(Client())
+        for _ in range(SLOTS + QUEUE):
+            next(stack.enter_context(client.stream("an owl", steps=150, num_images=16)))
+        process = start("errors_and_retries.py", folder)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("QUEUE_FULL: trying again in ")
+    told = finish(process)
+    assert "width: " in told
+    assert "steps: " in told
+    assert "half a second was not enough" in told
+    assert "NOT_FOUND MODEL_NOT_FOUND" in told
+    assert pixels(folder / "cactus.png").shape == (128, 128, 3)
