@@ -11,7 +11,7 @@ SHAPES = [(16,), (17,), (31,), (1, 4, 8, 8), (1, 4, 5, 7), (3, 33), (1, 4, 64, 4
 
 
 @pytest.mark.parametrize("seed", [0, 1, 42, 2**31, 2**32 - 1, 2**32 + 5, 2**63 + 7])
-def test_one_generator_s_draws_in_a_row(seed: int) -> None:
+def test_numbers_of_one_generator_in_a_row(seed: int) -> None:
     generator, position = torch.Generator("cpu").manual_seed(seed), 0
     for shape in (*SHAPES, *SHAPES[::-1]):
         noise, position = randn(seed, position, shape)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from safelight_server.samplers.scheduler_config import DEFAULTS
 from safelight_server.samplers.table import check_config, make_schedule, name_of
-from support.sampler_cases import BETAS, SDXL, VEGA_RT, ZERO_SNR, Config
+from support.sampler_cases import BETAS
+from support.scheduler_configs import SDXL, VEGA_RT, ZERO_SNR, Config
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' own
 

@@ -11,45 +11,50 @@ import torch
 from safelight_server.samplers.noise import randn
 from safelight_server.samplers.noise_levels import alphas_bar
 from safelight_server.samplers.scheduler_config import settings
-from support.sampler_cases import ANY, SDXL, SHAPE, STEPS, Case, cases, clean, near, ours, theirs
+from safelight_server.samplers.table import Schedule
+from support.sampler_cases import ANY, RUNS, SHAPE, STEPS, Case, cases, clean, near, ours, theirs
+from support.scheduler_configs import SDXL
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' own
 
 
-@pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("case", cases())
-def test_a_run_is_that_of_diffusers(case: Case, steps: int) -> None:
-    for begin in sorted({0, steps // 3, steps - 1}):
+def test_a_run_is_that_of_diffusers(case: Case) -> None:
+    for steps, begin in RUNS:
         want, got = theirs(case, steps, begin), ours(case, steps, begin)
         assert len(got.samples) == len(want.samples)
-        largest = case.schedule(steps).noising(begin)[1] * 4
-        for i in range(len(want.samples)):
-            largest = max(largest, *(float(np.abs(array).max()) for array in (want.samples[i], want.x0[i])))
-            near(got.samples[i], want.samples[i], largest)
-            near(got.x0[i], want.x0[i], largest)
+        rounded = [np.abs(arrays).max() for arrays in zip(want.samples, want.x0, strict=True)]
+        largest = np.maximum.accumulate([case.schedule(steps).noising(begin).noise * 4, *rounded])[1:]
+        near(got.samples, want.samples, largest, (steps, begin))
+        near(got.x0, want.x0, largest, (steps, begin))
 
 
-@pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("case", cases())
-def test_a_schedule_is_that_of_diffusers(case: Case, steps: int) -> None:
-    scheduler, schedule = case.scheduler(), case.schedule(steps)
-    scheduler.set_timesteps(steps)
-    told, want = schedule.timesteps, scheduler.timesteps.numpy()
-    assert told.dtype == want.dtype
+def test_a_schedule_is_that_of_diffusers(case: Case) -> None:
+    for steps in STEPS:
+        scheduler, schedule = case.scheduler, case.schedule(steps)
+        scheduler.set_timesteps(steps)
+        check_timesteps(case, scheduler, schedule)
+        assert schedule.num_train_timesteps == scheduler.config.num_train_timesteps
+        assert schedule.init_noise_sigma == pytest.approx(float(scheduler.init_noise_sigma), rel=1e-6)
+        assert schedule.noising(len(schedule)) == (1.0, 0.0)
+        sample, noise = torch.from_numpy(clean()), torch.from_numpy(randn(1, 0, SHAPE)[0])
+        want = []
+        for i, timestep in enumerate(scheduler.timesteps):
+            if hasattr(scheduler, "set_begin_index"):
+                scheduler.set_begin_index(i)  # which of two equal timesteps
+            want.append(scheduler.add_noise(sample, noise, timestep[None]).numpy())
+        levels = [np.array(schedule.noising(i), np.float32) for i in range(len(schedule))]
+        near([a * sample.numpy() + b * noise.numpy() for a, b in levels], want, said=steps)
+
+
+def check_timesteps(case: Case, scheduler: Any, schedule: Schedule) -> None:
+    got, want = schedule.timesteps, scheduler.timesteps.numpy()
+    assert got.dtype == want.dtype
     slack = slack_of(scheduler, want) if case.config.get("use_karras_sigmas") else np.zeros(len(want))
-    np.testing.assert_array_less(abs(told.astype(np.float64) - want), 3e-7 * abs(want) + slack + 1e-12)
+    np.testing.assert_array_less(abs(got.astype(np.float64) - want), 3e-7 * abs(want) + slack + 1e-12)
     whole = abs(want - want.round()) <= slack  # so near to a whole number that rounding may fall to either side
-    np.testing.assert_array_equal(told.astype(np.int64)[~whole], want.astype(np.int64)[~whole])
-    assert schedule.num_train_timesteps == scheduler.config.num_train_timesteps
-    assert schedule.init_noise_sigma == pytest.approx(float(scheduler.init_noise_sigma), rel=1e-6)
-    assert schedule.noising(len(schedule)) == (1.0, 0.0)
-    sample, noise = torch.from_numpy(clean()), torch.from_numpy(randn(1, 0, SHAPE)[0])
-    for i, t in enumerate(scheduler.timesteps):
-        if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(i)  # which of two equal timesteps
-        a, b = schedule.noising(i)
-        noisy = np.float32(a) * sample.numpy() + np.float32(b) * noise.numpy()
-        near(noisy, scheduler.add_noise(sample, noise, t[None]).numpy())
+    np.testing.assert_array_equal(got.astype(np.int64)[~whole], want.astype(np.int64)[~whole])
 
 
 def slack_of(scheduler: Any, times: Any) -> Any:
@@ -78,9 +83,9 @@ def test_the_table_of_the_training_is_that_of_diffusers(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("sampler", "steps", "largest"),
-    # Ancestral steps draw anew each time, so that their roundings add up; they differ between processors.
+    # Ancestral steps take fresh noise each time, so that roundings add up; these differ between processors.
     [("ddim", 1000, 300), ("euler", 1000, 300), ("euler_ancestral", 999, 1500), ("lcm", 1000, 300)],
 )
 def test_the_most_steps(sampler: str, steps: int, largest: float) -> None:
     case = Case(sampler, {**SDXL, "steps_offset": 0, "original_inference_steps": 1000}, None)
-    near(ours(case, steps, 0).samples[-1], theirs(case, steps, 0).samples[-1], largest)
+    near(ours(case, steps, 0).samples[-1:], theirs(case, steps, 0).samples[-1:], largest)

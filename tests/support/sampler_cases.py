@@ -1,9 +1,12 @@
-"""Configurations of real checkpoints, and runs of ours and of diffusers' schedulers on them."""
+"""Scheduler configurations, and runs by our samplers and by the schedulers of diffusers on each of them."""
 
 from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import diffusers
@@ -15,44 +18,18 @@ from safelight_server.pixels.kernels import advance
 from safelight_server.samplers.noise import randn
 from safelight_server.samplers.table import SAMPLERS, make_schedule
 
+from support.scheduler_configs import SDXL, VEGA_RT, ZERO_SNR, Config
+
 Floats = npt.NDArray[np.float32]
-Config = dict[str, Any]
 
 SHAPE = (1, 4, 8, 8)
 SEED = 5
-STEPS = (1, 2, 4, 7, 20, 30, 50)
+STEPS = (1, 2, 4, 7, 20, 50)  # 7 does not divide the timesteps of a training; from 15 on, DPM-Solver++ ends otherwise
+# (steps, the step that a job begins at): at the first, on the way, at the last.
+RUNS = ((1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (4, 3), (7, 0), (7, 2), (7, 6), (20, 0), (20, 6), (20, 19), (50, 0))
 
-# ---- configurations: files of real checkpoints, and what is changed in them ----
+# ---- configurations: what is changed in the files of real checkpoints ----
 
-SDXL: Config = {
-    "_class_name": "EulerDiscreteScheduler",
-    "_diffusers_version": "0.19.0.dev0",
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "beta_start": 0.00085,
-    "clip_sample": False,
-    "interpolation_type": "linear",
-    "num_train_timesteps": 1000,
-    "prediction_type": "epsilon",
-    "sample_max_value": 1.0,
-    "set_alpha_to_one": False,
-    "skip_prk_steps": True,
-    "steps_offset": 1,
-    "timestep_spacing": "leading",
-    "trained_betas": None,
-    "use_karras_sigmas": False,
-}
-VEGA_RT: Config = {
-    **SDXL,
-    "_class_name": "LCMScheduler",
-    "clip_sample_range": 1.0,
-    "dynamic_thresholding_ratio": 0.995,
-    "original_inference_steps": 50,
-    "rescale_betas_zero_snr": False,
-    "thresholding": False,
-    "timestep_scaling": 10.0,
-}
-ZERO_SNR: Config = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 BETAS = np.linspace(0.0004, 0.03, 1000).tolist()
 
 ANY: dict[str, Config] = {
@@ -126,14 +103,17 @@ OWN: dict[str, dict[str, Config]] = {
 }  # fmt: skip
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True)
+class Case:
     """One sampler on one configuration; `eta` is DDIM's."""
 
     sampler: str
     config: Config
     eta: float | None
 
+    @cached_property
     def scheduler(self) -> Any:
+        """Of diffusers; set_timesteps begins it anew."""
         return getattr(diffusers, SAMPLERS[self.sampler].scheduler).from_config(self.config)
 
     def schedule(self, steps: int) -> Any:
@@ -146,7 +126,7 @@ def cases() -> list[Any]:
     for sampler in ("euler", "euler_ancestral", "dpmpp_2m", "ddim", "lcm"):
         for name, changes in (ANY | OWN.get(sampler, {})).items():
             if sampler == "euler_ancestral" and name in ("sample", "cosine betas, v, linspace"):
-                continue  # diffusers has not the one, and makes NaN of the other: see the test of it below
+                continue  # diffusers lacks the first, and makes NaN of the second: test_table.py has a test of that
             changes = dict(changes)
             eta, bare = changes.pop("eta", None), changes.pop("_bare", False)
             config = {} if bare else {**(VEGA_RT if sampler == "lcm" else SDXL), **changes}
@@ -158,6 +138,8 @@ def cases() -> list[Any]:
 
 
 class Run(NamedTuple):
+    """After each step: the sample, and the estimate of the clean one."""
+
     samples: list[Floats]
     x0: list[Floats]
 
@@ -173,7 +155,7 @@ def clean() -> Floats:
 
 
 def theirs(case: Case, steps: int, begin: int) -> Run:
-    scheduler, generator = case.scheduler(), torch.Generator().manual_seed(SEED)
+    scheduler, generator = case.scheduler, torch.Generator().manual_seed(SEED)
     scheduler.set_timesteps(steps)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(begin)
@@ -194,7 +176,7 @@ def theirs(case: Case, steps: int, begin: int) -> Run:
 
 
 def x0_of(scheduler: Any, out: Any, t: Any, x: Any) -> Floats:
-    """The clean estimate, which two do not give: DPM-Solver++ remembers it, and of LCM's `denoised` it is a part."""
+    """The clean estimate. Two schedulers do not give it: DPM-Solver++ keeps it, and LCM's `denoised` is made of it."""
     if hasattr(scheduler, "model_outputs"):
         estimate = scheduler.model_outputs[-1]
     elif hasattr(out, "denoised"):
@@ -222,6 +204,12 @@ def ours(case: Case, steps: int, begin: int) -> Run:
     return run
 
 
-def near(got: Floats, want: Floats, largest: float = 0.0) -> None:
-    """To float32's precision; `largest` is the largest number that was rounded so far: 4096 and more, at zero SNR."""
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5 + 2e-7 * largest)
+def near(got: Sequence[Floats], want: Sequence[Floats], largest: npt.ArrayLike = 0.0, said: object = "") -> None:
+    """Arrays of SHAPE, one a step, to float32's precision.
+
+    `largest`: the largest number that was rounded so far, of each step or of all; 4096 and more, at zero SNR.
+    """
+    wanted = np.stack(want)
+    far = np.abs(np.stack(got) - wanted)
+    slack = 1e-5 + 2e-7 * np.reshape(np.asarray(largest), (-1, 1, 1, 1, 1))
+    assert (far <= slack + 1e-5 * np.abs(wanted)).all(), f"{said}: off by up to {far.max()}"

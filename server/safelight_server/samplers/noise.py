@@ -15,7 +15,7 @@ UNIT = np.float32(2**-24)
 
 
 def randn(seed: int, position: int, shape: tuple[int, ...]) -> tuple[Floats, int]:
-    """Normal numbers (`shape`), and the position after them; nothing is remembered, so noise can go on anywhere.
+    """Normal numbers, float32 of `shape`, and the position after them. Without state: noise can go on anywhere.
 
     The numbers are, to within 1e-6, those of torch.randn(shape) on a CPU generator with this seed that gave `position`
     32-bit numbers before; of a seed, torch and we keep the low 32 bits. They are Box and Muller's (1958) of a Mersenne

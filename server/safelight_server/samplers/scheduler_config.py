@@ -1,4 +1,4 @@
-"""What a scheduler_config.json means to each scheduler class of diffusers, and what of it is refused."""
+"""What a scheduler_config.json means to each scheduler class of diffusers, and which of its values are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ _CLIPPING: Settings = {
     "sample_max_value": 1.0,
 }
 
-# The arguments of each class and their defaults, as of diffusers 0.37: what a file leaves out. Mind DDIM's clip_sample.
+# The arguments of each class and their defaults, as of diffusers 0.37, for what a file leaves out. DDIM clips by
+# default (clip_sample), unlike the files of SDXL.
 DEFAULTS: Mapping[str, Settings] = {
     "EulerDiscreteScheduler": {
         **_NOISE,
@@ -78,7 +79,7 @@ DEFAULTS: Mapping[str, Settings] = {
     },
 }
 
-# Read from a file where it has them, though the class has no such arguments: from_config keeps what it does not know.
+# Also read from a file, though the class has no such arguments: from_config keeps keys that it does not know.
 HIDDEN: Mapping[str, Settings] = {"DPMSolverMultistepScheduler": {"sigma_min": None, "sigma_max": None}}
 
 _SWITCH, _OFF = (True, False, None), (False, None)
@@ -127,9 +128,10 @@ RANGES: Mapping[str, tuple[type, float, float]] = {
 
 
 def settings(scheduler: str, config: Mapping[str, Any], changes: Settings) -> Settings:
-    """All that a class (a key of DEFAULTS) reads: its defaults, over them `config`, a file, over it `changes`, checked.
+    """All settings of a class (a key of DEFAULTS), checked.
 
-    ValueError that names the key, the rule and the value.
+    `changes` win over `config`, the values of a file, and these over the defaults. ValueError names the key, the rule
+    and the value.
     """
     known = {**DEFAULTS[scheduler], **HIDDEN.get(scheduler, {})}
     merged = {**known, **{key: config[key] for key in known if key in config}, **changes}
@@ -144,11 +146,11 @@ def settings(scheduler: str, config: Mapping[str, Any], changes: Settings) -> Se
     return merged
 
 
-def _check_number(key: str, value: Any, kind: type, low: float, high: float) -> None:
-    kinds = (int,) if kind is int else (int, float)
-    if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
+def _check_number(key: str, value: Any, number: type, low: float, high: float) -> None:
+    types = (int,) if number is int else (int, float)
+    if not isinstance(value, types) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(
-            f"{key} must be {'an integer' if kind is int else 'a number'} in {low:g}..{high:g}, not {value!r}"
+            f"{key} must be {'an integer' if number is int else 'a number'} in {low:g}..{high:g}, not {value!r}"
         )
 
 

@@ -1,4 +1,8 @@
-"""One step of each sampler as an Update: its paper's formulas, on noise levels."""
+"""One step of each sampler as an Update: the formulas of its paper, written in noise levels.
+
+Each function of the lower half takes the settings, the levels of the run, the step's number, and `first`: whether there
+is no clean estimate (x0) of a step before. ValueError for a prediction that a level does not allow.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,27 @@ from collections.abc import Callable, Mapping
 
 from safelight_server.pixels.coefficients import Update
 
-from .noise_levels import Course, Level
+from .noise_levels import Level, NoiseLevels
 from .scheduler_config import Settings
 
-Pair = tuple[float, float]
+Weights = tuple[float, float]
 
-# ---- what the network predicts, as (weight of the sample, weight of the output) ----
+# ---- x0 and the noise from what the network predicts, as (weight of the sample, weight of the output) ----
 
-X0: Mapping[str, Callable[[float, float], Pair]] = {
+X0: Mapping[str, Callable[[float, float], Weights]] = {
     "epsilon": lambda signal, noise: (1 / signal, -noise / signal),
-    # Salimans and Ho 2022; their sample has a variance of 1, ours of signal² + noise².
+    # Salimans and Ho 2022; their samples have a variance of 1, ours of signal² + noise².
     "v_prediction": lambda signal, noise: (signal / (signal**2 + noise**2), -noise / math.hypot(signal, noise)),
     "sample": lambda signal, noise: (0.0, 1.0),
 }
-NOISE: Mapping[str, Callable[[float, float], Pair]] = {  # where signal² + noise² is 1
+NOISE: Mapping[str, Callable[[float, float], Weights]] = {  # only for levels where signal² + noise² is 1
     "epsilon": lambda signal, noise: (0.0, 1.0),
     "v_prediction": lambda signal, noise: (noise, signal),
     "sample": lambda signal, noise: (1 / noise, -signal / noise),
 }
 
 
-def _x0(s: Settings, level: Level) -> Pair:
+def _x0(s: Settings, level: Level) -> Weights:
     prediction = s["prediction_type"]
     if prediction == "epsilon" and level.signal == 0:
         raise ValueError(
@@ -44,33 +48,36 @@ def _clip(s: Settings) -> float | None:
 # ---- one step of each sampler: its Update ----
 
 
-def _straight(now: Level, then: Level) -> Pair:
-    """(sample, denoised) of a step that keeps the predicted noise: Euler's, and the first order of DPM-Solver++."""
+def _straight(now: Level, then: Level) -> Weights:
+    """The weights of the sample and of x0 in a step that keeps the predicted noise.
+
+    That is Euler's step, and the first order of DPM-Solver++.
+    """
     ratio = then.noise / now.noise
     return ratio, then.signal - now.signal * ratio
 
 
-def euler(s: Settings, course: Course, i: int, first: bool) -> Update:
-    """Karras et al. 2022, algorithm 1 without its second order."""
-    now, then = course.levels[i], course.targets[i]
+def euler(s: Settings, levels: NoiseLevels, i: int, first: bool) -> Update:
+    """Euler's step: Karras et al. 2022, algorithm 1 without its second order."""
+    now, then = levels.before[i], levels.after[i]
     return Update(*_x0(s, now), *_straight(now, then))
 
 
-def euler_ancestral(s: Settings, course: Course, i: int, first: bool) -> Update:
-    """k-diffusion's sample_euler_ancestral: below the target, then up to it with fresh noise."""
-    now, then = course.levels[i], course.targets[i]
+def euler_ancestral(s: Settings, levels: NoiseLevels, i: int, first: bool) -> Update:
+    """k-diffusion's sample_euler_ancestral: to less noise than the target has, then up to it with fresh noise."""
+    now, then = levels.before[i], levels.after[i]
     ratio = then.noise / now.noise
     down = Level(then.signal, then.noise * ratio)
     return Update(*_x0(s, now), *_straight(now, down), noise=then.noise * math.sqrt(1 - ratio**2))
 
 
-def dpmpp_2m(s: Settings, course: Course, i: int, first: bool) -> Update:
-    """DPM-Solver++(2M), Lu et al. 2022, algorithm 2: the x0 of the step before tells how x0 bends."""
-    now, then = course.levels[i], course.targets[i]
+def dpmpp_2m(s: Settings, levels: NoiseLevels, i: int, first: bool) -> Update:
+    """DPM-Solver++(2M), Lu et al. 2022, algorithm 2: from the x0 of this step and of the one before, how x0 changes."""
+    now, then = levels.before[i], levels.after[i]
     sample, denoised = _straight(now, then)
-    if first or i == 0 or s["solver_order"] == 1 or _ends_straight(s, i, len(course.levels)):
+    if first or i == 0 or s["solver_order"] == 1 or _ends_straight(s, i, len(levels.before)):
         return Update(*_x0(s, now), sample, denoised)
-    before, here, ahead = (math.log(signal / noise) for signal, noise in (course.levels[i - 1], now, then))
+    before, here, ahead = (math.log(signal / noise) for signal, noise in (levels.before[i - 1], now, then))
     h = ahead - here
     bend = h * denoised / 2 if s["solver_type"] == "midpoint" else then.signal * (h + math.expm1(-h))
     bend /= here - before
@@ -82,18 +89,18 @@ def _ends_straight(s: Settings, i: int, steps: int) -> bool:
     return bool(i == steps - 1 and (s["euler_at_final"] or short or s["final_sigmas_type"] == "zero"))
 
 
-def ddim(s: Settings, course: Course, i: int, first: bool) -> Update:
-    """Song et al. 2020, equations 12 and 16. The direction is the network's own noise even where x0 is clipped."""
-    now, then = course.levels[i], course.targets[i]
+def ddim(s: Settings, levels: NoiseLevels, i: int, first: bool) -> Update:
+    """DDIM: Song et al. 2020, equations 12 and 16. The noise is the network's own, not what a clipped x0 leaves."""
+    now, then = levels.before[i], levels.after[i]
     sigma = s["eta"] * then.noise / now.noise * math.sqrt(1 - (now.signal / then.signal) ** 2)
     direction = math.sqrt(max(0.0, then.noise**2 - sigma**2))
     sample, output = (direction * weight for weight in NOISE[s["prediction_type"]](*now))
     return Update(*_x0(s, now), sample, then.signal, output, noise=sigma, clip=_clip(s))
 
 
-def lcm(s: Settings, course: Course, i: int, first: bool) -> Update:
-    """Luo et al. 2023, algorithm 3, on the boundary condition of Song et al. 2023: c_skip, c_out, sigma_data 0.5."""
-    now, then = course.levels[i], course.targets[i]
-    time = float(course.timesteps[i]) * s["timestep_scaling"]
+def lcm(s: Settings, levels: NoiseLevels, i: int, first: bool) -> Update:
+    """LCM, Luo et al. 2023, algorithm 3, with c_skip and c_out of Song et al. 2023 for sigma_data 0.5."""
+    now, then = levels.before[i], levels.after[i]
+    time = float(levels.timesteps[i]) * s["timestep_scaling"]
     skip, out = 0.25 / (time**2 + 0.25), time / math.hypot(time, 0.5)
     return Update(*_x0(s, now), then.signal * skip, then.signal * out, noise=then.noise, clip=_clip(s))

@@ -1,6 +1,7 @@
-"""Samplers as data: for each step of a run, what the network is told, and the Update that its output goes into.
+"""Samplers as data: for each step of a run, the timestep that the network gets, and the Update for its output.
 
-Nothing here remembers anything. A Schedule is a value, and `pixels.advance` does the arithmetic of its updates.
+A sampler is our function for a scheduler of diffusers. Nothing here has state: a Schedule is a value, and
+`kernels.advance` of pixels does the arithmetic of its updates.
 """
 
 from __future__ import annotations
@@ -16,53 +17,53 @@ import numpy.typing as npt
 
 from safelight_server.pixels.coefficients import Update
 
-from .noise_levels import CLEAN, Course, Level, consistency, implicit, variance_exploding, variance_preserving
+from .noise_levels import CLEAN, Level, NoiseLevels, consistency, implicit, variance_exploding, variance_preserving
 from .scheduler_config import DEFAULTS, Settings, settings
-from .steps import Pair, ddim, dpmpp_2m, euler, euler_ancestral, lcm
+from .steps import ddim, dpmpp_2m, euler, euler_ancestral, lcm
 
 Updates = tuple[Update, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """A whole run of n steps, 0 to n - 1. A job may begin at any of them, or leave early."""
+    """A whole run of n steps, 0 to n - 1. A job may begin at any of them, and may end before the last."""
 
     timesteps: npt.NDArray[Any]  # (n,), float32 or int64 as diffusers has them; read-only
     init_noise_sigma: float  # pure noise times this is the sample before step 0
     num_train_timesteps: int
-    levels: tuple[Level, ...]  # n + 1
+    levels: tuple[Level, ...]  # n + 1: before each step, and after the last
     updates: Updates  # n
-    first_updates: Updates  # n
-    noise_steps: tuple[bool, ...]  # n
+    first_updates: Updates  # n: for a step that has no x0 of a step before
+    noise_steps: tuple[bool, ...]  # n: whether the step takes fresh noise
 
     def __len__(self) -> int:
         return len(self.timesteps)
 
     def input_scale(self, i: int) -> float:
-        """What the sample is multiplied by for the network to see it at step i, with a variance of about 1."""
+        """What the sample before step i is multiplied by to be the network's input: this makes its variance about 1."""
         return 1 / math.hypot(*self.levels[i])
 
-    def noising(self, i: int) -> Pair:
-        """(a, b) so that a * clean + b * noise is as noisy as the sample before step i; (1, 0) for i = n."""
+    def noising(self, i: int) -> Level:
+        """The level (signal, noise) before step i; signal * clean + noise * n is as noisy. Of i = n: (1, 0)."""
         return self.levels[i]
 
     def update(self, i: int, first: bool) -> Update:
-        """Step i; `first`: there is no x0 of a step before, as the job or this model begins here."""
+        """The weights of step i. `first`: there is no x0 of a step before, since the job or its model begins here."""
         return (self.first_updates if first else self.updates)[i]
 
     def uses_noise(self, i: int) -> bool:
-        """Whether step i takes fresh noise from the generator: its weight may be 0, but diffusers draws it anyway."""
+        """Whether step i takes fresh noise from the generator. diffusers takes it also where its weight is 0."""
         return self.noise_steps[i]
 
 
 class Sampler(NamedTuple):
-    """`draws` is told how many steps come after this one; `preset` is what the name says about the settings."""
+    """How the runs of one scheduler are made."""
 
-    scheduler: str  # diffusers' class
-    course: Callable[[Settings, int], Course]
-    step: Callable[[Settings, Course, int, bool], Update]
-    uses_noise: Callable[[Settings, int], bool] = lambda s, left: False
-    preset: Settings = MappingProxyType({})
+    scheduler: str  # the class of diffusers that makes the same runs
+    noise_levels: Callable[[Settings, int], NoiseLevels]  # from the settings and the number of steps
+    step: Callable[[Settings, NoiseLevels, int, bool], Update]
+    uses_noise: Callable[[Settings, int], bool] = lambda s, left: False  # `left`: how many steps come after this one
+    preset: Settings = MappingProxyType({})  # the settings that the sampler's name stands for
 
 
 SAMPLERS: dict[str, Sampler] = {
@@ -84,7 +85,7 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 def name_of(config: Mapping[str, Any]) -> str:
-    """Our name of a scheduler_config.json's class. ValueError for a class that is none of ours."""
+    """The name of the sampler for a scheduler_config.json. ValueError for a class that no sampler stands for."""
     scheduler, karras = config.get("_class_name"), bool(config.get("use_karras_sigmas"))
     for name, sampler in SAMPLERS.items():
         if scheduler == sampler.scheduler and sampler.preset.get("use_karras_sigmas", karras) == karras:
@@ -93,7 +94,7 @@ def name_of(config: Mapping[str, Any]) -> str:
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """ValueError where a model's own scheduler_config.json asks for what we do not do."""
+    """Raises ValueError for a model's scheduler_config.json that asks for what no sampler here does."""
     make_schedule(name_of(config), config, 1)
 
 
@@ -106,11 +107,11 @@ def make_schedule(
     timestep_spacing: str | None = None,
     eta: float | None = None,
 ) -> Schedule:
-    """The run of `steps` steps that diffusers' class of that name makes by from_config(config).
+    """The run of `steps` steps that the sampler's class of diffusers makes by from_config(config).
 
-    `config` is a scheduler_config.json, which may be another class's. The three changes, None for none, win over it
-    and over what the name says; where a sampler has no such setting, it takes only what changes nothing. Few settings
-    make fewer steps than asked for (lambda_min_clipped). ValueError that names the field, the rule and the value.
+    `config` is a scheduler_config.json, maybe of another class. A change that is not None wins over it and over the
+    sampler's preset; a sampler without such a setting takes only a change that changes nothing. Some settings make
+    fewer steps than asked for (lambda_min_clipped). ValueError names the field, the rule and the value.
     """
     if name not in SAMPLERS:
         raise ValueError(f"scheduler must be one of {', '.join(SAMPLERS)}, not {name!r}")
@@ -123,22 +124,22 @@ def make_schedule(
     s = settings(sampler.scheduler, config, {**sampler.preset, **changes})
     if not 1 <= steps <= s["num_train_timesteps"]:
         raise ValueError(f"steps must be in 1..{s['num_train_timesteps']}, not {steps}")
-    return _schedule(sampler, s, sampler.course(s, steps))
+    return _schedule(sampler, s, sampler.noise_levels(s, steps))
 
 
-def _schedule(sampler: Sampler, s: Settings, course: Course) -> Schedule:
-    steps = range(len(course.timesteps))
-    if not all(a.noise * b.signal > b.noise * a.signal for a, b in pairwise(course.levels)):
+def _schedule(sampler: Sampler, s: Settings, levels: NoiseLevels) -> Schedule:
+    steps = range(len(levels.timesteps))
+    if not all(a.noise * b.signal > b.noise * a.signal for a, b in pairwise(levels.before)):
         raise ValueError(
             f"steps must be few enough for each to begin with less noise than the one before, not {len(steps)}"
         )
-    updates, firsts = (tuple(sampler.step(s, course, i, first) for i in steps) for first in (False, True))
-    course.timesteps.flags.writeable = False
+    updates, firsts = (tuple(sampler.step(s, levels, i, first) for i in steps) for first in (False, True))
+    levels.timesteps.flags.writeable = False
     return Schedule(
-        timesteps=course.timesteps,
-        init_noise_sigma=course.init_noise_sigma,
+        timesteps=levels.timesteps,
+        init_noise_sigma=levels.init_noise_sigma,
         num_train_timesteps=s["num_train_timesteps"],
-        levels=(*course.levels, CLEAN),
+        levels=(*levels.before, CLEAN),
         updates=updates,
         first_updates=firsts,
         noise_steps=tuple(sampler.uses_noise(s, len(steps) - 1 - i) for i in steps),
