@@ -24,7 +24,7 @@ def low(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Modu
     """One implementation, with `pixels` bound to it; where C was not built, its cases fail."""
     name = {"numpy": "_numpy", "c": "_native"}[request.param]
     module = importlib.import_module(f"safelight_server.pixels.{name}")
-    monkeypatch.setattr(kernels, "_low", module)
+    monkeypatch.setattr(kernels, "low_level", module)
     return module
 
 

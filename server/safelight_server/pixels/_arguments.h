@@ -140,7 +140,7 @@ static bool clip_from(PyObject *object, float *out)
     return false;
 }
 
-/* Reads update.py's tuple. */
+/* Reads the tuple of coefficients.py. */
 static bool update_from(PyObject *tuple, struct update *out)
 {
     static const char *const names[] = {"update.x0_sample", "update.x0_output", "update.sample", "update.denoised",

@@ -199,7 +199,7 @@ struct prediction {
     float guidance, factor;
 };
 
-/* The weights of update.py; an absent clip is infinite. */
+/* The weights of coefficients.py; an absent clip is infinite. */
 struct update {
     float x0_sample, x0_output, sample, denoised, output, previous, noise, clip;
 };

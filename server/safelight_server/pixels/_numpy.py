@@ -1,7 +1,7 @@
 """The twin of _native.c in NumPy: the same functions, the same bits, the same exceptions.
 
-It is what runs where the extension could not be compiled, and what the tests hold the C against. Outputs are written
-into buffers of the caller.
+It runs where the extension could not be compiled, and the tests compare the C with it. What each function does is said
+in kernels.py; the outputs are written into buffers of the caller.
 """
 
 from typing import Any
@@ -92,8 +92,8 @@ def advance(
     _check("out_sample", out_sample, "f", 1, *shape, writable=True)
     _check("out_denoised", out_denoised, "f", 1, *shape, writable=True)
     _check_apart({"out_sample": out_sample, "out_denoised": out_denoised}, sample=sample, output=output, **given)
-    with np.errstate(all="ignore"):  # infinities and NaN pass through without a word, as in C
-        m = output if rows == 1 else _guided(output[:1], output[1:], scale, rescale)
+    with np.errstate(all="ignore"):  # infinities and NaN pass through without a warning, as in C
+        m = output if rows == 1 else _apply_guidance(output[:1], output[1:], scale, rescale)
         _weighted_sum(out_denoised, (update.x0_sample, sample), (update.x0_output, m))
         if update.clip is not None:
             np.clip(out_denoised, -np.float32(update.clip), np.float32(update.clip), out=out_denoised)
@@ -145,7 +145,7 @@ def _weighted_sum(out: Floats, *terms: tuple[float, Floats | None]) -> None:
             out += np.float32(weight) * term
 
 
-def _guided(unconditional: Floats, conditional: Floats, guidance: np.float32, rescale: float) -> Floats:
+def _apply_guidance(unconditional: Floats, conditional: Floats, guidance: np.float32, rescale: float) -> Floats:
     m = unconditional + guidance * (conditional - unconditional)
     if rescale > 0 and (spread := _deviation(m)) != 0:
         m *= np.float32(rescale * (_deviation(conditional) / spread) + (1 - rescale))
@@ -158,12 +158,12 @@ def _deviation(row: Floats) -> np.float64:
     values -= values[0]
     padded = np.zeros((-(-values.size // LANES), LANES))
     padded.reshape(-1)[: values.size] = values
-    total, squares = _folded(padded), _folded(padded * padded)
+    total, squares = _sum_lanes(padded), _sum_lanes(padded * padded)
     variance = (squares - total * total / values.size) / max(values.size - 1, 1)
     return np.float64(np.sqrt(np.maximum(variance, 0.0)))  # keeps NaN
 
 
-def _folded(values: npt.NDArray[np.float64]) -> np.float64:
+def _sum_lanes(values: npt.NDArray[np.float64]) -> np.float64:
     lanes = values.sum(axis=0)
     while lanes.size > 1:
         lanes = lanes[: lanes.size // 2] + lanes[lanes.size // 2 :]

@@ -1,9 +1,9 @@
 """Pictures, latents and masks as arrays: how one becomes the other, and the arithmetic of a sampler's step.
 
 Here, and only here, the C extension or its NumPy twin is chosen; both give the same bits. SAFELIGHT_PURE=1 in the
-environment chooses NumPy. Every function returns new arrays and changes none that it is given. Arrays are taken as
-they are: float32 or uint8 as stated, C-contiguous, with no empty dimension. Otherwise a TypeError (what it holds) or
-a ValueError (its shape, its order, a number out of range) names the argument, the rule and the value.
+environment chooses NumPy. Every function returns new arrays and changes none that it is given. An array must hold
+float32 or uint8 as stated, be C-contiguous, and have no empty dimension. Else a TypeError (for what it holds) or a
+ValueError (for its shape, its order, or a number out of range) names the argument, the rule and the value.
 """
 
 import contextlib
@@ -12,14 +12,15 @@ from typing import Literal
 
 import numpy as np
 
-from . import _numpy as _low
+from . import _numpy as low_level
 from ._numpy import Bytes, Floats
 from .coefficients import Update
 
+# `low_level` is the module whose functions do the work, IMPLEMENTATION its name.
 IMPLEMENTATION: Literal["c", "numpy"] = "numpy"
 if os.environ.get("SAFELIGHT_PURE") != "1":
     with contextlib.suppress(ImportError):
-        from . import _native as _low  # type: ignore[no-redef]
+        from . import _native as low_level  # type: ignore[no-redef]
 
         IMPLEMENTATION = "c"
 
@@ -27,7 +28,7 @@ if os.environ.get("SAFELIGHT_PURE") != "1":
 def planes_from_picture(picture: Bytes) -> Floats:
     """A picture (height, width, 3 or 4), 0..255, as planes (1, 3, height, width), -1..1; no fourth channel is read."""
     planes = np.empty((1, 3, *picture.shape[:2]), np.float32)
-    _low.planes_from_picture(picture, planes)
+    low_level.planes_from_picture(picture, planes)
     return planes
 
 
@@ -37,18 +38,18 @@ def picture_from_planes(planes: Floats) -> Bytes:
     Values out of range go to the nearer end, halves to the even neighbour, and NaN, which a broken network gives, to 0.
     """
     picture = np.empty((*planes.shape[2:], 3), np.uint8)
-    _low.picture_from_planes(planes, picture)
+    low_level.picture_from_planes(planes, picture)
     return picture
 
 
 def preview_from_latents(latents: Floats, matrix: Floats, bias: Floats) -> Bytes:
     """A small picture (height, width, 3) of latents (1, channels, height, width), without the VAE.
 
-    Each of red, green and blue, in -1..1, is a sum over the 1 to 64 channels weighed by `matrix` (channels, 3), plus
-    `bias` (3,).
+    Red, green and blue, in -1..1, are each a weighted sum of the 1 to 64 channels: latents times `matrix`
+    (channels, 3), plus `bias` (3,).
     """
     picture = np.empty((*latents.shape[2:], 3), np.uint8)
-    _low.preview_from_latents(latents, matrix, bias, picture)
+    low_level.preview_from_latents(latents, matrix, bias, picture)
     return picture
 
 
@@ -61,7 +62,7 @@ def weights_from_mask(mask: Bytes, factor: int = 8) -> Floats:
     if factor < 1 or any(size % factor for size in mask.shape):
         raise ValueError(f"mask must have a height and a width that factor {factor} divides, not {mask.shape}")
     weights = np.empty((1, 1, *(size // factor for size in mask.shape)), np.float32)
-    _low.weights_from_mask(mask, weights)
+    low_level.weights_from_mask(mask, weights)
     return weights
 
 
@@ -77,14 +78,15 @@ def advance(
 ) -> tuple[Floats, Floats]:
     """One sampler step: the next sample and the denoised estimate, both (1, channels, height, width) like `sample`.
 
-    `output` (rows, channels, height, width) is what the network said. Its one row is taken as it is, and guidance and
-    rescale do not matter; of two rows, the first is unconditional and `guidance` leads from it to, and beyond, the
-    second. `rescale` in 0..1 is the share in which the guided row gets back the standard deviation of the conditional
-    one (Lin et al. 2023, arXiv:2305.08891, 3.4); a guided row without any deviation stays as it is.
-    `update` says the rest; `previous` and `noise`, shaped like `sample`, may be None where it gives them no weight.
+    `output` (rows, channels, height, width) is the network's. One row is taken as it is, and guidance and rescale do
+    not matter; of two rows the first is unconditional, and guidance makes first + `guidance` * (second - first) of
+    them. `rescale` in 0..1 is the share in which the guided row gets back the standard deviation of the second, the
+    conditional one (Lin et al. 2023, arXiv:2305.08891, 3.4); a guided row without any deviation stays as it is.
+    `update` has the weights; `previous`, the denoised estimate of the step before, and fresh `noise`, both shaped like
+    `sample`, may be None where their weight is 0.
     """
     following, denoised = np.empty(sample.shape, np.float32), np.empty(sample.shape, np.float32)
-    _low.advance(sample, output, guidance, rescale, update, previous, noise, following, denoised)
+    low_level.advance(sample, output, guidance, rescale, update, previous, noise, following, denoised)
     return following, denoised
 
 
@@ -97,5 +99,5 @@ def blend(
     (1, channels, height, width) and weights (1, 1, height, width).
     """
     blended = np.empty(sample.shape, np.float32)
-    _low.blend(sample, weights, original, noise, original_scale, noise_scale, blended)
+    low_level.blend(sample, weights, original, noise, original_scale, noise_scale, blended)
     return blended
