@@ -43,3 +43,19 @@ def test_a_release_sets_the_version_everywhere(tmp_path: Path) -> None:
 
 def test_both_distributions_have_the_licence() -> None:
     assert (ROOT / "LICENSE").read_bytes() == (ROOT / "client" / "LICENSE").read_bytes()
+
+
+def test_links_in_the_documentation_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("client/*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link}"
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = re.findall(r"(?<!new )`([\w/]+(?:\.py|/))`", text)
+    assert len(names) > 50
+    package = ROOT / "server" / "safelight_server"
+    homes = [name for name in names if name not in ("server/safelight_server/", "http/")]
+    assert [name for name in homes if not (package / name).exists() and not (ROOT / name).exists()] == []
