@@ -1,4 +1,4 @@
-"""JSON files that hold anything, or are no files: reading a folder ends, with a LoadError of one line or with facts."""
+"""JSON files that hold anything, or are no files: reading a folder ends, with a config or a LoadError of one line."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def refusal(folder: Path) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize("kind", NO_FILES)
+@pytest.mark.parametrize("case", NO_FILES)
 @pytest.mark.parametrize("path", FILES)
-def test_what_is_no_json_is_refused(path: str, kind: str, folder: Path) -> None:
+def test_what_is_no_json_is_refused(path: str, case: str, folder: Path) -> None:
     (folder / path).unlink()
-    NO_FILES[kind](folder / path)
-    told = refusal(folder)
-    assert str(folder / path) in told
-    assert len(told.splitlines()) == 1
+    NO_FILES[case](folder / path)
+    message = refusal(folder)
+    assert str(folder / path) in message
+    assert len(message.splitlines()) == 1
 
 
 def places(value: Any) -> list[tuple[Any, ...]]:
@@ -83,12 +83,13 @@ def replaced(value: Any, place: tuple[Any, ...], by: Any) -> Any:
 
 @pytest.mark.parametrize("path", FILES)
 def test_values_of_any_kind_are_refused_or_taken(path: str, folder: Path) -> None:
-    said = json.loads((folder / path).read_text())
-    wanted = {**said, "latents_mean": [0] * 4, "latents_std": [1] * 4} if path.startswith("vae") else said
+    values = json.loads((folder / path).read_text())
+    if path.startswith("vae"):
+        values |= {"latents_mean": [0] * 4, "latents_std": [1] * 4}
     refused = 0
-    for place in places(wanted):
+    for place in places(values):
         for odd in ODD:
-            (folder / path).write_text(json.dumps(replaced(wanted, place, odd)))
+            (folder / path).write_text(json.dumps(replaced(values, place, odd)))
             try:
                 model_config.read(folder)
             except LoadError as error:

@@ -1,4 +1,4 @@
-"""safelight.json: what it may say, what comes of it, and what is refused."""
+"""safelight.json: its values, what comes of them, and which are refused."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ def folder(folders: dict[str, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(folders["base"], tmp_path / "model"))
 
 
-def told(folder: Path, **says: Any) -> model_config.ModelConfig:
-    (folder / "safelight.json").write_text(json.dumps(says), encoding="utf-8")
+def read_with(folder: Path, **values: Any) -> model_config.ModelConfig:
+    """What the folder's config is with these values in safelight.json."""
+    (folder / "safelight.json").write_text(json.dumps(values), encoding="utf-8")
     return model_config.read(folder)
 
 
 def test_defaults_and_map_are_taken(folder: Path) -> None:
-    read = told(folder, defaults={"steps": 7, "guidance_scale": 0}, latent_rgb=MAP)
-    assert (read.steps, read.guidance) == (7, 0)
-    assert read.latent_rgb is not None
-    np.testing.assert_array_equal(read.latent_rgb[0], np.arange(1, 13).reshape(4, 3))
-    np.testing.assert_array_equal(read.latent_rgb[1], [0.5, 0.25, 0])
+    config = read_with(folder, defaults={"steps": 7, "guidance_scale": 0}, latent_rgb=MAP)
+    assert (config.steps, config.guidance) == (7, 0)
+    assert config.latent_rgb is not None
+    np.testing.assert_array_equal(config.latent_rgb[0], np.arange(1, 13).reshape(4, 3))
+    np.testing.assert_array_equal(config.latent_rgb[1], [0.5, 0.25, 0])
 
 
 def test_without_one_all_is_as_before(folder: Path) -> None:
-    assert told(folder) == model_config.read(folder)
+    assert read_with(folder) == model_config.read(folder)
     (folder / "safelight.json").unlink()
     assert (model_config.read(folder).steps, model_config.read(folder).guidance) == (25, 5)
 
@@ -46,15 +47,17 @@ def test_parts_are_read_from_the_folder_beside(folder: Path, monkeypatch: pytest
     for part in PARTS:
         shutil.rmtree(folder / part)
     monkeypatch.chdir(folder)
-    read = told(Path(), shared=dict.fromkeys(PARTS, "whole"))  # a folder given as "." has a folder beside it, too
-    assert read.graph("vae_decoder") == whole / "vae_decoder" / "openvino_model.xml"
-    assert read.graph("unet") == Path("unet/openvino_model.xml")
-    assert read.tokenizer("text_encoder_2") == whole / "tokenizer_2"
-    assert read.has_tiny_decoder
+    config = read_with(
+        Path(), shared=dict.fromkeys(PARTS, "whole")
+    )  # a folder given as "." has a folder beside it, too
+    assert config.graph("vae_decoder") == whole / "vae_decoder" / "openvino_model.xml"
+    assert config.graph("unet") == Path("unet/openvino_model.xml")
+    assert config.tokenizer("text_encoder_2") == whole / "tokenizer_2"
+    assert config.has_tiny_decoder
 
 
 @pytest.mark.parametrize(
-    ("says", "why"),
+    ("values", "why"),
     [
         ({"defaults": {"steps": 0}}, "defaults.steps must be a whole number from 1 on, not 0"),
         ({"defaults": {"steps": "4"}}, "defaults.steps must be a whole number from 1 on, not '4'"),
@@ -67,8 +70,8 @@ def test_parts_are_read_from_the_folder_beside(folder: Path, monkeypatch: pytest
         ({"shared": {"vae_encoder": "nobody"}}, "nobody/vae_encoder/openvino_model.xml: is missing"),
     ],
 )
-def test_what_is_refused(says: dict[str, Any], why: str, folder: Path) -> None:
+def test_what_is_refused(values: dict[str, Any], why: str, folder: Path) -> None:
     with pytest.raises(LoadError) as raised:
-        told(folder, **says)
+        read_with(folder, **values)
     assert why in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -19,7 +19,7 @@ from safelight_server.model_folder import model_config, seal
 from support import corruptor
 
 PARTS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "vae_encoder", "vae_decoder", "vae_tiny_decoder")
-TOLD = {"defaults": {"steps": 7, "guidance_scale": 2}, "source": {"model": "tiny"}}
+VALUES = {"defaults": {"steps": 7, "guidance_scale": 2}, "source": {"model": "tiny"}}
 WEIGHTS = "unet/openvino_model.bin"
 
 Change = Callable[[Path], Any]
@@ -28,7 +28,7 @@ Change = Callable[[Path], Any]
 @pytest.fixture(scope="module")
 def sealed(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(shutil.copytree(folders["base"], tmp_path_factory.mktemp("sealed") / "model"))
-    seal.write(folder, TOLD)
+    seal.write(folder, VALUES)
     return folder
 
 
@@ -57,12 +57,12 @@ def put(path: str, data: bytes) -> Change:
     return change
 
 
-def said(**changes: Any) -> Change:
+def rewritten(**changes: Any) -> Change:
     """safelight.json, changed and sealed anew by the rule in seal.py; None takes a key out."""
 
     def change(folder: Path) -> None:
-        told = json.loads((folder / "safelight.json").read_text()) | {"seal": "0" * 64} | changes
-        text = json.dumps({key: value for key, value in told.items() if value is not None})
+        values = json.loads((folder / "safelight.json").read_text()) | {"seal": "0" * 64} | changes
+        text = json.dumps({key: value for key, value in values.items() if value is not None})
         digest = hashlib.sha256(text.encode()).hexdigest()
         put("safelight.json", text.replace('"seal": "' + "0" * 64, f'"seal": "{digest}').encode())(folder)
 
@@ -87,14 +87,14 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "no object": (put("safelight.json", b"[]"), "safelight.json: cannot be read as JSON: it must hold a JSON object"),
     "too deep": (put("safelight.json", b"[" * 100_000), "safelight.json: cannot be read as JSON: it is nested"),
     "too large": (put("safelight.json", b" " * (2**24 + 1)), "safelight.json: cannot be read as JSON: it must have at"),
-    "no seal": (said(seal=None), "safelight.json: must have both files and seal"),
-    "no files": (said(files=None), "safelight.json: must have both files and seal"),
-    "seal of another kind": (said(seal=7), "safelight.json: seal must be 64 hexadecimal digits, not 7"),
-    "files of another kind": (said(files=[]), "safelight.json: files must be paths and their SHA-256, not list"),
-    "hash of another kind": (said(files={"x": 1}), "safelight.json: files must give each path 64 hexadecimal digits"),
-    "absolute": (said(files={"/etc/passwd": "0" * 64}), "without '..', not '/etc/passwd'"),
-    "upwards": (said(files={"unet/../../x": "0" * 64}), "without '..', not 'unet/../../x'"),
-    "told otherwise": (put("safelight.json", b'{"seal": "' + b"0" * 64 + b'", "files": {}}'), "is not as it was"),
+    "no seal": (rewritten(seal=None), "safelight.json: must have both files and seal"),
+    "no files": (rewritten(files=None), "safelight.json: must have both files and seal"),
+    "seal of another type": (rewritten(seal=7), "safelight.json: seal must be 64 hexadecimal digits, not 7"),
+    "files of another type": (rewritten(files=[]), "safelight.json: files must be paths and their SHA-256, not list"),
+    "hash of another type": (rewritten(files={"x": 1}), "safelight.json: files must give each path 64 hexadecimal"),
+    "absolute": (rewritten(files={"/etc/passwd": "0" * 64}), "without '..', not '/etc/passwd'"),
+    "upwards": (rewritten(files={"unet/../../x": "0" * 64}), "without '..', not 'unet/../../x'"),
+    "another manifest": (put("safelight.json", b'{"seal": "' + b"0" * 64 + b'", "files": {}}'), "is not as it was"),
     "missing": (lambda folder: (folder / WEIGHTS).unlink(), f"{WEIGHTS}: is missing"),
     "changed": (put(WEIGHTS, b"other weights"), f"{WEIGHTS}: is not the file that was exported"),
     "added": (put("unet/x.json", b"{}"), "unet/x.json: was not exported"),
@@ -111,38 +111,38 @@ REFUSED: dict[str, tuple[Change, str]] = {
 
 
 def refusal(folder: Path, named: Path | None = None) -> str:
-    """What `check` says: one line that names the folder."""
+    """The message of `check`: one line that names the folder."""
     with pytest.raises(LoadError) as raised:
         seal.check(folder)
-    told = str(raised.value)
-    assert len(told.splitlines()) == 1
-    assert str(named or folder) in told
-    return told
+    message = str(raised.value)
+    assert len(message.splitlines()) == 1
+    assert str(named or folder) in message
+    return message
 
 
 def test_a_sealed_folder_is_as_it_was(sealed: Path) -> None:
-    heard: list[int] = []
-    assert seal.check(sealed, heard.append)
-    assert sum(heard) == seal.size(sealed) == sum(path.stat().st_size for path in seal.covered(sealed).values())
-    told = json.loads((sealed / "safelight.json").read_text())
-    assert {key: told[key] for key in TOLD} == TOLD
-    assert set(told["files"]) == {
+    counts: list[int] = []
+    assert seal.check(sealed, counts.append)
+    assert sum(counts) == seal.size(sealed) == sum(path.stat().st_size for path in seal.covered(sealed).values())
+    written = json.loads((sealed / "safelight.json").read_text())
+    assert {key: written[key] for key in VALUES} == VALUES
+    assert set(written["files"]) == {
         path.relative_to(sealed).as_posix() for path in corruptor.files(sealed) if path.name != "safelight.json"
     }
-    assert told["files"][WEIGHTS] == hashlib.sha256((sealed / WEIGHTS).read_bytes()).hexdigest()
+    assert written["files"][WEIGHTS] == hashlib.sha256((sealed / WEIGHTS).read_bytes()).hexdigest()
     assert (model_config.read(sealed).steps, model_config.read(sealed).guidance) == (7, 2)
 
 
-def test_who_hears_of_it_can_stop_it(sealed: Path) -> None:
-    heard: list[int] = []
+def test_a_callback_that_raises_stops_the_check(sealed: Path) -> None:
+    counts: list[int] = []
 
-    def told(count: int) -> None:
-        heard.append(count)
+    def on_progress(count: int) -> None:
+        counts.append(count)
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        seal.check(sealed, told)
-    assert sum(heard) < seal.size(sealed)
+        seal.check(sealed, on_progress)
+    assert sum(counts) < seal.size(sealed)
 
 
 def test_sealing_again_changes_nothing(sealed: Path, folder: Path) -> None:
@@ -150,20 +150,20 @@ def test_sealing_again_changes_nothing(sealed: Path, folder: Path) -> None:
     assert (folder / "safelight.json").read_bytes() == (sealed / "safelight.json").read_bytes()
 
 
-@pytest.mark.parametrize("says", [None, b"{}", b'{"defaults": {"steps": 3}}'])
-def test_a_folder_without_a_seal_has_nothing_to_check(says: bytes | None, folder: Path) -> None:
+@pytest.mark.parametrize("manifest", [None, b"{}", b'{"defaults": {"steps": 3}}'])
+def test_a_folder_without_a_seal_has_nothing_to_check(manifest: bytes | None, folder: Path) -> None:
     (folder / "safelight.json").unlink()
-    if says is not None:
-        put("safelight.json", says)(folder)
+    if manifest is not None:
+        put("safelight.json", manifest)(folder)
     assert not seal.check(folder)
     assert seal.size(folder) == 0
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused(case: str, folder: Path) -> None:
-    change, told = REFUSED[case]
+    change, why = REFUSED[case]
     change(folder)
-    assert told in refusal(folder)
+    assert why in refusal(folder)
 
 
 def test_folders_nested_deeper_than_python_calls_itself(folder: Path) -> None:
@@ -204,17 +204,17 @@ SHARED: dict[str, tuple[Change, str]] = {
 
 @pytest.mark.parametrize("case", SHARED)
 def test_what_is_refused_of_a_folder_beside(case: str, sharing: Path) -> None:
-    change, told = SHARED[case]
+    change, why = SHARED[case]
     change(sharing)
-    assert told in refusal(sharing, named=sharing.parent)
+    assert why in refusal(sharing, named=sharing.parent)
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(1000, marks=pytest.mark.slow)])
 def test_corrupted_folders_are_refused(count: int, sealed: Path, tmp_path: Path) -> None:
     random = Random(count)
     for i in range(count):
-        kind = list(corruptor.KINDS)[i % len(corruptor.KINDS)]
-        folder = corruptor.corrupt(sealed, tmp_path / f"{i}", kind, random)
+        name = list(corruptor.CORRUPTIONS)[i % len(corruptor.CORRUPTIONS)]
+        folder = corruptor.corrupt(sealed, tmp_path / f"{i}", name, random)
         refusal(folder)
         with suppress(LoadError):  # whatever the files say now, reading them ends, and with no other error
             model_config.read(folder)

@@ -1,4 +1,4 @@
-"""Ways in which a model folder on a disk goes bad: each changes one thing, drawn by a seeded generator."""
+"""Ways in which a model folder on a disk goes bad: each changes one thing, chosen by a seeded generator."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from safelight_server.model_folder.manifest import NAME
 
 PAGE = 4096
 
-Corruption = Callable[[Path, Random], bool]  # False where it would change nothing; then nothing is touched
+Corruption = Callable[[Path, Random], bool]  # False where it would change nothing; then the folder is as it was
 
 
 def copy(sealed: Path, target: Path) -> Path:
-    """A folder of hard links: made in no time, and every corruption puts new files in the place of those it changes."""
+    """A folder of hard links, which costs no time: every corruption replaces the files that it changes by new ones."""
     return Path(shutil.copytree(sealed, target, copy_function=os.link))
 
 
-def corrupt(sealed: Path, target: Path, kind: str, random: Random) -> Path:
-    """A copy in which something of this kind happened; drawn again until it makes a difference."""
+def corrupt(sealed: Path, target: Path, name: str, random: Random) -> Path:
+    """A copy with one of CORRUPTIONS, which is tried again until it changes something."""
     folder = copy(sealed, target)
-    while not KINDS[kind](folder, random):
+    while not CORRUPTIONS[name](folder, random):
         pass
     return folder
 
@@ -67,7 +67,7 @@ def _swap(folder: Path, random: Random) -> bool:
 
 
 def _delete(folder: Path, random: Random) -> bool:
-    """Any file but safelight.json: a folder without one is as `optimum-cli` writes it."""
+    """Deletes any file but safelight.json: a folder without that is as `optimum-cli` writes it, and is not refused."""
     random.choice([path for path in files(folder) if path.name != NAME]).unlink()
     return True
 
@@ -94,7 +94,7 @@ def _extra_folder(folder: Path, random: Random) -> bool:
 
 
 def _link_out(folder: Path, random: Random, paths: list[Path]) -> bool:
-    """The same bytes, but from outside: who owns that place can change them at any time."""
+    """Moves something out of the folder and links to it: the same bytes, but others may be able to change them."""
     path = random.choice(paths)
     outside = folder.with_name(f"{folder.name}-outside")
     path.rename(outside)
@@ -123,7 +123,7 @@ def _pipe(folder: Path, random: Random) -> bool:
     return True
 
 
-KINDS: dict[str, Corruption] = {
+CORRUPTIONS: dict[str, Corruption] = {
     "flip": _flip,
     "truncate": _truncate,
     "zero page": _zero_page,

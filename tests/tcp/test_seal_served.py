@@ -77,7 +77,7 @@ def refusal(*models: str) -> str:
 
 def test_every_kind_of_corruption_ends_the_server_with_one_line(sealed: Path, tmp_path: Path) -> None:
     random = Random(7)
-    folders = [corruptor.corrupt(sealed, tmp_path / kind, kind, random) for kind in corruptor.KINDS]
+    folders = [corruptor.corrupt(sealed, tmp_path / kind, kind, random) for kind in corruptor.CORRUPTIONS]
     with ThreadPoolExecutor(2) as pool:
         told = pool.map(refusal, [f"--model=m={folder}" for folder in folders])
         for folder, line in zip(folders, told, strict=True):

@@ -1,4 +1,4 @@
-"""What lies in a folder that someone may have changed: its files, listed and hashed. Opens nothing but plain files."""
+"""Lists and hashes the files of a folder that someone may have changed. Opens nothing but plain files."""
 
 from __future__ import annotations
 
@@ -12,27 +12,33 @@ from threading import Event, Lock
 
 from safelight_server.errors import LoadError
 
-Told = Callable[[int], None]  # hears how many bytes more are hashed
+OnProgress = Callable[[int], None]  # called with how many more bytes are hashed
 
 BLOCK = 2**20
 
 
 def files_below(folder: Path, under: str) -> dict[str, Path]:
-    """All files below. Raises LoadError for what is neither a file nor a folder, and never opens it."""
+    """All files of a folder and of those in it, by their paths in the folder, `under` before each.
+
+    Raises LoadError for what cannot be read, and for what is neither a file nor a folder, which is never opened.
+    """
     files = {}
     try:
         for name, entry in all_below(folder, under):
             if not entry.is_file(follow_symlinks=False):
-                kind = "a link" if entry.is_symlink() else "a pipe, a socket or a device"
-                raise LoadError(f"{shown(Path(entry.path))}: must be a file or a folder, as was exported, not {kind}")
+                found = "a link" if entry.is_symlink() else "a pipe, a socket or a device"
+                raise LoadError(
+                    f"{printable(Path(entry.path))}: must be a file or a folder, as was exported, not {found}"
+                )
             files[name] = Path(entry.path)
     except OSError as error:
-        raise LoadError(f"{shown(Path(error.filename))}: cannot be read: {error.strerror}") from None
+        raise LoadError(f"{printable(Path(error.filename))}: cannot be read: {error.strerror}") from None
     return files
 
 
 def all_below(folder: Path, under: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """All that is not a folder, with its path. Not recursive: someone may have nested folders a thousand deep."""
+    """All that is not a folder, in a folder and those in it, with its path as in `files_below`. Raises OSError."""
+    # Without recursion: someone may have put a thousand folders into each other, which is too deep for Python's calls.
     pending = [(under, str(folder))]
     while pending:
         under, path = pending.pop()
@@ -44,35 +50,39 @@ def all_below(folder: Path, under: str) -> Iterator[tuple[str, os.DirEntry[str]]
                     yield under + entry.name, entry
 
 
-def hash_each(files: Mapping[str, Path], found: Callable[[str, str], None], told: Told) -> None:
-    """Finds the SHA-256 of all files, one after the other, two in work at a time; whoever hears of it may raise."""
+def hash_each(files: Mapping[str, Path], on_digest: Callable[[str, str], None], on_progress: OnProgress) -> None:
+    """Hashes all files, two at a time; `on_digest` gets each name and its SHA-256, in the order of `files`.
+
+    Either callback may raise an exception: that ends the hashing, and is raised here. LoadError for a file that cannot
+    be read.
+    """
     stopped, lock = Event(), Lock()
 
-    def heard(count: int) -> None:
+    def report(count: int) -> None:
         if stopped.is_set():
             raise CancelledError
         with lock:
-            told(count)
+            on_progress(count)
 
     with ThreadPoolExecutor(2) as pool:
         try:
-            for path, digest in zip(files, pool.map(lambda path: _sha256(path, heard), files.values()), strict=True):
-                found(path, digest)
+            for name, digest in zip(files, pool.map(lambda path: _sha256(path, report), files.values()), strict=True):
+                on_digest(name, digest)
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
 
 
-def _sha256(path: Path, heard: Told) -> str:
+def _sha256(path: Path, on_progress: OnProgress) -> str:
     digest = hashlib.sha256()
     for block in _blocks(path):
         digest.update(block)
-        heard(len(block))
+        on_progress(len(block))
     return digest.hexdigest()
 
 
 def _blocks(path: Path) -> Iterator[memoryview]:
-    """Each is gone when the next is asked for."""
+    """The file's bytes, piece by piece. All pieces share one buffer: each is valid until the next is read."""
     block = memoryview(bytearray(BLOCK))
     try:
         # What has become a link or a pipe since it was listed is neither followed nor waited for.
@@ -82,9 +92,9 @@ def _blocks(path: Path) -> Iterator[memoryview]:
             while count := file.readinto(block):
                 yield block[:count]
     except OSError as error:
-        raise LoadError(f"{shown(path)}: cannot be read: {error.strerror or error}") from None
+        raise LoadError(f"{printable(path)}: cannot be read: {error.strerror or error}") from None
 
 
-def shown(path: Path) -> str:
-    """For a line of text: a name in a folder that someone changed may hold anything."""
+def printable(path: Path) -> str:
+    """The path as it can stand in a line of text: a name in a folder that someone changed may hold a line break."""
     return str(path) if str(path).isprintable() else ascii(str(path))

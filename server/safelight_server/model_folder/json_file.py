@@ -7,11 +7,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
-MOST = 2**24  # bytes; the weights, put in its place, are not read into memory
+MOST = 2**24  # bytes: if somebody put the weights in a JSON file's place, they would not be read into memory
 
 
 def read(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """The very bytes, and what they say. OSError where it cannot be read, ValueError where it says no JSON object."""
+    """The bytes of a file, and the JSON object in them. OSError if it cannot be read, ValueError for anything else."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("it is not a regular file")  # a named pipe would keep whoever opens it waiting
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Reads safelight.json, what a folder may say beyond its export: defaults, preview map, shared parts."""
+"""Reads safelight.json, the manifest of a model folder: its defaults, its preview map, the parts that it shares."""
 
 from __future__ import annotations
 
@@ -21,38 +21,43 @@ NAME = "safelight.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """All of it is optional.
+    """What safelight.json says of a model; every key is optional, and other keys are ignored here.
 
-    `defaults`: steps, guidance_scale. `latent_rgb`: {"matrix": channels x 3, "bias": 3}, latents to RGB in -1..1.
-    `shared`: which parts (text_encoder, vae_decoder, ...) are read from a folder beside this one, and its name.
+    In the file: `defaults` has steps and guidance_scale; `latent_rgb` has {"matrix": channels x 3, "bias": 3}, which
+    makes RGB in -1..1 of latents; `shared` has, for each part (text_encoder, vae_decoder, ...) that is read from a
+    folder beside this one, the name of that folder.
     """
 
     folder: Path
     steps: int | None = None
     guidance: float | None = None
-    latent_rgb: tuple[Array, Array] | None = None
-    shared: tuple[tuple[str, str], ...] = ()
+    latent_rgb: tuple[Array, Array] | None = None  # (channels, 3) and (3,)
+    shared: tuple[tuple[str, str], ...] = ()  # (part, folder beside)
 
     def part(self, name: str) -> Path:
-        """The folder of a part: its own, or where it is shared."""
+        """Where a part is read from: a folder in this one, or in the one beside that shares it."""
         beside = dict(self.shared).get(name)
         return (self.folder.resolve().parent / beside if beside else self.folder) / name
 
 
 def read(folder: Path) -> Manifest:
-    """The folder's manifest, or an empty one. Raises LoadError where a value is not as above."""
+    """The folder's manifest; an empty one where there is no file. Raises LoadError for a value that is not as above."""
     path = folder / NAME
     try:
-        return from_told(folder, json_file.read(path)[1] if os.path.lexists(path) else {})
+        return parse(folder, json_file.read(path)[1] if os.path.lexists(path) else {})
     except OSError as error:
         raise LoadError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise LoadError(f"{path}: a value is not of its kind: {error}") from None
 
 
-def from_told(folder: Path, told: Mapping[str, Any]) -> Manifest:
-    """What the file's values mean. Some common exception where one is not as above."""
-    defaults, shared = told.get("defaults", {}), told.get("shared", {})
+def parse(folder: Path, values: Mapping[str, Any]) -> Manifest:
+    """The manifest in the JSON object of safelight.json.
+
+    For a value that is not as Manifest says it raises ValueError, or whatever Python raises for it: TypeError,
+    LookupError, AttributeError, ArithmeticError, RecursionError.
+    """
+    defaults, shared = values.get("defaults", {}), values.get("shared", {})
     for part in shared:
         if not _is_name(part):
             raise ValueError(f"shared must name parts of a model, not {part!r}")
@@ -68,19 +73,19 @@ def from_told(folder: Path, told: Mapping[str, Any]) -> Manifest:
         folder=folder,
         steps=steps,
         guidance=guidance,
-        latent_rgb=_latent_rgb(told["latent_rgb"]) if "latent_rgb" in told else None,
+        latent_rgb=_latent_rgb(values["latent_rgb"]) if "latent_rgb" in values else None,
         shared=tuple(shared.items()),
     )
 
 
 def _is_name(text: str) -> bool:
-    """Whether it names one thing in a folder, and can stand in a line of text."""
+    """Whether the text is the name of one thing in a folder, and can stand in a line of text."""
     return Path(text).name == text and text not in ("", ".", "..") and text.isprintable()
 
 
-def _latent_rgb(told: dict[str, Any]) -> tuple[Array, Array]:
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
-        matrix, bias = np.array(told["matrix"], np.float32), np.array(told["bias"], np.float32)
+def _latent_rgb(values: dict[str, Any]) -> tuple[Array, Array]:
+    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, and is refused below
+        matrix, bias = np.array(values["matrix"], np.float32), np.array(values["bias"], np.float32)
     if matrix.ndim != 2 or matrix.shape[1] != 3 or bias.shape != (3,):
         raise ValueError(f"latent_rgb must be channels x 3 and 3 numbers, not {matrix.shape} and {bias.shape}")
     if not (np.isfinite(matrix).all() and np.isfinite(bias).all()):

@@ -1,4 +1,4 @@
-"""Reads a model folder, before anything is compiled, and says what it holds or why it cannot be served."""
+"""Reads the JSON files of a model folder, before anything is compiled: what the model is, or why it is refused."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .manifest import read as read_manifest
 Kind = Literal["base", "refiner", "inpaint"]
 Json = dict[str, Any]
 
-# Class names that say nothing of the kind: what a folder can do shows in its networks.
+# A pipeline's class does not say whether a model is a base, a refiner or for inpainting: its networks do.
 CLASSES = ("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline")
 
-# latents → RGB in -1..1 for the VAE of SDXL base 1.0: public facts, from ComfyUI's comfy/latent_formats.py.
+# The map from latents to RGB in -1..1 for the VAE of SDXL base 1.0: public facts, from ComfyUI's latent_formats.py.
 SDXL_LATENT_RGB = (
     [[0.3651, 0.4232, 0.4341], [-0.2533, -0.0042, 0.1068], [0.1076, 0.1111, -0.0362], [-0.3165, -0.2492, -0.2188]],
     [0.1084, -0.0175, -0.0011],
@@ -32,39 +32,40 @@ SDXL_LATENT_RGB = (
 
 @dataclass(frozen=True)
 class Latents:
-    """The latent space of a VAE: channels, pixels per latent, and how its values are scaled for the UNet."""
+    """The latent space of a VAE, and how its values are scaled for the UNet."""
 
     channels: int
-    factor: int
-    scaling: float
-    mean: tuple[float, ...] | None
+    factor: int  # pixels of a latent's edge
+    scaling: float  # the UNet sees latents times this
+    mean: tuple[float, ...] | None  # by channel; with std, (latents - mean) / std is what is scaled
     std: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a folder's files say of the model."""
+    """What the files of a folder say of its model."""
 
     folder: Path
     kind: Kind
     encoders: tuple[str, ...]  # folders of the text encoders, in the order in which their features are joined
     latents: Latents
     scheduler_config: Json  # scheduler_config.json
-    scheduler: str  # our name of it
+    scheduler: str  # the name of the sampler for it
     native_edge: int  # pixels
     steps: int  # default
     guidance: float  # default
     guidance_embedding: int | None  # width of the UNet's own guidance input
-    zero_negative: bool  # no negative prompt is zeros, not the encoded empty text
-    latent_rgb: tuple[Array, Array] | None  # (channels, 3) and (3,); None: to be fitted
+    zero_negative: bool  # a request without a negative prompt is conditioned on zeros, not on the encoded empty text
+    latent_rgb: tuple[Array, Array] | None  # (channels, 3) and (3,), for previews; None: to be fitted
     manifest: Manifest
 
     @property
     def has_tiny_decoder(self) -> bool:
+        """Whether the folder, or one that it shares parts with, has a tiny decoder."""
         return self.graph("vae_tiny_decoder").is_file()
 
     def graph(self, part: str) -> Path:
-        """Where a network's graph lies: in the folder, or in the one that it shares this part with."""
+        """The file of a network's graph: in the folder, or in the one that it reads this part from."""
         return self.manifest.part(part) / "openvino_model.xml"
 
     def tokenizer(self, encoder: str) -> Path:
@@ -73,7 +74,7 @@ class ModelConfig:
 
 
 def read(folder: Path) -> ModelConfig:
-    """Raises LoadError, one line, for a folder that is not one of ours, or that is missing something."""
+    """The model of a folder. Raises LoadError, one line, for a folder that holds no such model or lacks a file."""
     try:
         config = _config(folder)
         _check_files(config)
@@ -100,14 +101,14 @@ def _config(folder: Path) -> ModelConfig:
     return ModelConfig(
         folder=folder,
         kind=_kind(folder, index, unet, latents),
-        encoders=("text_encoder", "text_encoder_2") if _names(index, "text_encoder") else ("text_encoder_2",),
+        encoders=("text_encoder", "text_encoder_2") if _has_part(index, "text_encoder") else ("text_encoder_2",),
         latents=latents,
         scheduler_config=scheduler_config,
         scheduler=scheduler,
         native_edge=_edge(unet.get("sample_size")) * latents.factor,
         steps=manifest.steps or (4 if few_steps else 25),
         guidance=manifest.guidance if manifest.guidance is not None else 1.0 if few_steps else 5.0,
-        guidance_embedding=None if width is None else int(_number("time_cond_proj_dim", int(width), 2**16)),
+        guidance_embedding=None if width is None else int(_check_number("time_cond_proj_dim", int(width), 2**16)),
         zero_negative=bool(index.get("force_zeros_for_empty_prompt", True)),
         latent_rgb=manifest.latent_rgb or _latent_rgb(vae),
         manifest=manifest,
@@ -123,8 +124,8 @@ def _json(path: Path) -> Json:
         raise LoadError(f"{path}: cannot be read as JSON: {error}") from None
 
 
-def _names(index: Json, part: str) -> bool:
-    """Whether the index has this part; [null, null], and nothing at all, say that it has not."""
+def _has_part(index: Json, part: str) -> bool:
+    """Whether model_index.json names a class for this part: [null, null], or no key, says that there is none."""
     return bool(index.get(part) and index[part][-1])
 
 
@@ -154,38 +155,38 @@ def _scheduler(folder: Path, scheduler_config: Json) -> str:
 
 
 def _latents(vae: Json) -> Latents:
-    channels = int(_number("latent_channels", int(vae.get("latent_channels", 4)), 64))
+    channels = int(_check_number("latent_channels", int(vae.get("latent_channels", 4)), 64))
     mean, std = vae.get("latents_mean"), vae.get("latents_std")
-    levels = int(_number("block_out_channels' length", len(vae.get("block_out_channels", (0,) * 4)), 8))
+    levels = int(_check_number("block_out_channels' length", len(vae.get("block_out_channels", (0,) * 4)), 8))
     return Latents(
         channels=channels,
         factor=2 ** (levels - 1),
-        scaling=float(_number("scaling_factor", vae.get("scaling_factor", 0.18215), math.inf)),
-        mean=_of_channels("latents_mean", mean, channels) if mean and std else None,
-        std=_of_channels("latents_std", std, channels) if mean and std else None,
+        scaling=float(_check_number("scaling_factor", vae.get("scaling_factor", 0.18215), math.inf)),
+        mean=_check_channels("latents_mean", mean, channels) if mean and std else None,
+        std=_check_channels("latents_std", std, channels) if mean and std else None,
     )
 
 
-def _of_channels(name: str, values: Any, channels: int) -> tuple[float, ...]:
+def _check_channels(name: str, values: Any, channels: int) -> tuple[float, ...]:
     if len(values) != channels or not all(math.isfinite(value) for value in values):
         raise ValueError(f"{name} must be {channels} numbers, not {values!r}")
     return tuple(values)
 
 
-def _number(name: str, value: float, most: float) -> float:
+def _check_number(name: str, value: float, most: float) -> float:
     if not 0 < value <= most or math.isinf(value):
         raise ValueError(f"{name} must be more than 0, and at most {most:g}, not {value!r}")
     return value
 
 
 def _edge(sample_size: Any) -> int:
-    """A UNet's sample_size is a number, a pair, or (an old export) nothing: then SDXL's."""
+    """The native edge in latents, from a UNet's sample_size: a number, a pair, or (in old exports) null: SDXL's 128."""
     edge = max(sample_size) if isinstance(sample_size, list) else sample_size or 128
-    return int(_number("sample_size", int(edge), 2**16))
+    return int(_check_number("sample_size", int(edge), 2**16))
 
 
 def _latent_rgb(vae: Json) -> tuple[Array, Array] | None:
-    """Only the VAE that SDXL's factors were measured on may use them; any other gets a map of its own."""
+    """SDXL's map for the VAE that it was measured on; None for any other, which needs a map of its own."""
     if (vae.get("block_out_channels"), vae.get("scaling_factor")) != ([128, 256, 512, 512], 0.13025):
         return None
     matrix, bias = SDXL_LATENT_RGB

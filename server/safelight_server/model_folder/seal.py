@@ -1,7 +1,7 @@
 """Seals a model folder, and finds out whether anything in it has changed since.
 
-The seal is two keys of safelight.json. `files`: the SHA-256 of every file that is read as the model's, also of those in
-a folder beside. `seal`: the SHA-256 of safelight.json itself, with zeros in the place of these 64 digits.
+The seal is two keys of safelight.json. `files`: the SHA-256 of every file of the model, also of the parts that are read
+from a folder beside. `seal`: the SHA-256 of safelight.json itself, as it is with zeros in place of these 64 digits.
 """
 
 from __future__ import annotations
@@ -18,89 +18,105 @@ from typing import Any
 
 from safelight_server.errors import LoadError
 
-from . import json_file, manifest
-from .hashing import Told, all_below, files_below, hash_each, shown
-from .manifest import NAME
+from . import json_file
+from . import manifest as manifests
+from .hashing import OnProgress, all_below, files_below, hash_each, printable
+from .manifest import NAME, Manifest
 
 HASH = re.compile(r"[0-9a-f]{64}")
 UNSEALED = "0" * 64
-END = re.compile(rb'"seal": "[0-9a-f]{64}"\s*}\s*$')  # of a sealed safelight.json
+END = re.compile(rb'"seal": "[0-9a-f]{64}"\s*}\s*$')  # how a sealed safelight.json ends
 
 
-def write(folder: Path, told: Mapping[str, Any]) -> None:
-    """Writes safelight.json: what is told, and the seal. Raises LoadError for a folder that cannot be sealed."""
+def write(folder: Path, values: Mapping[str, Any]) -> None:
+    """Writes safelight.json with these values and the seal of the folder as it is now.
+
+    Raises LoadError for a folder that cannot be sealed, and what `manifest.parse` raises for values that do not fit.
+    """
     aside = folder / f".{NAME}"
-    aside.unlink(missing_ok=True)  # left by one that was killed
-    said = {key: value for key, value in told.items() if key not in ("files", "seal")}
+    aside.unlink(missing_ok=True)  # it may be there if a process was killed as it sealed this folder
+    values = {key: value for key, value in values.items() if key not in ("files", "seal")}
     hashes: dict[str, str] = {}
-    hash_each(_files(folder, manifest.from_told(folder, said)), hashes.__setitem__, lambda count: None)
-    text = json.dumps({**said, "files": hashes, "seal": UNSEALED}, indent=2) + "\n"
+    hash_each(_files(folder, manifests.parse(folder, values)), hashes.__setitem__, lambda count: None)
+    text = json.dumps({**values, "files": hashes, "seal": UNSEALED}, indent=2) + "\n"
     seal = hashlib.sha256(text.encode()).hexdigest()
     aside.write_text(seal.join(text.rsplit(UNSEALED, 1)), encoding="utf-8")
     aside.replace(folder / NAME)
 
 
-def check(folder: Path, told: Told = lambda count: None) -> bool:
-    """False where there is no seal. Raises LoadError for the first thing that is not as it was sealed."""
-    sealed = _sealed(folder)
+def check(folder: Path, on_progress: OnProgress = lambda count: None) -> bool:
+    """Whether the folder has a seal. Raises LoadError for the first thing that is not as it was sealed.
+
+    An exception that `on_progress` raises ends the check, and is raised here.
+    """
+    sealed = _sealed_files(folder)
     if sealed is None:
         return False
-    files = _files(folder, manifest.read(folder))
+    files = _files(folder, manifests.read(folder))
     if missing := sealed.keys() - files.keys():
-        raise LoadError(f"{shown(folder / min(missing))}: is missing; {NAME} of {folder} lists it")
+        raise LoadError(f"{printable(folder / min(missing))}: is missing; {NAME} of {folder} lists it")
     if added := files.keys() - sealed.keys():
-        raise LoadError(f"{shown(files[min(added)])}: was not exported; {NAME} of {folder} lists no such file")
+        raise LoadError(f"{printable(files[min(added)])}: was not exported; {NAME} of {folder} lists no such file")
 
     def compare(path: str, digest: str) -> None:
         if digest != sealed[path]:
             raise LoadError(
-                f"{shown(files[path])}: is not the file that was exported with {folder}: "
+                f"{printable(files[path])}: is not the file that was exported with {folder}: "
                 f"its SHA-256 must be {sealed[path]}, not {digest}"
             )
 
-    hash_each(files, compare, told)
+    hash_each(files, compare, on_progress)
     return True
 
 
 def covered(folder: Path) -> dict[str, Path]:
-    """The files that `check` hashes, by the paths under which the seal lists them; none where there is no seal."""
-    return {} if _sealed(folder) is None else _files(folder, manifest.read(folder))
+    """The files that `check` hashes, by the paths under which the seal lists them; none where there is no seal.
+
+    Raises LoadError as `check` does, except for files that have changed: none is hashed here.
+    """
+    return {} if _sealed_files(folder) is None else _files(folder, manifests.read(folder))
 
 
 def size(folder: Path) -> int:
-    """How many bytes `check` hashes."""
+    """How many bytes `check` hashes. Raises what `covered` raises."""
     return sum(path.stat().st_size for path in covered(folder).values())
 
 
-def _sealed(folder: Path) -> Mapping[str, str] | None:
-    """What the seal lists, when safelight.json is the one that was sealed; None where there is no seal."""
+def _sealed_files(folder: Path) -> Mapping[str, str] | None:
+    """The files that the seal lists, with their SHA-256; None where there is no seal.
+
+    Raises LoadError for a safelight.json that is not as it was sealed.
+    """
     path = folder / NAME
     if not folder.is_dir():
         raise LoadError(f"{folder}: must be a folder")
     try:
-        raw, said = json_file.read(path) if os.path.lexists(path) else (b"", {})
+        raw, values = json_file.read(path) if os.path.lexists(path) else (b"", {})
     except (OSError, ValueError) as error:
         raise LoadError(f"{path}: cannot be read as JSON: {error}") from None
-    if "files" not in said and "seal" not in said:
+    if "files" not in values and "seal" not in values:
         _check_strays(folder)
         return None
     if path.is_symlink():
         raise LoadError(f"{path}: must be a file, as it was sealed, not a link")
-    if "files" not in said or "seal" not in said:
+    if "files" not in values or "seal" not in values:
         raise LoadError(f"{path}: must have both files and seal, or neither")
-    _check_seal(path, raw, said["seal"])
-    return _entries(path, said["files"])
+    _check_seal(path, raw, values["seal"])
+    return _check_entries(path, values["files"])
 
 
 def _check_strays(folder: Path) -> None:
-    """A sealed safelight.json under another name: then the folder was sealed, and its manifest has been moved."""
+    """Raises LoadError for a sealed safelight.json under another name.
+
+    There the folder was sealed, and somebody moved its manifest away.
+    """
     with suppress(OSError):  # a folder with no seal may hold what we cannot read
         for _, entry in all_below(folder, ""):
-            if entry.is_file(follow_symlinks=False) and END.search(_last(entry)):
-                raise LoadError(f"{shown(Path(entry.path))}: is a sealed {NAME}, and must have that name")
+            if entry.is_file(follow_symlinks=False) and END.search(_last_bytes(entry)):
+                raise LoadError(f"{printable(Path(entry.path))}: is a sealed {NAME}, and must have that name")
 
 
-def _last(entry: os.DirEntry[str]) -> bytes:
+def _last_bytes(entry: os.DirEntry[str]) -> bytes:
     with open(entry.path, "rb") as file:
         file.seek(max(0, entry.stat().st_size - 128))
         return file.read(128)
@@ -115,7 +131,8 @@ def _check_seal(path: Path, raw: bytes, seal: Any) -> None:
         raise LoadError(f"{path}: is not as it was sealed: its seal must be {digest}, not {seal}")
 
 
-def _entries(path: Path, files: Any) -> Mapping[str, str]:
+def _check_entries(path: Path, files: Any) -> Mapping[str, str]:
+    """The value of `files`, if it is what `write` writes there. Else raises LoadError."""
     if not isinstance(files, dict):
         raise LoadError(f"{path}: files must be paths and their SHA-256, not {type(files).__name__}")
     for name, digest in files.items():
@@ -128,14 +145,14 @@ def _entries(path: Path, files: Any) -> Mapping[str, str]:
     return files
 
 
-def _files(folder: Path, says: manifest.Manifest) -> dict[str, Path]:
-    """The folder's files but safelight.json, and those of the parts that it reads from a folder beside."""
+def _files(folder: Path, manifest: Manifest) -> dict[str, Path]:
+    """All files of the folder except safelight.json, and those of the parts that it reads from a folder beside."""
     files = files_below(folder, "")
     files.pop(NAME, None)
-    for part, beside in says.shared:
+    for part, beside in manifest.shared:
         if os.path.lexists(folder / part):
             raise LoadError(f"{folder / part}: must not be there, as {NAME} says that this part is read from {beside}")
-        if says.part(part).is_symlink():
-            raise LoadError(f"{says.part(part)}: must be a folder, as was exported, not a link")
-        files |= files_below(says.part(part), f"{part}/")
+        if manifest.part(part).is_symlink():
+            raise LoadError(f"{manifest.part(part)}: must be a folder, as was exported, not a link")
+        files |= files_below(manifest.part(part), f"{part}/")
     return dict(sorted(files.items()))
