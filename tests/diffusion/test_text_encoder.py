@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safelight_server.diffusion.text_encoder import Encoder, load_tokenizer
+from safelight_server.diffusion.text_encoder import TextEncoder, load_tokenizer
 from safelight_server.errors import LoadError
 
 PROMPTS = [
@@ -23,13 +23,13 @@ PROMPTS = [
 
 @pytest.fixture(params=["tokenizer.json", "vocab.json"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    from support.tiny_models import _tokenizer, _vocabulary
+    from support import tiny_pipelines
 
-    tokenizer = _tokenizer(tmp_path, pad="!")
+    tokenizer = tiny_pipelines.tokenizer(pad="!")
     tokenizer.save_pretrained(tmp_path)
     if request.param == "vocab.json":
         (tmp_path / "tokenizer.json").unlink()
-        vocabulary, merges = _vocabulary()
+        vocabulary, merges = tiny_pipelines.vocabulary()
         (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
         lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
         (tmp_path / "merges.txt").write_text("\n".join(lines) + "\n")
@@ -39,9 +39,9 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_ids_are_those_of_transformers(prompt: str, folder: Path) -> None:
-    from support.tiny_models import _tokenizer
+    from support import tiny_pipelines
 
-    theirs = _tokenizer(folder, pad="!")(prompt, padding="max_length", max_length=77, truncation=True).input_ids
+    theirs = tiny_pipelines.tokenizer(pad="!")(prompt, padding="max_length", max_length=77, truncation=True).input_ids
     assert encoder(folder).ids(prompt).tolist() == [theirs]
 
 
@@ -60,6 +60,6 @@ def test_a_broken_tokenizer_is_refused_in_one_line(folder: Path) -> None:
         load_tokenizer(folder)
 
 
-def encoder(folder: Path) -> Encoder:
+def encoder(folder: Path) -> TextEncoder:
     network: Any = None  # only the ids are wanted
-    return Encoder(network, load_tokenizer(folder))
+    return TextEncoder(network, load_tokenizer(folder))

@@ -16,7 +16,8 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from PIL import Image
 
-from support.tiny_models import KINDS, UNET, _pipeline
+from support.tiny_models import MODELS, UNET
+from support.tiny_pipelines import pipeline
 
 PROMPT = "a red apple"
 SEED = 7
@@ -30,9 +31,9 @@ LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "conv1", "conv_sh
 
 def main(folder: Path) -> None:
     for name, settings in CASES.items():
-        kind = KINDS["vega_lcm" if name == "vega" else name]
-        kind = kind | {"unet": {key: value for key, value in kind["unet"].items() if key != "time_cond_proj_dim"}}
-        pipe = _pipeline(kind, folder)
+        spec = MODELS["vega_lcm" if name == "vega" else name]
+        unet = {key: value for key, value in spec["unet"].items() if key != "time_cond_proj_dim"}
+        pipe = pipeline(spec | {"unet": unet})
         pipe.save_pretrained(folder / name)
         if name == "vega":
             pipe = fused(pipe, folder / "lora.safetensors", pipe.unet)
