@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any, Literal
 
 from .arrays import Hw, Pixels
@@ -17,6 +17,20 @@ class Priority(IntEnum):
     INTERACTIVE = 0
     NORMAL = 1
     BATCH = 2
+
+
+class JobState(Enum):
+    """Where a job stands. The last three are final."""
+
+    QUEUED = "queued"  # waits for a slot
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"  # nobody waits for it any more, or the server is shutting down
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass(frozen=True)

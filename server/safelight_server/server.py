@@ -17,13 +17,14 @@ from grpc_reflection.v1alpha import reflection
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from .diffusion.pipeline import Pipeline
+from .desk import Desk
 from .engine.engine import Engine
 from .errors import LoadError
-from .lanes.lane import Lane
 from .model_folder import model_config, seal
-from .models import loader, warmup
-from .models.loader import Device
+from .model_folder.model_config import ModelConfig
+from .models import loader
+from .models.device import Device
+from .models.registry import Registry
 from .rpc.service import NAME, ImageService
 
 log = logging.getLogger(__name__)
@@ -60,27 +61,30 @@ class Config:
 
 async def serve(config: Config) -> None:
     """Serves until SIGTERM or SIGINT; returns when all is put away. Raises LoadError, or OSError for the address."""
-    read = {name: model_config.read(folder) for name, folder in config.folders.items()}
+    configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
+    desk, registry = Desk(), Registry(max_edge=config.max_edge)
     stop = _stop_signal()
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
-    status, service = health.aio.HealthServicer(), ImageService()
+    status, service = health.aio.HealthServicer(), ImageService(desk)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     server.add_generic_rpc_handlers((service.handlers(),))
     reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    for name in ("", NAME, *read):
+    for name in ("", NAME, *configs):
         await status.set(name, NOT_SERVING)
     port = _bind(server, config.listen)
     await server.start()
-    log.info("listening on %s:%d, loading %s", config.listen.rpartition(":")[0], port, ", ".join(read))
-    loading = asyncio.create_task(_load(read, config))
+    log.info("listening on %s:%d, loading %s", config.listen.rpartition(":")[0], port, ", ".join(configs))
+    loading = asyncio.create_task(_load(configs, config, registry))
     await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
     try:
         if not stop.done():
+            loading.result()
             changed = asyncio.Event()
-            service.engine = Engine(loading.result(), slots=config.slots, queue=config.queue, on_health=changed.set)
-            await _watch(service.engine, status, changed, stop)
+            engine = Engine(registry.models, slots=config.slots, queue=config.queue, on_health=changed.set)
+            desk.engine = engine
+            await _watch(engine, status, changed, stop)
             log.info("draining: no new jobs, %g s for those that run", config.grace)
-            await service.engine.drain(config.grace)
+            await engine.drain(config.grace)
             await service.finish(LAST_BYTES)
     finally:
         loading.cancel()
@@ -117,55 +121,47 @@ def _stop_signal() -> asyncio.Future[None]:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[None] = loop.create_future()
 
-    def told() -> None:
+    def on_signal() -> None:
         if not stop.done():
             stop.set_result(None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told)
+        loop.add_signal_handler(number, on_signal)
     return stop
 
 
-async def _load(read: Mapping[str, model_config.ModelConfig], config: Config) -> dict[str, Pipeline]:
-    """Checks all folders, then compiles and warms all models on their lanes; a bar for people and lines for logs."""
-    lanes: dict[str, Lane] = {}
-    loaded: dict[str, Pipeline] = {}
-    total = sum(loader.steps(model) + config.verify for model in read.values())
+async def _load(configs: Mapping[str, ModelConfig], config: Config, registry: Registry) -> None:
+    """Checks all folders, then loads all models; a bar for people and lines for logs."""
+    total = sum(loader.progress_total(model) + config.verify for model in configs.values())
     style = "{desc:32} {bar} {n}/{total}"
     bar = tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=style, leave=False)
     with bar, logging_redirect_tqdm():
 
-        def told(what: str) -> None:
+        def on_progress(what: str) -> None:
             log.debug("%s", what)
             bar.set_description_str(what)
             bar.update()
 
         for name, folder in config.folders.items() if config.verify else ():
-            told(f"{name}: checking files")
+            on_progress(f"{name}: checking files")
             await _check(name, folder)
-        for name, model in read.items():
+        for name, model in configs.items():
             device = config.devices.get(name, Device())
-            key = f"{device.name} of {name}" if name in config.own_lane else device.name
-            lane = lanes.setdefault(key, Lane(device.name))
-            loaded[name] = await asyncio.to_thread(
-                loader.load, name, model, lane, device, told, max_edge=config.max_edge
-            )
-            await warmup.warm(loaded[name], told)
-            log.info("model %s is loaded and warm: %s, %s on %s", name, model.kind, loaded[name].info.precision, key)
-    loader.pair(loaded)
-    return loaded
+            lane = f"{device.name} of {name}" if name in config.own_lane else device.name
+            loaded = await registry.load(name, model, device, lane=lane, on_progress=on_progress)
+            log.info("model %s is loaded and warm: %s, %s on %s", name, model.kind, loaded.info.precision, lane)
 
 
 async def _check(name: str, folder: Path) -> None:
     """Raises LoadError where a file of the folder is not the one that was exported."""
     stopped = threading.Event()
 
-    def told(count: int) -> None:
+    def on_progress(count: int) -> None:
         if stopped.is_set():  # SIGTERM: the thread must not read gigabytes to its end before the process ends
             raise LoadError(f"{folder}: the check was stopped")
 
     try:
-        sealed = await asyncio.to_thread(seal.check, folder, told)
+        sealed = await asyncio.to_thread(seal.check, folder, on_progress)
     finally:
         stopped.set()
     log.info(

@@ -18,12 +18,11 @@ import openvino as ov
 import pytest
 from safelight_server.arrays import Pixels
 from safelight_server.compare.quality import psnr, relative_error
-from safelight_server.diffusion.plan import segments
+from safelight_server.diffusion.plan import Trajectory, make_plan
 from safelight_server.jobs import Job, Prompts, Scheduler
-from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
-from safelight_server.models import loader, warmup
-from safelight_server.models.loader import Device
+from safelight_server.models.device import Device
+from safelight_server.models.registry import Registry
 
 pytest.importorskip("nncf")
 
@@ -111,10 +110,7 @@ def draw(folder: Path | str) -> Pixels:
     """One small picture, as the server draws it."""
 
     async def drawn() -> Pixels:
-        model = loader.load(
-            "m", model_config.read(Path(folder)), Lane("CPU"), Device("CPU", "f32"), lambda what: None, max_edge=512
-        )
-        await warmup.warm(model, lambda what: None)
+        model = await Registry(max_edge=512).load("m", model_config.read(Path(folder)), Device("CPU", "f32"))
         prompts = Prompts("a red apple", "a red apple")
         job = Job(
             id="job",
@@ -127,9 +123,10 @@ def draw(folder: Path | str) -> Pixels:
             seeds=(0,),
             scheduler=Scheduler(model.config.scheduler),
         )
-        (segment,) = segments(job, {"m": model.config})
-        state, conditioning = model.start(segment, job, 0, None)[0], await model.conditioner.encode(job, refines=False)
-        async with aclosing(model.denoise(segment, job, 0, state, conditioning, None)) as steps:
+        (segment,) = make_plan(job, {"m": model.config}).segments
+        trajectory = Trajectory(job, segment, 0)
+        state, conditioning = model.start(trajectory, None)[0], await model.conditioner.encode(job, refines=False)
+        async with aclosing(model.denoise(trajectory, state, conditioning, None)) as steps:
             async for step in steps:
                 state = step.state
         return await model.decode(state.latents)

@@ -11,8 +11,9 @@ import pytest
 from openvino import opset13 as opset
 from safelight_server import demo
 from safelight_server.compare.quality import relative_error
+from safelight_server.diffusion.networks import FEATURE
 from safelight_server.model_folder import json_file
-from safelight_server.models.deepcache import FEATURE, Halves, halves, refreshes
+from safelight_server.models.deepcache import Halves, halves
 from safelight_server.pixels import kernels
 from safelight_server.samplers.noise import randn
 from safelight_server.samplers.table import make_schedule
@@ -211,17 +212,6 @@ def test_the_halves_load_from_a_cache(folders: dict[str, str], tmp_path: Path) -
         inputs |= expected
 
 
-def test_refreshes_at_every_so_many_steps() -> None:
-    assert [[step for step in range(8) if refreshes(step, interval)] for interval in (1, 2, 3, 9)] == [
-        [0, 1, 2, 3, 4, 5, 6, 7],
-        [0, 2, 4, 6],
-        [0, 3, 6],
-        [0],
-    ]
-    with pytest.raises(ValueError, match="interval must be at least 1, not 0"):
-        refreshes(0, 0)
-
-
 def test_a_denoising_ends_near_where_it_did(folders: dict[str, str]) -> None:
     """25 steps of Euler with no words: the rarer the refresh, the further off; at every step, not at all."""
     graph = read("demo-xl", folders)
@@ -235,7 +225,7 @@ def test_a_denoising_ends_near_where_it_did(folders: dict[str, str]) -> None:
         for i in range(len(schedule)):
             sample, timestep = latents * np.float32(schedule.input_scale(i)), schedule.timesteps[i : i + 1]
             now = kept | {"sample": sample, "timestep": timestep.astype(np.int64)}
-            run = whole if not interval else full if refreshes(i, interval) else shallow
+            run = whole if not interval else full if i % interval == 0 else shallow
             kept = now | run(now)
             update = schedule.update(i, i == 0)
             latents, _ = kernels.advance(latents, kept["out_sample"], guidance=1.0, rescale=0.0, update=update)

@@ -22,7 +22,7 @@ from safelight_server.errors import JobError, LoadError
 from safelight_server.model_folder import model_config
 from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.models import loader
-from safelight_server.models.loader import Device
+from safelight_server.models.device import Device
 
 PROMPTS = (
     "a lighthouse on a cliff in a storm, oil painting",
@@ -124,7 +124,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 async def _compared(a: ModelConfig, b: ModelConfig, device: Device, asked: Asked) -> Comparison:
     style = "{desc:32} {bar} {n}/{total}"
-    with tqdm(total=loader.steps(a) + loader.steps(b), disable=None, bar_format=style, leave=False) as bar:
+    total = loader.progress_total(a) + loader.progress_total(b)
+    with tqdm(total=total, disable=None, bar_format=style, leave=False) as bar:
 
         def told(what: str) -> None:
             bar.set_description_str(what)

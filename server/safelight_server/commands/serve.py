@@ -10,7 +10,7 @@ from typing import Any
 
 from safelight_server import demo, logs
 from safelight_server.errors import LoadError
-from safelight_server.models.loader import Device
+from safelight_server.models.device import Device
 from safelight_server.server import Config, serve
 
 EPILOG = """\

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -15,16 +14,16 @@ from safelight_server.arrays import Hw, Pixels
 from safelight_server.diffusion.conditioning import Conditioning
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.plan import Segment, segments
+from safelight_server.diffusion.plan import Plan, Trajectory
 from safelight_server.diffusion.state import State
 from safelight_server.errors import LoadError
 from safelight_server.jobs import Job
-from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Tensor
 from safelight_server.model_folder.model_config import ModelConfig
-from safelight_server.models import loader, warmup
-from safelight_server.models.loader import Device
-from safelight_server.rpc.requests import job_from
+from safelight_server.models.device import Device
+from safelight_server.models.loader import OnProgress
+from safelight_server.models.registry import Registry
+from safelight_server.rpc.requests import plan_from
 
 from .quality import psnr, relative_error, ssim
 
@@ -84,10 +83,12 @@ class Painter(NamedTuple):
     """A model that is ready to draw one prompt."""
 
     model: Pipeline
-    job: Job
-    segment: Segment
+    plan: Plan
     conditioning: Conditioning
     seconds: float  # of the encoding
+
+    def trajectory(self, seed: int) -> Trajectory:
+        return Trajectory(self.plan.job, self.plan.segments[0], seed)
 
 
 class Drawn(NamedTuple):
@@ -109,9 +110,9 @@ def check(a: ModelConfig, b: ModelConfig) -> None:
             raise LoadError(f"{b.folder}: {name} must be that of {a.folder}, {of(a)}, not {of(b)}")
 
 
-async def load(a: ModelConfig, b: ModelConfig, device: Device, told: loader.Told) -> tuple[Pipeline, Pipeline]:
+async def load(a: ModelConfig, b: ModelConfig, device: Device, on_progress: OnProgress) -> tuple[Pipeline, Pipeline]:
     """Both models on one lane, B with A's defaults and A's schedule, so that they take the same steps."""
-    lane = Lane(device.name)
+    registry = Registry(max_edge=MAX_EDGE)
     same = replace(
         b,
         scheduler_config=a.scheduler_config,
@@ -120,59 +121,56 @@ async def load(a: ModelConfig, b: ModelConfig, device: Device, told: loader.Told
         steps=a.steps,
         guidance=a.guidance,
     )
-    loaded = []
-    for name, config in (("A", a), ("B", same)):
-        model = await asyncio.to_thread(loader.load, name, config, lane, device, told, max_edge=MAX_EDGE)
-        await warmup.warm(model, told)
-        loaded.append(model)
-    return loaded[0], loaded[1]
+    return (
+        await registry.load("A", a, device, on_progress=on_progress),
+        await registry.load("B", same, device, on_progress=on_progress),
+    )
 
 
 def inferences(asked: Asked, steps: int) -> int:
-    """How many times `draw` tells that a step is done; `steps` is A's default."""
+    """How many times `draw` calls `on_step`; `steps` is A's default."""
     return 2 + len(asked.prompts) * asked.seeds * (2 * asked.repeats + 1) * (asked.steps or steps)
 
 
-async def draw(both: tuple[Pipeline, Pipeline], asked: Asked, told: Callable[[], object]) -> Comparison:
+async def draw(both: tuple[Pipeline, Pipeline], asked: Asked, on_step: Callable[[], object]) -> Comparison:
     """Every picture by A, then by B, and so on. Raises InvalidRequest for settings that either model refuses."""
     for model in both:
         # One step at the full size: the first inference of a shape is slow. Its prompt is none of those measured.
-        await _paint(await _prepared(model, asked._replace(steps=1), "warm-up"), 0, told)
+        await _paint(await _prepare(model, asked._replace(steps=1), "warm-up"), 0, on_step)
     pairs: list[Pair] = []
     seconds: tuple[list[Seconds], list[Seconds]] = ([], [])
     for place, prompt in enumerate(asked.prompts):
-        a, b = [await _prepared(model, asked, prompt) for model in both]
+        a, b = [await _prepare(model, asked, prompt) for model in both]
         for seed in range(place * asked.seeds, (place + 1) * asked.seeds):
             for _ in range(asked.repeats):
-                by_a, by_b = await _paint(a, seed, told), await _paint(b, seed, told)
+                by_a, by_b = await _paint(a, seed, on_step), await _paint(b, seed, on_step)
                 seconds[0].append(by_a.seconds)
                 seconds[1].append(by_b.seconds)
-            pairs.append(_measured(prompt, seed, by_a, by_b, await _answers(b, seed, by_a.states[:-1], told)))
-    return Comparison((both[0].info, both[1].info), a.job, asked, pairs, seconds)
+            pairs.append(_measure(prompt, seed, by_a, by_b, await _answers(b, seed, by_a.states[:-1], on_step)))
+    return Comparison((both[0].info, both[1].info), a.plan.job, asked, pairs, seconds)
 
 
-async def _prepared(model: Pipeline, asked: Asked, prompt: str) -> Painter:
+async def _prepare(model: Pipeline, asked: Asked, prompt: str) -> Painter:
     height, width = asked.size or (None, None)
     request = pb.GenerateRequest(
         prompt=prompt, width=width, height=height, steps=asked.steps, guidance_scale=asked.guidance, seed=0
     )
-    job = job_from(request, {model.info.name: model.info}, "compare")
-    (segment,) = segments(job, {model.info.name: model.config})
+    plan = plan_from(request, {model.info.name: model.info}, "compare")
     began = time.perf_counter()
-    conditioning = await model.conditioner.encode(job, refines=False)
-    return Painter(model, job, segment, conditioning, time.perf_counter() - began)
+    conditioning = await model.conditioner.encode(plan.job, refines=False)
+    return Painter(model, plan, conditioning, time.perf_counter() - began)
 
 
-async def _paint(painter: Painter, seed: int, told: Callable[[], object]) -> Drawn:
+async def _paint(painter: Painter, seed: int, on_step: Callable[[], object]) -> Drawn:
     began = time.perf_counter()
-    model, segment, job = painter.model, painter.segment, painter.job
-    states, answers, seconds = [model.start(segment, job, seed, None)[0]], [], []
-    async with aclosing(model.denoise(segment, job, seed, states[0], painter.conditioning, None)) as steps:
+    model, trajectory = painter.model, painter.trajectory(seed)
+    states, answers, seconds = [model.start(trajectory, None)[0]], [], []
+    async with aclosing(model.denoise(trajectory, states[0], painter.conditioning, None)) as steps:
         async for step in steps:
             states.append(step.state)
             answers.append(step.output)
             seconds.append(step.seconds)
-            told()
+            on_step()
     denoised = time.perf_counter()
     picture = await model.decode(states[-1].latents)
     done = time.perf_counter()
@@ -180,18 +178,18 @@ async def _paint(painter: Painter, seed: int, told: Callable[[], object]) -> Dra
     return Drawn(picture, states, answers, Seconds(painter.seconds, tuple(seconds), done - denoised, whole))
 
 
-async def _answers(painter: Painter, seed: int, states: Sequence[State], told: Callable[[], object]) -> list[Tensor]:
+async def _answers(painter: Painter, seed: int, states: Sequence[State], on_step: Callable[[], object]) -> list[Tensor]:
     """What the painter's UNet says to each of another's states: one step from it, no further."""
     answers = []
     for state in states:
-        denoising = painter.model.denoise(painter.segment, painter.job, seed, state, painter.conditioning, None)
+        denoising = painter.model.denoise(painter.trajectory(seed), state, painter.conditioning, None)
         async with aclosing(denoising) as steps:
             answers.append((await anext(steps)).output)
-        told()
+        on_step()
     return answers
 
 
-def _measured(prompt: str, seed: int, a: Drawn, b: Drawn, answers: Sequence[Tensor]) -> Pair:
+def _measure(prompt: str, seed: int, a: Drawn, b: Drawn, answers: Sequence[Tensor]) -> Pair:
     latents = tuple(relative_error(x.latents, y.latents) for x, y in zip(a.states[1:], b.states[1:], strict=True))
     one_step = tuple(relative_error(x, y) for x, y in zip(a.answers, answers, strict=True))
     x, y = a.picture, b.picture

@@ -1,4 +1,4 @@
-"""What the UNet is told at every step: a job's words through the text encoders, its sizes, and its guidance."""
+"""What the UNet gets beside the latents at every step: the prompts' embeddings, the sizes, and the guidance."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from safelight_server.arrays import Array, Hw
 from safelight_server.jobs import Job, Prompts, Sizes
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Tensor
-from safelight_server.lanes.ticket import ALONE, Ticket
+from safelight_server.lanes.ticket import Ticket
 from safelight_server.model_folder.model_config import Kind, ModelConfig
 
-from .text_encoder import Encoder, Prompt
+from .text_encoder import Embeddings, TextEncoder
 
 PROMPTS_KEPT = 32  # some 600 kB each, for SDXL
 
 
 class Conditioning(NamedTuple):
-    """What the UNet is told at every step; one row, or negative and positive when guidance is on."""
+    """The UNet's inputs that stay the same at every step; one row, or negative and positive when guidance is on."""
 
     inputs: dict[str, Tensor]
     rows: int
@@ -32,11 +32,11 @@ class Conditioning(NamedTuple):
 
 
 class Conditioner:
-    """One model's text encoders, and the prompts that they read last."""
+    """One model's text encoders, and the embeddings of the prompts that they read last."""
 
-    def __init__(self, config: ModelConfig, lane: Lane, encoders: Sequence[Encoder]) -> None:
+    def __init__(self, config: ModelConfig, lane: Lane, encoders: Sequence[TextEncoder]) -> None:
         self._config, self._lane, self._encoders = config, lane, encoders
-        self._prompts: dict[tuple[str, ...], Prompt] = {}
+        self._known: dict[tuple[str, ...], Embeddings] = {}
 
     def warnings(self, prompts: Prompts) -> list[str]:
         """A line for every prompt that is longer than its encoder reads."""
@@ -52,10 +52,10 @@ class Conditioner:
             if n
         ]
 
-    async def encode(self, job: Job, ticket: Ticket = ALONE, *, refines: bool) -> Conditioning:
-        """Words and sizes of a job as this model's UNet takes them; `refines`: it goes on from another's work."""
+    async def encode(self, job: Job, ticket: Ticket | None = None, *, refines: bool) -> Conditioning:
+        """Prompts and sizes of a job as this model's UNet takes them; `refines`: it goes on from another's work."""
         embedding, prompts = self._config.guidance_embedding, job.prompts
-        positive = await self._prompt(ticket, prompts.prompt, prompts.prompt_2)
+        positive = await self._embed(ticket, prompts.prompt, prompts.prompt_2)
         negative_ids, positive_ids = time_ids(self._config.kind, job.sizes, job.size, refines=refines)
         rows, ids = [positive], [positive_ids]
         if self.guides(job):
@@ -73,21 +73,21 @@ class Conditioner:
         """Whether the UNet sees two rows at a guided step: without guidance, and where it is an input, it sees one."""
         return job.guidance > 1 and job.acceleration.guided > 0 and self._config.guidance_embedding is None
 
-    async def _negative(self, ticket: Ticket, prompts: Prompts, like: Prompt) -> Prompt:
+    async def _negative(self, ticket: Ticket | None, prompts: Prompts, like: Embeddings) -> Embeddings:
         if prompts.negative is None and self._config.zero_negative:
-            return Prompt(np.zeros_like(like.features), np.zeros_like(like.pooled))
+            return Embeddings(np.zeros_like(like.features), np.zeros_like(like.pooled))
         negative = prompts.negative or ""
-        return await self._prompt(ticket, negative, prompts.negative_2 or negative)
+        return await self._embed(ticket, negative, prompts.negative_2 or negative)
 
-    async def _prompt(self, ticket: Ticket, *texts: str) -> Prompt:
+    async def _embed(self, ticket: Ticket | None, *texts: str) -> Embeddings:
         """The texts through the encoders; the last ones are kept, as people try a prompt many times over."""
-        known = self._prompts.pop(texts, None)
-        self._prompts[texts] = prompt = known or await self._encode(ticket, *texts)
-        if len(self._prompts) > PROMPTS_KEPT:
-            del self._prompts[next(iter(self._prompts))]  # the one that was asked for longest ago
-        return prompt
+        known = self._known.pop(texts, None)
+        self._known[texts] = embeddings = known or await self._encode(ticket, *texts)
+        if len(self._known) > PROMPTS_KEPT:
+            del self._known[next(iter(self._known))]  # the one that was asked for longest ago
+        return embeddings
 
-    async def _encode(self, ticket: Ticket, *texts: str) -> Prompt:
+    async def _encode(self, ticket: Ticket | None, *texts: str) -> Embeddings:
         """Each encoder reads its text; a refiner's one encoder reads the first."""
         features, pooled = [], None
         for encoder, text in zip(self._encoders, texts, strict=False):
@@ -95,7 +95,7 @@ class Conditioner:
             features.append(feature)
             pooled = pool if pool is not None else pooled
         assert pooled is not None, "the last text encoder has the pooled output"
-        return Prompt(np.concatenate(features, axis=-1), pooled)
+        return Embeddings(np.concatenate(features, axis=-1), pooled)
 
 
 def time_ids(kind: Kind, sizes: Sizes, size: Hw, *, refines: bool) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What the door and ListModels need to know of a served model: its card."""
+"""What a model that is served can be asked for: its limits, and what it has."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from safelight_server.model_folder.model_config import ModelConfig
 
 @dataclass(frozen=True)
 class Limits:
+    """Of a request. Edges are width and height in pixels, each a multiple of `edge_multiple`."""
+
     min_edge: int
     max_edge: int
     edge_multiple: int
@@ -19,6 +21,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class ModelInfo:
+    """`precision` is of its arithmetic: "f32", "bf16" or "f16"; `device` as OpenVINO names it."""
+
     name: str
     config: ModelConfig
     limits: Limits

@@ -1,9 +1,10 @@
-"""Which steps a job takes, on which model: the timesteps cut by strength and by the handoff."""
+"""Which steps a job takes, on which model: found once, at the door, and then with the job wherever it goes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from safelight_server.errors import InvalidRequest, Violation
 from safelight_server.jobs import Job
@@ -20,30 +21,73 @@ class Segment:
     first: int
     last: int
 
+    def __len__(self) -> int:
+        return self.last - self.first
 
-def segments(job: Job, config: Mapping[str, ModelConfig]) -> list[Segment]:
-    """One leg, or two with a handoff; none is empty. Raises InvalidRequest for what leaves a model nothing to do."""
-    schedule = _schedule(job, config[job.model])
-    first = _start(job.steps, job.source.strength) if job.source else 0
+
+class Trajectory(NamedTuple):
+    """The way of one image through one segment: all that its steps need to know, and that no step changes."""
+
+    job: Job
+    segment: Segment
+    seed: int
+
+    def is_guided(self, step: int) -> bool:
+        """Guidance works on the noisy steps, where the picture is laid out; the last ones hardly show it."""
+        return is_guided(self.job, self.segment, step)
+
+    def refreshes(self, step: int) -> bool:
+        """Whether the whole UNet runs at this step: DeepCache leaves its inner layers out of the others."""
+        return refreshes(self.job, self.segment, step)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job and its segments, one or two; none is empty."""
+
+    job: Job
+    segments: tuple[Segment, ...]
+
+    @property
+    def steps(self) -> int:
+        """Of each image, on all its models."""
+        return sum(map(len, self.segments))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(segment.model for segment in self.segments)
+
+
+def make_plan(job: Job, configs: Mapping[str, ModelConfig]) -> Plan:
+    """The timesteps of a job, cut by its strength and by its handoff.
+
+    Raises InvalidRequest, by the fields of the request, for what leaves a model nothing to do.
+    """
+    schedule = _schedule(job, configs[job.model])
+    first = _first_step(job.steps, job.source.strength) if job.source else 0
     if first >= len(schedule):
         strength = job.source.strength if job.source else 1.0
         raise InvalidRequest([Violation("strength", f"{strength:g} of {job.steps} steps leaves none to run")])
     if job.handoff is None:
-        return [Segment(job.model, schedule, first, len(schedule))]
-    second = _schedule(job, config[job.handoff.model])
+        return Plan(job, (Segment(job.model, schedule, first, len(schedule)),))
+    second = _schedule(job, configs[job.handoff.model])
     # The cut is a noise level, not a share of the steps, as in diffusers' denoising_end and denoising_start.
-    last = _above(schedule, job.handoff.fraction)
-    begin = _above(second, job.handoff.fraction)
+    last = _steps_above(schedule, job.handoff.fraction)
+    begin = _steps_above(second, job.handoff.fraction)
     if last <= first or begin >= len(second):
-        raise InvalidRequest(
-            [
-                Violation(
-                    "refiner.handoff",
-                    f"{job.handoff.fraction:g} of {job.steps} steps leaves one of the models none to run",
-                )
-            ]
-        )
-    return [Segment(job.model, schedule, first, last), Segment(job.handoff.model, second, begin, len(second))]
+        rule = f"{job.handoff.fraction:g} of {job.steps} steps leaves one of the models none to run"
+        raise InvalidRequest([Violation("refiner.handoff", rule)])
+    refined = Segment(job.handoff.model, second, begin, len(second))
+    return Plan(job, (Segment(job.model, schedule, first, last), refined))
+
+
+def is_guided(job: Job, segment: Segment, step: int) -> bool:
+    return step < job.acceleration.guided * len(segment.schedule)
+
+
+def refreshes(job: Job, segment: Segment, step: int) -> bool:
+    """The first step of a segment always does: what another model's layers said is of no use to this one's."""
+    return (step - segment.first) % job.acceleration.deep_cache == 0
 
 
 def _schedule(job: Job, config: ModelConfig) -> Schedule:
@@ -61,13 +105,13 @@ def _schedule(job: Job, config: ModelConfig) -> Schedule:
         raise InvalidRequest([Violation("scheduler", str(error))]) from None
 
 
-def _start(steps: int, strength: float) -> int:
-    """The first step of a run that changes a picture by `strength`."""
+def _first_step(steps: int, strength: float) -> int:
+    """Of a run that changes a picture by `strength`: the steps before it are left out."""
     return max(steps - min(int(steps * strength), steps), 0)
 
 
-def _above(schedule: Schedule, fraction: float) -> int:
-    """How many timesteps come before `fraction` of the noise is gone."""
+def _steps_above(schedule: Schedule, fraction: float) -> int:
+    """How many steps begin before `fraction` of the noise is gone."""
     train = schedule.num_train_timesteps
     cutoff = round(train - fraction * train)
     return int((schedule.timesteps >= cutoff).sum())

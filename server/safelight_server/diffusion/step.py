@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from safelight_server.arrays import Array
-from safelight_server.jobs import Job
 from safelight_server.pixels import kernels
 from safelight_server.samplers.noise import randn
 
-from .plan import Segment
+from .plan import Trajectory
 from .state import Canvas, State
 
 
-def advance(
-    segment: Segment, job: Job, seed: int, state: State, output: Array, canvas: Canvas | None
-) -> tuple[State, Array]:
-    """One step as a function: a state and the UNet's output give the next state and x0."""
-    schedule, i, position = segment.schedule, state.step, state.position
-    noise = None
+def advance(trajectory: Trajectory, state: State, output: Array, canvas: Canvas | None) -> tuple[State, Array]:
+    """A state and the UNet's output (rows, channels, h, w) give the next state, and x0 (1, channels, h, w)."""
+    job, schedule = trajectory.job, trajectory.segment.schedule
+    i, position, noise = state.step, state.position, None
     if schedule.uses_noise(i):
-        noise, position = randn(seed, position, state.latents.shape)
+        noise, position = randn(trajectory.seed, position, state.latents.shape)
     latents, denoised = kernels.advance(
         state.latents,
         output,
@@ -32,10 +29,11 @@ def advance(
     if canvas is None or canvas.weights is None:
         return after, denoised
     # Outside the mask, the picture as it was: with the next step's noise on it, or clean in what is shown.
-    return after._replace(latents=_kept(latents, canvas, *schedule.noising(i + 1))), _kept(denoised, canvas, 1.0, 0.0)
+    return after._replace(latents=_keep(latents, canvas, *schedule.noising(i + 1))), _keep(denoised, canvas, 1.0, 0.0)
 
 
-def _kept(latents: Array, canvas: Canvas, original: float, noise: float) -> Array:
+def _keep(latents: Array, canvas: Canvas, original: float, noise: float) -> Array:
+    """The latents, and outside the mask so much of the original and so much of its noise."""
     assert canvas.weights is not None
     return kernels.blend(
         latents, canvas.weights, canvas.original, canvas.noise, original_scale=original, noise_scale=noise

@@ -1,4 +1,4 @@
-"""Prompts to what the UNet is told: token ids, through one or two CLIP encoders, to features and a pooled vector."""
+"""A text to the UNet's inputs: to token ids, and by one or two CLIP encoders to features and a pooled vector."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from safelight_server.arrays import Array
 from safelight_server.errors import LoadError
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network
-from safelight_server.lanes.ticket import ALONE, Ticket
+from safelight_server.lanes.ticket import Ticket
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-class Prompt(NamedTuple):
-    """features (1, tokens, width), the encoders' side by side; pooled (1, width) of the last encoder."""
+class Embeddings(NamedTuple):
+    """What the encoders make of a prompt: features (1, tokens, width), those of all encoders side by side, and the last
+    encoder's pooled vector (1, width)."""
 
     features: Array
     pooled: Array
 
 
-class Encoder:
+class TextEncoder:
     """One CLIP text encoder and its tokenizer."""
 
     def __init__(self, network: Network, tokenizer: Tokenizer) -> None:
         self.network = network
         self._tokenizer = tokenizer
 
-    async def __call__(self, lane: Lane, text: str, ticket: Ticket = ALONE) -> tuple[Array, Array | None]:
+    async def __call__(self, lane: Lane, text: str, ticket: Ticket | None = None) -> tuple[Array, Array | None]:
         """The features before the last layer (1, tokens, width), as SDXL takes them, and maybe the pooled vector."""
         outputs = await lane.run(self.network, {"input_ids": self.ids(text)}, ticket)
         (features,) = (value for name, value in outputs.items() if name.startswith("hidden_states"))

@@ -1,4 +1,4 @@
-"""The way of one job through its models, from words to finished files; what happens on the way goes to its audience."""
+"""The way of one job through its models, from prompts to finished files; its subscribers hear of everything."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from safelight_server import image_files
 from safelight_server.arrays import Array
 from safelight_server.diffusion.conditioning import Conditioning
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.plan import Segment
-from safelight_server.diffusion.state import Encoded, State
-from safelight_server.jobs import Done, Image, Job, Progress, Started
-from safelight_server.lanes.ticket import Ticket
+from safelight_server.diffusion.plan import Plan, Trajectory
+from safelight_server.diffusion.state import Encoded
+from safelight_server.jobs import Done, Image, Progress, Started
+from safelight_server.lanes.ticket import Standing, Ticket
 
 from .mailbox import Frame
 from .remaining_work import RemainingWork
@@ -39,44 +39,39 @@ class Clock:
 
 
 class JobRunner:
-    """One job on its way. `legs` are the steps to take, on which of `models`; `claim` is kept current."""
+    """Draws one job on `models`. `ticket` tells the lanes how urgent the job is, and how much of it is left."""
 
-    def __init__(
-        self,
-        job: Job,
-        segments: Sequence[Segment],
-        models: Mapping[str, Pipeline],
-        subscribers: Subscribers,
-        ticket: Ticket,
-    ) -> None:
-        self._job, self._segments, self._models, self._subscribers, self._ticket = (
-            job,
-            segments,
-            models,
-            subscribers,
-            ticket,
-        )
-        self._steps = sum(segment.last - segment.first for segment in segments)
-        self._outlook = RemainingWork(job, segments, models)
-        ticket.remaining = self._outlook.left(0, 0)
+    def __init__(self, plan: Plan, models: Mapping[str, Pipeline], subscribers: Subscribers) -> None:
+        self._plan, self._subscribers = plan, subscribers
+        self._models = [models[name] for name in plan.models]
+        self._work = RemainingWork(plan, models)
+        self._remaining = self._work.seconds(0, 0)
+        self.ticket = Ticket(self._standing)
+
+    def _standing(self) -> Standing:
+        return Standing(self._subscribers.priority, self._subscribers.deadline, self._remaining)
 
     async def run(self, clock: Clock) -> None:
-        """Puts Started, then Progress, Frames and one Image per seed, then Done."""
-        job, first, last = self._job, self._models[self._job.model], self._models[self._segments[-1].model]
-        self._subscribers.put(Started(job, self._steps, tuple(first.conditioner.warnings(job.prompts))))
+        """Puts Started, then Progress, Frames and one Image per seed, then Done. Raises InferenceFailed."""
+        try:
+            await self._run(clock)
+        finally:
+            self.ticket.leave()
+
+    async def _run(self, clock: Clock) -> None:
+        job, first, last = self._plan.job, self._models[0], self._models[-1]
+        self._subscribers.put(Started(job, self._plan.steps, tuple(first.conditioner.warnings(job.prompts))))
         conditionings = [
-            await self._models[segment.model].conditioner.encode(
-                job, self._ticket, refines=job.source is not None or place > 0
-            )
-            for place, segment in enumerate(self._segments)
+            await model.conditioner.encode(job, self.ticket, refines=job.source is not None or place > 0)
+            for place, model in enumerate(self._models)
         ]
-        encoded = await first.read(job, self._ticket)
+        encoded = await first.read(job, self.ticket)
         clock.lap("encode")
         for index, seed in enumerate(job.seeds):
             latents = await self._denoise(index, seed, conditionings, encoded)
             clock.lap("denoise")
-            picture = await last.decode(latents, self._ticket, tiny=job.acceleration.tiny)
-            self._ticket.leave()
+            picture = await last.decode(latents, self.ticket, tiny=job.acceleration.tiny)
+            self.ticket.leave()
             clock.lap("decode")
             data = await asyncio.to_thread(image_files.save, picture, job.output, job.recipe | {"seed": seed})
             clock.lap("save")
@@ -86,19 +81,18 @@ class JobRunner:
     async def _denoise(
         self, index: int, seed: int, conditionings: Sequence[Conditioning], encoded: Encoded | None
     ) -> Array:
-        """The finished latents of one picture, through all legs."""
-        done, job, begin = 0, self._job, self._segments[0]
-        state, canvas = self._models[begin.model].start(begin, job, seed, encoded)
-        self._ticket.remaining = self._outlook.left(index, 0)
-        for segment, conditioning in zip(self._segments, conditionings, strict=True):
-            # A new model looks back on no step of its own; latents and noise go on where they are.
-            state = State(segment.first, state.latents, None, state.position)
-            steps = self._models[segment.model].denoise(segment, job, seed, state, conditioning, canvas, self._ticket)
-            async with aclosing(steps):
-                async for step in steps:
+        """The finished latents (1, channels, h, w) of one image, through all segments."""
+        trajectories = [Trajectory(self._plan.job, segment, seed) for segment in self._plan.segments]
+        state, canvas = self._models[0].start(trajectories[0], encoded)
+        done, steps = 0, self._plan.steps
+        self._remaining = self._work.seconds(index, 0)
+        for model, trajectory, conditioning in zip(self._models, trajectories, conditionings, strict=True):
+            state = state.entering(trajectory.segment)
+            async with aclosing(model.denoise(trajectory, state, conditioning, canvas, self.ticket)) as denoising:
+                async for step in denoising:
                     state, done = step.state, done + 1
-                    self._ticket.remaining = self._outlook.left(index, done)
-                    self._subscribers.put(Progress(index, done, self._steps, segment.model, step.seconds))
-                    awaited = self._subscribers.show(Frame(index, done, self._steps, segment.model, step.denoised))
-                    self._models[segment.model].expect_previews(awaited)
+                    self._remaining = self._work.seconds(index, done)
+                    name = trajectory.segment.model
+                    self._subscribers.put(Progress(index, done, steps, name, step.seconds))
+                    self._subscribers.show(Frame(index, done, steps, name, step.denoised), self.ticket)
         return state.latents

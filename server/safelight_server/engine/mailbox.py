@@ -1,4 +1,4 @@
-"""Between the drawing and its reader: the drawing never waits, and a slow reader gets the newest of what goes stale."""
+"""Between a job and one subscriber: the job never waits, and a slow reader gets the newest of what goes stale."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from dataclasses import dataclass, replace
 
 from safelight_server.arrays import Array
 from safelight_server.jobs import Done, Image, Previews, Progress, Queued, Started
-from safelight_server.lanes.ticket import ALONE, Ticket
+from safelight_server.lanes.ticket import Ticket
+from safelight_server.observer import SILENT, Observer
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A preview that nobody has painted yet: what the reader never takes costs nothing."""
+    """A preview that nobody has painted yet: one that the subscriber never reads costs nothing."""
 
-    index: int
+    index: int  # of the image
     step: int
     steps: int
     model: str
-    denoised: Array
-    skipped: int = 0
-    ticket: Ticket = ALONE  # of the painting, where that needs a lane
+    denoised: Array  # x0 latents (1, channels, h, w)
+    skipped: int = 0  # frames that the subscriber did not read before this one
+    ticket: Ticket | None = None  # of the painting, where that needs a lane
 
 
 Item = Queued | Started | Progress | Frame | Image | Done
@@ -32,7 +33,7 @@ STALE = (Queued, Progress, Frame)  # a newer one of these takes the place of one
 
 
 class Cadence:
-    """Which steps a reader wants a preview after; None: none of them."""
+    """After which steps a subscriber wants a preview; `previews` None: after none of them."""
 
     def __init__(self, previews: Previews | None) -> None:
         self._every = previews.every if previews else 0
@@ -48,18 +49,19 @@ class Cadence:
 
 
 class Mailbox:
-    """One writer, one reader. Holds at most one of each stale kind, and everything else until it is read."""
+    """One writer, one reader. It holds at most one item of each stale kind, and every other item until it is read."""
 
-    def __init__(self, previews: Previews | None = None) -> None:
+    def __init__(self, previews: Previews | None = None, observer: Observer = SILENT) -> None:
         self._cadence = Cadence(previews)
-        self.watched = False  # the reader waits for news
+        self._observer = observer
+        self.watched = False  # the reader waits for an item right now
         self._items: deque[Item] = deque()
         self._news = asyncio.Event()
         self._closed = False
         self._error: BaseException | None = None
 
     def due(self, step: int) -> bool:
-        """Whether the reader wants a preview after this step; to be asked once for each."""
+        """Whether the reader wants a preview after this step; to be asked once for each step."""
         return self._cadence.due(step)
 
     def put(self, item: Item) -> None:
@@ -68,15 +70,18 @@ class Mailbox:
             self._items = deque(old for old in self._items if type(old) is not type(item))
             if isinstance(item, Frame):
                 item = replace(item, skipped=sum(old.skipped + 1 for old in unread if isinstance(old, Frame)))
+            for old in unread:
+                self._observer.item_dropped(type(old).__name__)
         self._items.append(item)
         self._news.set()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Ends the reader's loop once all is read, with `error` if there is one."""
+        """Ends the reader's loop once all is read; the loop then raises `error`, if there is one."""
         self._closed, self._error = True, error
         self._news.set()
 
     async def read(self) -> AsyncGenerator[Item, None]:
+        """The items, as they come; ends after `close`."""
         while True:
             while self._items:
                 yield self._items.popleft()

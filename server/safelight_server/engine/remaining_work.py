@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from safelight_server.diffusion import acceleration
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.plan import Segment
+from safelight_server.diffusion.plan import Plan, Segment, is_guided, refreshes
 from safelight_server.diffusion.state import latent_shape
 from safelight_server.jobs import Job
-from safelight_server.lanes.step_times import Shape, StepTimes
+from safelight_server.lanes.network import Shape
+from safelight_server.lanes.step_times import StepTimes
 
 
 class Inference(NamedTuple):
-    """One of those to come."""
+    """One of those to come: a network on an input of a shape, and the step times of the lane that will run it."""
 
-    step_times: StepTimes  # of the lane that will run it
+    step_times: StepTimes
     network: str
     shape: Shape
 
 
 class RemainingWork:
-    """The inferences of each picture of a job, in order: the steps of all legs, then the decoding."""
+    """The inferences of each image of a job, in order: the steps of all its segments, then the decoding."""
 
-    def __init__(self, job: Job, segments: Sequence[Segment], models: Mapping[str, Pipeline]) -> None:
-        self._pictures = len(job.seeds)
-        steps = chain.from_iterable(
-            (_step(models[segment.model], job, segment, step) for step in range(segment.first, segment.last))
-            for segment in segments
+    def __init__(self, plan: Plan, models: Mapping[str, Pipeline]) -> None:
+        self._images = len(plan.job.seeds)
+        steps = (
+            _step(models[segment.model], plan.job, segment, step)
+            for segment in plan.segments
+            for step in range(segment.first, segment.last)
         )
-        self._inferences = (*steps, _decoding(models[segments[-1].model], job))
+        self._inferences = (*steps, _decoding(models[plan.models[-1]], plan.job))
 
-    def left(self, index: int, done: int) -> float:
-        """Seconds of work, when picture `index` has `done` of its steps and none of the next ones is begun."""
-        later = self._pictures - index - 1
+    def seconds(self, index: int, done: int) -> float:
+        """Of work, when image `index` has `done` of its steps, and no later image is begun."""
+        later = self._images - index - 1
         ahead = Counter(self._inferences[done:])
         if later:
             ahead += Counter({inference: later * n for inference, n in Counter(self._inferences).items()})
@@ -44,15 +44,15 @@ class RemainingWork:
 
 
 def _step(model: Pipeline, job: Job, segment: Segment, step: int) -> Inference:
-    networks, latents = model.networks, model.config.latents
-    whole = acceleration.refreshes(job, segment, step)
+    networks, space = model.networks, model.config.latents
+    whole = refreshes(job, segment, step)
     network = networks.unet if whole or networks.shallow_unet is None else networks.shallow_unet
-    rows = 1 + (model.conditioner.guides(job) and acceleration.guided(job, segment, step))
-    _, *row = latent_shape(job.size, latents.channels, latents.factor)
+    rows = 1 + (model.conditioner.guides(job) and is_guided(job, segment, step))
+    _, *row = latent_shape(job.size, space.channels, space.factor)
     return Inference(model.lane.step_times, network.name, (rows, *row))
 
 
 def _decoding(model: Pipeline, job: Job) -> Inference:
-    networks, latents = model.networks, model.config.latents
+    networks, space = model.networks, model.config.latents
     decoder = networks.tiny_decoder if job.acceleration.tiny and networks.tiny_decoder else networks.vae_decoder
-    return Inference(model.lane.step_times, decoder.name, latent_shape(job.size, latents.channels, latents.factor))
+    return Inference(model.lane.step_times, decoder.name, latent_shape(job.size, space.channels, space.factor))

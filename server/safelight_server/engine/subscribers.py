@@ -1,19 +1,18 @@
-"""Those who watch one drawing: identical jobs in flight are drawn once, and each client is told as if it were alone."""
+"""The calls that watch one job: identical requests share one drawing, and each hears of it as if it were alone."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from safelight_server.jobs import Image, Job, Previews, Priority, Started
+from safelight_server.jobs import Image, Previews, Priority, Started
 from safelight_server.lanes.ticket import Ticket
+from safelight_server.observer import SILENT, Observer
 
 from .mailbox import Frame, Item, Mailbox
 
 
-class Reader(NamedTuple):
+class Subscriber(NamedTuple):
     """One call that waits for the job, and until when: a time.monotonic()."""
 
     mailbox: Mailbox
@@ -22,63 +21,55 @@ class Reader(NamedTuple):
 
 
 class Subscribers:
-    """The readers of one drawing. `claim` has the highest of their priorities and the first of their deadlines."""
+    """`priority` is the highest of theirs, `deadline` the first. Once all have left, both stay as they were."""
 
-    def __init__(self, ticket: Ticket) -> None:
-        self.closed = False  # then nobody can join any more
-        self._ticket = ticket
-        self._readers: list[Reader] = []
-        self._lasting: list[Item] = []  # what a reader who comes later must hear, too
+    def __init__(self, priority: Priority, observer: Observer = SILENT) -> None:
+        self.priority = priority
+        self.deadline: float | None = None
+        self._observer = observer
+        self._subscribers: list[Subscriber] = []
+        self._lasting: list[Item] = []  # what a subscriber that comes later must hear, too
 
-    def join(self, previews: Previews | None, priority: Priority, deadline: float | None) -> Reader:
-        reader = Reader(Mailbox(previews), priority, deadline)
+    def __len__(self) -> int:
+        return len(self._subscribers)
+
+    def join(self, previews: Previews | None, priority: Priority, deadline: float | None) -> Subscriber:
+        subscriber = Subscriber(Mailbox(previews, self._observer), priority, deadline)
         for item in self._lasting:
-            reader.mailbox.put(item)
-        self._readers.append(reader)
+            subscriber.mailbox.put(item)
+        self._subscribers.append(subscriber)
         self._settle()
-        return reader
+        return subscriber
 
-    def leave(self, reader: Reader) -> bool:
-        """Whether that was the last one: then there is nobody to draw for."""
-        self._readers.remove(reader)
+    def leave(self, subscriber: Subscriber) -> None:
+        self._subscribers.remove(subscriber)
         self._settle()
-        return not self._readers
 
     def put(self, item: Item) -> None:
+        """An item for all of them."""
         if isinstance(item, Started | Image):
             self._lasting.append(item)
-        for reader in self._readers:
-            reader.mailbox.put(item)
+        for subscriber in self._subscribers:
+            subscriber.mailbox.put(item)
 
-    def show(self, frame: Frame) -> list[Ticket]:
-        """A preview for those who want one after this step; the claims of those who are waiting for it right now."""
-        awaited = []
-        for reader in self._readers:
-            if reader.mailbox.due(frame.step):
-                ticket = self._ticket.beside()
-                awaited += [ticket] if reader.mailbox.watched else []
-                reader.mailbox.put(replace(frame, ticket=ticket))
-        return awaited
+    def show(self, frame: Frame, ticket: Ticket) -> None:
+        """A preview for those who want one after this step; `ticket` is the job's.
+
+        Whoever is waiting right now will paint it at once, and the ticket tells the lane so: the preview then comes
+        before the next step, not after it.
+        """
+        for subscriber in self._subscribers:
+            if subscriber.mailbox.due(frame.step):
+                preview = ticket.beside(awaited=subscriber.mailbox.watched)
+                subscriber.mailbox.put(replace(frame, ticket=preview))
 
     def close(self, error: BaseException | None = None) -> None:
-        self.closed = True
-        for reader in self._readers:
-            reader.mailbox.close(error)
+        """The job has ended; each hears what is left, then `error`, if there is one."""
+        for subscriber in self._subscribers:
+            subscriber.mailbox.close(error)
 
     def _settle(self) -> None:
-        if self._readers:
-            self._ticket.priority = min(reader.priority for reader in self._readers)
-            self._ticket.deadline = min(_deadlines(self._readers), default=None)
-
-
-def _deadlines(readers: Sequence[Reader]) -> list[float]:
-    return [reader.deadline for reader in readers if reader.deadline is not None]
-
-
-def content(job: Job) -> bytes:
-    """A digest of all that the job's pictures hang on: equal for jobs that one drawing can serve."""
-    digest = hashlib.sha256(repr(replace(job, id="", priority=Priority.NORMAL, source=None)).encode())
-    if job.source is not None:
-        digest.update(repr(job.source.strength).encode() + job.source.picture.tobytes())
-        digest.update(b"" if job.source.mask is None else job.source.mask.tobytes())
-    return digest.digest()
+        if self._subscribers:
+            self.priority = min(subscriber.priority for subscriber in self._subscribers)
+            deadlines = (subscriber.deadline for subscriber in self._subscribers)
+            self.deadline = min((deadline for deadline in deadlines if deadline is not None), default=None)

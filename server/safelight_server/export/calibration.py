@@ -21,16 +21,16 @@ from PIL import Image
 from safelight_server.arrays import Array, Hw, Pixels
 from safelight_server.diffusion.model_info import Limits
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.plan import Segment, segments
+from safelight_server.diffusion.plan import Trajectory, make_plan
 from safelight_server.errors import JobError, LoadError
 from safelight_server.jobs import Job, Prompts, Scheduler, Source
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network, Tensor
-from safelight_server.lanes.ticket import ALONE, Ticket
+from safelight_server.lanes.ticket import Ticket
 from safelight_server.model_folder import model_config
 from safelight_server.model_folder.model_config import ModelConfig
-from safelight_server.models import loader, warmup
-from safelight_server.models.loader import Device
+from safelight_server.models.device import Device
+from safelight_server.models.registry import Registry
 
 PROMPTS = Path(__file__).with_name("prompts.txt")
 MAX_EDGE = 4096
@@ -55,10 +55,9 @@ class Task:
 
 
 class Picture(NamedTuple):
-    """A job to draw, and those of its steps that are worth keeping."""
+    """An image to draw, and those of its steps that are worth keeping."""
 
-    job: Job
-    segment: Segment
+    trajectory: Trajectory
     kept: frozenset[int]
 
 
@@ -69,7 +68,9 @@ class Recorder(Lane):
         super().__init__(device)
         self.told: dict[str, Mapping[str, Tensor]] = {}
 
-    async def run(self, network: Network, inputs: Mapping[str, Tensor], ticket: Ticket = ALONE) -> dict[str, Tensor]:
+    async def run(
+        self, network: Network, inputs: Mapping[str, Tensor], ticket: Ticket | None = None
+    ) -> dict[str, Tensor]:
         self.told[network.name] = inputs
         return await super().run(network, inputs, ticket)
 
@@ -98,15 +99,14 @@ async def record(task: Task) -> None:
         raise LoadError(f"{found.folder}: must be of kind {' or '.join(STRENGTHS)} to be calibrated, not {found.kind}")
     prompts = _prompts(Path(task.prompts) if task.prompts else PROMPTS)
     lane = Recorder(Device().name)
-    model = await asyncio.to_thread(loader.load, "model", found, lane, Device(), lambda what: None, max_edge=MAX_EDGE)
+    model = await Registry(max_edge=MAX_EDGE, make_lane=lambda *_: lane).load("model", found, Device())
     pictures = _pictures(found, _sizes(task.sizes, model.info.limits, found), prompts, task.count)
-    await warmup.warm(model, lambda what: None)
     unet = Samples(Path(task.output) / "unet", lane, model.networks.unet)
     decoder = Samples(Path(task.output) / "vae_decoder", lane, model.networks.vae_decoder)
-    done, total = 0, sum(picture.segment.last - picture.segment.first for picture in pictures)
+    done, total = 0, sum(len(picture.trajectory.segment) for picture in pictures)
     for picture in pictures:
         latents = await _draw(model, picture, unet, done, total)
-        done += picture.segment.last - picture.segment.first
+        done += len(picture.trajectory.segment)
         for clean in latents if task.vae else ():
             await model.decode(clean)
             decoder.keep()
@@ -147,11 +147,12 @@ def _pictures(found: ModelConfig, sizes: Sequence[Hw], prompts: Sequence[str], c
         strength = turns[0 if place < stride else place % len(turns)]  # at first, until every step was kept
         size = sizes[(place + place // len(sizes)) % len(sizes)]  # not in step with the stride
         job = _job(found, prompts[place % len(prompts)], size, strength, place)
-        (segment,) = segments(job, {job.model: found})
+        (segment,) = make_plan(job, {job.model: found}).segments
         steps = [step for step in range(segment.first, segment.last) if step % stride == place % stride]
-        pictures.append(Picture(job, segment, frozenset(steps[: count - len(kept)])))
+        pictures.append(Picture(Trajectory(job, segment, place), frozenset(steps[: count - len(kept)])))
         kept += pictures[-1].kept
-    all_steps = range(pictures[0].segment.first, pictures[0].segment.last)
+    whole = pictures[0].trajectory.segment
+    all_steps = range(whole.first, whole.last)
     if missing := set(all_steps) - set(kept):
         raise LoadError(f"samples must be at least {len(kept) + len(missing)}, for every step to be seen, not {count}")
     return pictures
@@ -189,10 +190,11 @@ def clouds(size: Hw, seed: int) -> Pixels:
 
 async def _draw(model: Pipeline, picture: Picture, samples: Samples, done: int, total: int) -> list[Array]:
     """The picture's finished latents, and those that it was thought to become at its later steps."""
-    job, segment, clean = picture.job, picture.segment, []
+    trajectory, clean = picture.trajectory, []
+    job, segment, _ = trajectory
     conditioning = await model.conditioner.encode(job, refines=job.source is not None)
-    state, canvas = model.start(segment, job, job.seeds[0], await model.read(job))
-    async with aclosing(model.denoise(segment, job, job.seeds[0], state, conditioning, canvas)) as steps:
+    state, canvas = model.start(trajectory, await model.read(job))
+    async with aclosing(model.denoise(trajectory, state, conditioning, canvas)) as steps:
         async for step in steps:
             if state.step in picture.kept:
                 samples.keep()

@@ -1,4 +1,4 @@
-"""Steps of several jobs as one batch: which may be joined, and how rows go together and apart again."""
+"""Steps of several jobs as one batch: which may be joined, and how their rows go together and apart again."""
 
 from __future__ import annotations
 
@@ -10,77 +10,91 @@ from typing import Any
 
 import numpy as np
 
-from .network import Network, Tensor
+from .network import Network, Shape, Tensor
 from .ticket import Ticket
 
-Kind = tuple[Any, ...]  # a network and the shape of a row of each of its inputs
+Signature = tuple[Any, ...]  # a network's name, and the shape of one row of each of its inputs
 
 
 @dataclass(eq=False)
-class Part:
-    """One job's inputs for one network, on their way through the lane; all have as many rows."""
+class Entry:
+    """One job's inputs for one network, while a lane has them. The first axis of every input is rows."""
 
     network: Network
     inputs: Mapping[str, Tensor]
     ticket: Ticket
+    goes_on: bool = True  # once this has run, its job asks for the next inference at once
     outputs: asyncio.Future[dict[str, Tensor]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
     @property
+    def shape(self) -> Shape:
+        """Of the first input."""
+        return next(iter(self.inputs.values())).shape
+
+    @property
     def rows(self) -> int:
-        return len(next(iter(self.inputs.values())))
+        return self.shape[0]
 
     @cached_property
-    def kind(self) -> Kind:
-        return kind(self.network, self.inputs)
+    def signature(self) -> Signature:
+        return signature(self.network, self.inputs)
 
 
-def kind(network: Network, inputs: Mapping[str, Tensor]) -> Kind:
+def signature(network: Network, inputs: Mapping[str, Tensor]) -> Signature:
+    """Entries of the same signature can be rows of one batch."""
     return network.name, *sorted((name, value.shape[1:]) for name, value in inputs.items())
 
 
 class Batching:
-    """Batches as they were measured: nothing is joined of which nobody knows that it pays and changes no bit."""
+    """The batches that a lane may make: those of which a warm-up found that they pay, and that they change no bit."""
 
     def __init__(self) -> None:
-        self._sizes: dict[Kind, tuple[int, ...]] = {}
+        self._sizes: dict[Signature, tuple[int, ...]] = {}
 
-    def allow(self, kind: Kind, sizes: Iterable[int]) -> None:
-        """Batches of so many rows."""
-        self._sizes[kind] = tuple(sorted(sizes, reverse=True))
+    def allow(self, signature: Signature, sizes: Iterable[int]) -> None:
+        """Entries of this signature may be joined to batches of so many rows; none: they are run one by one."""
+        self._sizes[signature] = tuple(sorted(sizes, reverse=True))
 
-    def knows(self, kind: Kind) -> bool:
-        """Whether it was measured, whatever came of it."""
-        return kind in self._sizes
+    def knows(self, signature: Signature) -> bool:
+        """Whether a warm-up measured it, whatever came of it."""
+        return signature in self._sizes
 
-    def sizes(self, kind: Kind) -> tuple[int, ...]:
-        """The largest first."""
-        return self._sizes.get(kind, ())
+    def sizes(self, signature: Signature) -> tuple[int, ...]:
+        """The allowed numbers of rows, the largest first."""
+        return self._sizes.get(signature, ())
 
-    def batch(self, first: Part, alike: Sequence[Part]) -> list[Part]:
-        """`first`, and those of its kind, the most urgent first, that fill up the largest batch with it."""
-        for size in self.sizes(first.kind) if alike else ():
+    def forget(self, network: str) -> None:
+        self._sizes = {known: sizes for known, sizes in self._sizes.items() if known[0] != network}
+
+    def batch(self, first: Entry, alike: Sequence[Entry]) -> list[Entry]:
+        """`first`, and those of `alike` that fill up the largest allowed batch with it, or `first` alone.
+
+        `alike`: entries of the same signature, the most urgent first.
+        """
+        for size in self.sizes(first.signature) if alike else ():
             batch, room = [first], size - first.rows
-            for part in alike:
-                if part.rows <= room:
-                    batch.append(part)
-                    room -= part.rows
+            for entry in alike:
+                if entry.rows <= room:
+                    batch.append(entry)
+                    room -= entry.rows
             if not room:
                 return batch
         return [first]
 
 
-def join(batch: Sequence[Part]) -> Mapping[str, Tensor]:
+def join(batch: Sequence[Entry]) -> Mapping[str, Tensor]:
+    """The inputs of all entries, one below the other."""
     if len(batch) == 1:
         return batch[0].inputs
-    return {name: np.concatenate([part.inputs[name] for part in batch]) for name in batch[0].inputs}
+    return {name: np.concatenate([entry.inputs[name] for entry in batch]) for name in batch[0].inputs}
 
 
-def split(batch: Sequence[Part], outputs: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-    """Each part's own rows of the outputs."""
-    ends = np.cumsum([part.rows for part in batch])
+def split(batch: Sequence[Entry], outputs: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Each entry's own rows of the outputs, in the order of the batch."""
+    ends = np.cumsum([entry.rows for entry in batch])
     return [
-        {name: value[end - part.rows : end] for name, value in outputs.items()}
-        for part, end in zip(batch, ends, strict=True)
+        {name: value[end - entry.rows : end] for name, value in outputs.items()}
+        for entry, end in zip(batch, ends, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""How long networks take, as observed: what the seconds of remaining work are made of."""
+"""How long networks took: from this come the seconds of work that a job has left."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import math
 import statistics
 from collections import defaultdict, deque
 
-Shape = tuple[int, ...]
+from .network import Shape
+
 KEPT = 5  # of the last runs: their median shrugs off a first run, which prepares the graph for a new shape
 
 
 class StepTimes:
-    """Seconds by network and shape of its first input; a shape that was never run is scaled from the nearest."""
+    """Seconds by network and shape of its first input, as one lane has observed them."""
 
     def __init__(self) -> None:
         self._seen: defaultdict[str, dict[Shape, deque[float]]] = defaultdict(dict)
@@ -20,10 +21,16 @@ class StepTimes:
         self._seen[network].setdefault(shape, deque(maxlen=KEPT)).append(seconds)
 
     def seconds(self, network: str, shape: Shape) -> float:
-        """0.0 for a network that never ran: warming runs them all."""
+        """The median of the last runs. A shape that never ran is scaled by its size from the nearest one that did.
+
+        0.0 for a network that never ran; a model's warm-up runs them all.
+        """
         seen = self._seen[network]
         if not seen:
             return 0.0
         size = math.prod(shape)
         nearest = min(seen, key=lambda other: abs(math.log(math.prod(other) / size)))
         return statistics.median(seen[nearest]) * size / math.prod(nearest)
+
+    def forget(self, network: str) -> None:
+        self._seen.pop(network, None)

@@ -1,10 +1,11 @@
-"""One job's standing before the lanes: what the policy asks of it, kept current by whoever draws it."""
+"""A job's place before the lanes: what the job asks for, and what lanes have done for it."""
 
 from __future__ import annotations
 
 import itertools
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from safelight_server.jobs import Priority
 
@@ -13,35 +14,56 @@ from .policy import Ready
 _arrivals = itertools.count()
 
 
-class Ticket:
-    """`deadline` is a time.monotonic(). `remaining`, the seconds of work left, is set by the drawing at every step."""
+class Standing(NamedTuple):
+    """What a job asks of the lanes at this moment."""
 
-    def __init__(
-        self, priority: Priority = Priority.NORMAL, deadline: float | None = None, remaining: float = 0.0
-    ) -> None:
-        self.priority, self.deadline, self.remaining = priority, deadline, remaining
-        self.served = 0.0  # seconds in which one of its steps ran
+    priority: Priority = Priority.NORMAL
+    deadline: float | None = None  # a time.monotonic()
+    remaining: float | None = None  # seconds of work left; None: the inference that it asks for is all
+
+
+class Ticket:
+    """Comes with every inference that a job asks for. A lane asks `standing` anew at each choice.
+
+    The owner of a ticket changes nothing in it: it answers `standing`, and says by `leave` that nothing more comes.
+    `expect`, `leave_with` and `served` are for lanes.
+    """
+
+    def __init__(self, standing: Callable[[], Standing] = Standing) -> None:
+        self.standing = standing
         self._came, self._order = time.monotonic(), next(_arrivals)
+        self._served = 0.0  # seconds in which one of its inferences ran
+        self._expect: Callable[[Ticket], None] | None = None
         self._on_leave: Callable[[], None] | None = None
 
-    def beside(self) -> Ticket:
-        """The claim of a small job that this one has beside it, a preview: soon done, and so soon at work."""
-        return Ticket(self.priority, self.deadline)
+    def beside(self, *, awaited: bool) -> Ticket:
+        """The ticket of a preview of this job: as urgent as the job itself, but soon done.
 
-    def ready(self, now: float) -> Ready:
-        """As the policy sees it."""
-        slack = None if self.deadline is None else self.deadline - now - self.remaining
-        return Ready(self.priority, self.remaining, max(0.0, now - self._came - self.served), slack, self._order)
-
-    def expected(self, on_leave: Callable[[], None]) -> None:
-        """A lane waits a moment for its next step; `on_leave` tells the lane that there is none."""
-        self._on_leave = on_leave
+        `awaited`: the preview will be asked for in a moment, so the lane that has just served the job waits for it.
+        """
+        preview = Ticket(lambda: self.standing()._replace(remaining=None))
+        if awaited and self._expect is not None:
+            self._expect(preview)
+        return preview
 
     def leave(self) -> None:
-        """Nothing more to run for now: no lane need wait."""
+        """The job asks for nothing more for now: no lane need wait for it."""
         on_leave, self._on_leave = self._on_leave, None
         if on_leave is not None:
             on_leave()
 
+    def ready(self, now: float, seconds: float) -> Ready:
+        """The step that it asks for, as the policy sees it; `seconds` is how long the lane thinks that step takes."""
+        priority, deadline, remaining = self.standing()
+        remaining = seconds if remaining is None else remaining
+        slack = None if deadline is None else deadline - now - remaining
+        return Ready(priority, remaining, max(0.0, now - self._came - self._served), slack, self._order)
 
-ALONE = Ticket()  # of whoever has a lane to himself: the tools, and the warming before a server is ready
+    def served(self, seconds: float, expect: Callable[[Ticket], None]) -> None:
+        """One of its inferences ran so long; `expect` tells that lane of a preview that is about to be asked for."""
+        self._served += seconds
+        self._expect = expect
+
+    def leave_with(self, on_leave: Callable[[], None]) -> None:
+        """A lane waits a moment for its next inference; `on_leave` is called as soon as there will be none."""
+        self._on_leave = on_leave

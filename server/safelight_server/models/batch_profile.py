@@ -1,4 +1,4 @@
-"""Tries which batches pay, and change no bit: what the lane may join is what was measured on this machine."""
+"""Measures which batches pay on this machine, and change no bit: a lane joins those and no others."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import numpy as np
 
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.lanes.batching import kind
+from safelight_server.lanes.batching import signature
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network, Tensor
 
 BATCHES = (2, 4, 8)  # rows
 MOST = max(BATCHES)
-GAIN = 1.2  # rows a second, against one by one: with less, a job would wait longer for its step than alone
-TOKENS = 77  # where a graph takes any number: CLIP's
-# Seconds for a row: with slower ones a CPU gains nothing, and the trial would take minutes. The first row of a shape
-# takes longer, as the graph is prepared for it, and counts all the same: the server is to be ready soon.
+GAIN = 1.2  # in rows a second, over one by one: below it a job would wait longer for its step than it does alone
+TOKENS = 77  # CLIP's, for a graph that takes any number
+# Seconds for a row. A CPU gains nothing where a row takes longer, and measuring it would take minutes. The first row of
+# a shape takes longer than the next, as the graph is prepared for it; it counts all the same, to be ready soon.
 PATIENCE = 0.25
 
 
-async def batching(model: Pipeline) -> None:
-    """Tries the text encoders, and the UNet at a quarter of the model's native edge, a half, and the whole.
+async def profile(model: Pipeline) -> None:
+    """Measures the text encoders, and the UNet at a quarter of the model's native edge, at a half, and at the whole.
 
     Where nothing pays, nothing does at a larger size: the larger the picture, the fewer cores are idle with one. The
     VAE is left out: a picture has it once, and it keeps all cores busy at any size (4 rows on 2 cores: 1.18 times).
@@ -30,26 +30,26 @@ async def batching(model: Pipeline) -> None:
     networks, lane = model.networks, model.lane
     for encoder in networks.encoders:
         ids = encoder.ids("a few words")
-        if lane.step_times.seconds(encoder.network.name, ids.shape) > PATIENCE:  # so the warming has seen
+        if lane.step_times.seconds(encoder.network.name, ids.shape) > PATIENCE:  # as the first runs showed
             continue
         rows = [{encoder.network.input: np.roll(ids, seed)} for seed in range(MOST)]
         await measure(lane, encoder.network, rows)
     for network in (networks.unet, networks.shallow_unet):
         for edge in _edges(model) if network is not None else ():
             assert network is not None
-            rows = [_row(network, edge // model.config.latents.factor, seed) for seed in range(MOST)]
+            rows = [random_row(network, edge // model.config.latents.factor, seed) for seed in range(MOST)]
             if not await measure(lane, network, rows):
                 break
 
 
 def _edges(model: Pipeline) -> list[int]:
-    """Pixels, square."""
+    """In pixels: those of the square pictures to measure with."""
     limits, native = model.info.limits, model.config.native_edge
     edges = {native // part // limits.edge_multiple * limits.edge_multiple for part in (4, 2, 1)}
     return sorted(edge for edge in edges if edge >= max(limits.min_edge, 64))
 
 
-def _row(network: Network, latents: int, seed: int) -> dict[str, Tensor]:
+def random_row(network: Network, latents: int, seed: int) -> dict[str, Tensor]:
     """Random inputs of one row, for a picture of so many latents to an edge, at a timestep of its own."""
     random = np.random.default_rng(seed)
     sizes = {1: TOKENS, 2: latents, 3: latents}
@@ -61,28 +61,29 @@ def _row(network: Network, latents: int, seed: int) -> dict[str, Tensor]:
 
 
 async def measure(lane: Lane, network: Network, rows: Sequence[Mapping[str, Tensor]]) -> tuple[int, ...]:
-    """Allows the lane the batches of these rows that pay and change no bit, and says which they are.
+    """Allows the lane those batches of these rows that pay and change no bit; gives their sizes, the largest first.
 
-    What another model on the lane has in common with this one is not tried again.
+    What was measured before, for a model that shares the network, is not measured again.
     """
-    what = kind(network, rows[0])
+    what = signature(network, rows[0])
     if not lane.batching.knows(what):
         lane.batching.allow(what, [size async for size in _paying(lane, network, rows)])
     return lane.batching.sizes(what)
 
 
 async def _paying(lane: Lane, network: Network, rows: Sequence[Mapping[str, Tensor]]) -> AsyncIterator[int]:
+    """The sizes that pay, the smallest first; what is larger than one that does not pay is not tried."""
     alone: list[Mapping[str, Tensor]] = []
     seconds = float("inf")
     for size in BATCHES:
         for row in rows[len(alone) : size]:
-            outputs, took = await _timed(lane, network, row)
+            outputs, took = await _run_timed(lane, network, row)
             alone.append(outputs)
             seconds = min(seconds, took)
             if seconds > PATIENCE:
                 return
         batch = {name: np.concatenate([row[name] for row in rows[:size]]) for name in rows[0]}
-        outputs, together = min([await _timed(lane, network, batch) for _ in range(3)], key=lambda run: run[1])
+        outputs, together = min([await _run_timed(lane, network, batch) for _ in range(3)], key=lambda run: run[1])
         if together * GAIN > seconds * size or not _same(outputs, alone):
             return
         yield size
@@ -97,7 +98,7 @@ def _same(outputs: Mapping[str, Tensor], alone: Sequence[Mapping[str, Tensor]]) 
     )
 
 
-async def _timed(lane: Lane, network: Network, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+async def _run_timed(lane: Lane, network: Network, inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
     began = time.perf_counter()
     outputs = await lane.run(network, inputs)
     return outputs, time.perf_counter() - began

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from openvino.op import Parameter
 
-FEATURE = "deep_feature"  # name of the output that the full graph has more, and of the input that the shallow one has
+from safelight_server.diffusion.networks import FEATURE
 
 # A concatenation of an up block itself, not of the layers in it, as OpenVINO's PyTorch frontend names it.
 CONCATENATION = re.compile(r"\bup_blocks\.(\d+)/aten::cat/")
@@ -43,13 +43,6 @@ def halves(graph: Any) -> Halves | None:
     (output,) = full.add_outputs([feature])
     output.get_tensor().set_names({FEATURE})
     return Halves(full, shallow)
-
-
-def refreshes(step: int, interval: int) -> bool:
-    """Whether the full graph runs at this step of a leg, counted from 0; `interval` 1 is at all, 2 at every other."""
-    if interval < 1:
-        raise ValueError(f"interval must be at least 1, not {interval}")
-    return step % interval == 0
 
 
 def _feature(graph: Any) -> Any | None:

@@ -1,4 +1,4 @@
-"""The first runs of a model: its weights are repacked, its preview map is fitted, and its lane learns what pays."""
+"""The first runs of a model: weights are repacked, the preview map is fitted, the lane learns times and batches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 
 from safelight_server.arrays import Array, Pixels
+from safelight_server.diffusion.networks import FEATURE
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.errors import InferenceFailed, LoadError
 from safelight_server.jobs import Job, Prompts, Scheduler
@@ -14,23 +15,22 @@ from safelight_server.lanes.network import Tensor
 from safelight_server.model_folder.model_config import Latents
 
 from . import batch_profile
-from .deepcache import FEATURE
-from .loader import Told
+from .loader import OnProgress
 
 
-async def warm(model: Pipeline, told: Told) -> None:
+async def warm(model: Pipeline, on_progress: OnProgress) -> None:
     """Runs every network once, as the first inference repacks the weights, and learns what is best learnt by running.
 
     Raises LoadError where one fails: then the graphs of the folder do not fit each other.
     """
-    told(f"{model.info.name}: warming")
+    on_progress(f"{model.info.name}: warming")
     try:
         await _run_all(model)
         if model.config.latent_rgb is None:
             model.latent_rgb = await fit_latent_rgb(model.decode, model.config.latents)
-        await batch_profile.batching(model)
+        await batch_profile.profile(model)
         for network in model.networks.all():
-            network.trim()  # of what the trial's batches needed
+            network.trim()  # of what the large batches needed
     except InferenceFailed as error:
         raise LoadError(f"{model.config.folder}: {error.network} failed on its first run; the log says how") from None
 

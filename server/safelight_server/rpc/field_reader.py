@@ -9,7 +9,7 @@ from typing import Any
 from safelight_server.errors import InvalidRequest, Violation
 
 
-class Form:
+class FieldReader:
     """Wraps one message. Each method gives a field's checked value, or its default if it is bad or not set."""
 
     def __init__(self, message: Any, prefix: str = "", violations: list[Violation] | None = None) -> None:
@@ -17,9 +17,9 @@ class Form:
         self._prefix = prefix
         self.violations: list[Violation] = [] if violations is None else violations
 
-    def part(self, name: str) -> Form:
+    def part(self, name: str) -> FieldReader:
         """The form of a message inside this one; its bad fields are counted here."""
-        return Form(getattr(self.message, name), f"{self._prefix}{name}.", self.violations)
+        return FieldReader(getattr(self.message, name), f"{self._prefix}{name}.", self.violations)
 
     def has(self, name: str) -> bool:
         return bool(self.message.HasField(name))

@@ -9,7 +9,7 @@ from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.jobs import Acceleration, Format, Output, Previews, Priority, Prompts, Scheduler, Sizes
 from safelight_server.samplers.table import SAMPLERS
 
-from .field_reader import Form
+from .field_reader import FieldReader
 
 LONGEST_PROMPT = 8192
 LARGEST_SIZE = 16384
@@ -33,27 +33,27 @@ TINY: dict[int, bool | None] = {
 }
 
 
-def prompts(form: Form) -> Prompts:
-    prompt = form.text("prompt", LONGEST_PROMPT)
-    negative = form.text("negative_prompt", LONGEST_PROMPT) if form.has("negative_prompt") else None
+def prompts(fields: FieldReader) -> Prompts:
+    prompt = fields.text("prompt", LONGEST_PROMPT)
+    negative = fields.text("negative_prompt", LONGEST_PROMPT) if fields.has("negative_prompt") else None
     return Prompts(
         prompt=prompt,
-        prompt_2=form.text("prompt_2", LONGEST_PROMPT) or prompt,
+        prompt_2=fields.text("prompt_2", LONGEST_PROMPT) or prompt,
         negative=negative,
-        negative_2=form.text("negative_prompt_2", LONGEST_PROMPT) or negative,
+        negative_2=fields.text("negative_prompt_2", LONGEST_PROMPT) or negative,
     )
 
 
-def scheduler(form: Form, info: ModelInfo) -> Scheduler:
-    options = form.part("scheduler_options")
-    name = form.choice("scheduler", info.config.scheduler, SAMPLERS)
+def scheduler(fields: FieldReader, info: ModelInfo) -> Scheduler:
+    options = fields.part("scheduler_options")
+    name = fields.choice("scheduler", info.config.scheduler, SAMPLERS)
     spacing = options.choice("timestep_spacing", "", ("", *SPACINGS)) or None
     karras = options.message.use_karras_sigmas if options.has("use_karras_sigmas") else None
     return Scheduler(name, karras, spacing, options.number("eta", 0, 0, 1) if options.has("eta") else None)
 
 
-def sizes(form: Form) -> Sizes:
-    part = form.part("size_conditioning")
+def sizes(fields: FieldReader) -> Sizes:
+    part = fields.part("size_conditioning")
     return Sizes(
         original=_hw(part, "original"),
         crop=_corner(part, "crop"),
@@ -66,33 +66,33 @@ def sizes(form: Form) -> Sizes:
     )
 
 
-def _hw(form: Form, name: str) -> Hw | None:
-    if not form.has(name):
+def _hw(fields: FieldReader, name: str) -> Hw | None:
+    if not fields.has(name):
         return None
-    size = getattr(form.message, name)
+    size = getattr(fields.message, name)
     for edge in ("width", "height"):
         if not 1 <= getattr(size, edge) <= LARGEST_SIZE:
-            form.bad(f"{name}.{edge}", f"must be from 1 to {LARGEST_SIZE}, not {getattr(size, edge)}")
+            fields.bad(f"{name}.{edge}", f"must be from 1 to {LARGEST_SIZE}, not {getattr(size, edge)}")
     return size.height, size.width
 
 
-def _corner(form: Form, name: str) -> Hw:
-    point = getattr(form.message, name)
+def _corner(fields: FieldReader, name: str) -> Hw:
+    point = getattr(fields.message, name)
     for axis in ("x", "y"):
         if getattr(point, axis) > LARGEST_SIZE:
-            form.bad(f"{name}.{axis}", f"must be at most {LARGEST_SIZE}, not {getattr(point, axis)}")
+            fields.bad(f"{name}.{axis}", f"must be at most {LARGEST_SIZE}, not {getattr(point, axis)}")
     return point.y, point.x
 
 
-def output(form: Form) -> Output:
-    part = form.part("output")
+def output(fields: FieldReader) -> Output:
+    part = fields.part("output")
     if part.message.format not in FORMATS:
         part.bad("format", f"must be one of {', '.join(pb.ImageFormat.keys())}, not {part.message.format}")
     return Output(FORMATS.get(part.message.format, "png"), part.integer("quality", 90, 1, 100))
 
 
-def acceleration(form: Form, first: ModelInfo, last: ModelInfo) -> Acceleration:
-    part = form.part("acceleration")
+def acceleration(fields: FieldReader, first: ModelInfo, last: ModelInfo) -> Acceleration:
+    part = fields.part("acceleration")
     interval = part.message.deep_cache_interval
     if interval > 1 and (missing := [info.name for info in (first, last) if not info.has_deep_cache]):
         part.bad("deep_cache_interval", f"must be 0 for {missing[0]}, which is not cut for it, not {interval}")
@@ -103,14 +103,14 @@ def acceleration(form: Form, first: ModelInfo, last: ModelInfo) -> Acceleration:
     return Acceleration(max(1, interval), part.number("guidance_until", 1.0, 0, 1), part.message.tiny_decoder)
 
 
-def priority(form: Form) -> Priority:
-    if form.message.priority not in PRIORITIES:
-        form.bad("priority", f"must be one of {', '.join(pb.Priority.keys())}, not {form.message.priority}")
-    return PRIORITIES.get(form.message.priority, Priority.NORMAL)
+def priority(fields: FieldReader) -> Priority:
+    if fields.message.priority not in PRIORITIES:
+        fields.bad("priority", f"must be one of {', '.join(pb.Priority.keys())}, not {fields.message.priority}")
+    return PRIORITIES.get(fields.message.priority, Priority.NORMAL)
 
 
-def previews(form: Form) -> Previews:
-    part = form.part("preview")
+def previews(fields: FieldReader) -> Previews:
+    part = fields.part("preview")
     interval = part.message.min_interval.seconds + part.message.min_interval.nanos / 1e9
     if not 0 <= interval <= 3600:
         part.bad("min_interval", f"must be from 0 to 3600 s, not {interval:g} s")

@@ -1,4 +1,4 @@
-"""Messages to jobs: every field checked against the model's own limits, every default filled in."""
+"""A request to the plan of a job: every field is checked against the model's own limits, every default is filled in."""
 
 from __future__ import annotations
 
@@ -13,94 +13,98 @@ from safelight.v1 import images_pb2 as pb
 
 from safelight_server import image_files
 from safelight_server.arrays import Hw
-from safelight_server.diffusion import plan
 from safelight_server.diffusion.model_info import ModelInfo
+from safelight_server.diffusion.plan import Plan, make_plan
 from safelight_server.errors import InvalidRequest, ModelNotFound, Violation
 from safelight_server.jobs import EXACT, Handoff, Job, Previews, Source
 
 from . import request_fields
-from .field_reader import Form
+from .field_reader import FieldReader
 
 Request = pb.GenerateRequest | pb.RefineRequest
 
 
-def job_from(request: Request, infos: Mapping[str, ModelInfo], job_id: str, prefix: str = "") -> Job:
-    """The job that a request asks for. Raises ModelNotFound, or InvalidRequest with every bad field.
+def plan_from(request: Request, infos: Mapping[str, ModelInfo], job_id: str, prefix: str = "") -> Plan:
+    """The job that a request asks for, and its steps on each model. `prefix`: where the request lies in a larger one.
 
-    Unpacks a Refine's picture, so that it takes a moment; nothing larger than the job's own size is kept.
+    Unpacks a Refine's picture, so it takes a moment: call it in a thread. Nothing larger than the job's own size is
+    kept. Raises ModelNotFound, or InvalidRequest with every bad field.
     """
-    form = Form(request, prefix)
-    info = _card(form, infos)
-    config = info.config
-    handoff = _handoff(form, info, infos)
-    steps = form.integer("steps", config.steps, 1, info.limits.max_steps)
-    refines = isinstance(request, pb.RefineRequest)
-    if not refines and config.kind != "base":
-        form.bad("model", f"{info.name} is made to redraw a picture: call Refine, or name a base model")
-    size, source = (
-        _source(form, info) if refines else (_size(form, info, (config.native_edge, config.native_edge)), None)
-    )
-    seed = request.seed if form.has("seed") else secrets.randbits(32)
-    count = form.integer("num_images", 1, 1, info.limits.max_images)
-    job = Job(
-        id=job_id,
-        model=info.name,
-        prompts=request_fields.prompts(form),
-        size=size,
-        steps=steps,
-        guidance=form.number("guidance_scale", config.guidance, 0, 100),
-        rescale=form.number("guidance_rescale", 0.0, 0, 1),
-        seeds=tuple((seed + i) % 2**32 for i in range(count)),
-        scheduler=request_fields.scheduler(form, info),
-        sizes=request_fields.sizes(form),
-        handoff=handoff,
-        source=source,
-        output=request_fields.output(form),
-        acceleration=request_fields.acceleration(form, info, infos[handoff.model] if handoff else info),
-        priority=request_fields.priority(form),
-    )
-    _check_plan(form, job, infos)
-    form.finish()
-    return replace(job, recipe=_recipe(request, job))
+    fields = FieldReader(request, prefix)
+    info = _model(fields, infos)
+    job = _job(fields, info, infos, job_id)
+    plan = _plan(fields, job, infos)
+    fields.finish()
+    assert plan is not None, "a job without a plan has a bad field"
+    return replace(plan, job=replace(job, recipe=_recipe(request, job)))
 
 
-def stream_from(request: pb.StreamRequest, infos: Mapping[str, ModelInfo], job_id: str) -> tuple[Job, Previews | None]:
-    """The job and the previews of a stream; None: no previews. Raises what `job_from` raises."""
+def stream_from(request: pb.StreamRequest, infos: Mapping[str, ModelInfo], job_id: str) -> tuple[Plan, Previews | None]:
+    """The plan and the previews of a stream; None: no previews. Raises what `plan_from` raises."""
     which = request.WhichOneof("request")
     if which is None:
         raise InvalidRequest([Violation("request", "must be set: generate or refine")])
-    form = Form(request)
-    previews = request_fields.previews(form)
+    fields = FieldReader(request)
+    previews = request_fields.previews(fields)
     try:
-        job = job_from(getattr(request, which), infos, job_id, f"{which}.")
+        plan = plan_from(getattr(request, which), infos, job_id, f"{which}.")
     except InvalidRequest as error:
-        raise InvalidRequest([*error.violations, *form.violations]) from None
-    form.finish()
-    if previews.tiny and not infos[job.model].config.has_tiny_decoder:
-        raise InvalidRequest([Violation("preview.decoder", f"model {job.model} has no tiny decoder")])
-    return job, previews if previews.every else None
+        raise InvalidRequest([*error.violations, *fields.violations]) from None
+    fields.finish()
+    model = plan.job.model
+    if previews.tiny and not infos[model].config.has_tiny_decoder:
+        raise InvalidRequest([Violation("preview.decoder", f"model {model} has no tiny decoder")])
+    return plan, previews if previews.every else None
 
 
-def _check_plan(form: Form, job: Job, infos: Mapping[str, ModelInfo]) -> None:
-    """Whether the scheduler takes the job's steps, and strength and handoff leave each model some."""
+def _job(fields: FieldReader, info: ModelInfo, infos: Mapping[str, ModelInfo], job_id: str) -> Job:
+    """All of the job but its recipe; what is bad is counted in `fields`."""
+    request, config = fields.message, info.config
+    handoff = _handoff(fields, info, infos)
+    steps = fields.integer("steps", config.steps, 1, info.limits.max_steps)
+    size, source = _start(fields, info)
+    seed = request.seed if fields.has("seed") else secrets.randbits(32)
+    count = fields.integer("num_images", 1, 1, info.limits.max_images)
+    return Job(
+        id=job_id,
+        model=info.name,
+        prompts=request_fields.prompts(fields),
+        size=size,
+        steps=steps,
+        guidance=fields.number("guidance_scale", config.guidance, 0, 100),
+        rescale=fields.number("guidance_rescale", 0.0, 0, 1),
+        seeds=tuple((seed + i) % 2**32 for i in range(count)),
+        scheduler=request_fields.scheduler(fields, info),
+        sizes=request_fields.sizes(fields),
+        handoff=handoff,
+        source=source,
+        output=request_fields.output(fields),
+        acceleration=request_fields.acceleration(fields, info, infos[handoff.model] if handoff else info),
+        priority=request_fields.priority(fields),
+    )
+
+
+def _plan(fields: FieldReader, job: Job, infos: Mapping[str, ModelInfo]) -> Plan | None:
+    """None where the scheduler does not take the job's steps, or where strength or handoff leave a model none."""
     try:
-        plan.segments(job, {name: info.config for name, info in infos.items()})
+        return make_plan(job, {name: info.config for name, info in infos.items()})
     except InvalidRequest as error:
         for violation in error.violations:
-            form.bad(*violation)
+            fields.bad(*violation)
+        return None
 
 
-def _card(form: Form, infos: Mapping[str, ModelInfo]) -> ModelInfo:
-    name = form.message.model or next(iter(infos))
+def _model(fields: FieldReader, infos: Mapping[str, ModelInfo]) -> ModelInfo:
+    name = fields.message.model or next(iter(infos))
     if name not in infos:
-        raise ModelNotFound(form.path("model"), name, list(infos))
+        raise ModelNotFound(fields.path("model"), name, list(infos))
     return infos[name]
 
 
-def _handoff(form: Form, info: ModelInfo, infos: Mapping[str, ModelInfo]) -> Handoff | None:
-    if not form.has("refiner"):
+def _handoff(fields: FieldReader, info: ModelInfo, infos: Mapping[str, ModelInfo]) -> Handoff | None:
+    if not fields.has("refiner"):
         return None
-    stage = form.part("refiner")
+    stage = fields.part("refiner")
     name = stage.message.model
     if name not in infos:
         raise ModelNotFound(stage.path("model"), name, list(infos))
@@ -117,46 +121,55 @@ def _handoff(form: Form, info: ModelInfo, infos: Mapping[str, ModelInfo]) -> Han
     return Handoff(name, fraction)
 
 
-def _size(form: Form, info: ModelInfo, default: Hw) -> Hw:
+def _size(fields: FieldReader, info: ModelInfo, default: Hw) -> Hw:
     limits = info.limits
     bounds = limits.min_edge, limits.max_edge, limits.edge_multiple
-    return form.integer("height", default[0], *bounds), form.integer("width", default[1], *bounds)
+    return fields.integer("height", default[0], *bounds), fields.integer("width", default[1], *bounds)
 
 
-def _source(form: Form, info: ModelInfo) -> tuple[Hw, Source | None]:
-    """A Refine's size and start. Headers are read first, pixels only if all the rest of them is right."""
-    before = len(form.violations)
-    strength = form.number("strength", 0.9999 if form.message.mask else 0.3, 0, 1)
+def _start(fields: FieldReader, info: ModelInfo) -> tuple[Hw, Source | None]:
+    """The size, and for a Refine the picture that it starts from."""
+    if isinstance(fields.message, pb.RefineRequest):
+        return _source(fields, info)
+    if info.config.kind != "base":
+        fields.bad("model", f"{info.name} is made to redraw a picture: call Refine, or name a base model")
+    return _size(fields, info, (info.config.native_edge, info.config.native_edge)), None
+
+
+def _source(fields: FieldReader, info: ModelInfo) -> tuple[Hw, Source | None]:
+    """A Refine's size and start. Headers are read first, and pixels only if the headers are right."""
+    before = len(fields.violations)
+    strength = fields.number("strength", 0.9999 if fields.message.mask else 0.3, 0, 1)
     try:
-        picture = image_files.open_picture(form.message.image)
+        picture = image_files.open_picture(fields.message.image)
     except image_files.BadPicture as error:
-        form.bad("image", str(error))
+        fields.bad("image", str(error))
         return (info.config.native_edge, info.config.native_edge), None
     own = image_files.upright_size(picture)
     multiple = info.limits.edge_multiple
-    size = _size(form, info, (own[0] - own[0] % multiple, own[1] - own[1] % multiple))
+    size = _size(fields, info, (own[0] - own[0] % multiple, own[1] - own[1] % multiple))
     mask = None
-    if form.message.mask:
+    if fields.message.mask:
         try:
-            mask = image_files.open_picture(form.message.mask)
+            mask = image_files.open_picture(fields.message.mask)
         except image_files.BadPicture as error:
-            form.bad("mask", str(error))
+            fields.bad("mask", str(error))
             return size, None
         if (found := image_files.upright_size(mask)) != own:
-            form.bad("mask", f"must have the image's size {own[1]} x {own[0]}, not {found[1]} x {found[0]}")
-    if len(form.violations) > before:
+            fields.bad("mask", f"must have the image's size {own[1]} x {own[0]}, not {found[1]} x {found[0]}")
+    if len(fields.violations) > before:
         return size, None
-    return size, _unpacked(form, picture, mask, size, strength)
+    return size, _unpack(fields, picture, mask, size, strength)
 
 
-def _unpacked(form: Form, picture: Any, mask: Any, size: Hw, strength: float) -> Source | None:
+def _unpack(fields: FieldReader, picture: Any, mask: Any, size: Hw, strength: float) -> Source | None:
     field = "image"
     try:
         pixels = image_files.pixels_of(picture, "RGB", size)
         field = "mask"
         return Source(pixels, None if mask is None else image_files.pixels_of(mask, "L", size), strength)
     except image_files.BadPicture as error:
-        form.bad(field, str(error))
+        fields.bad(field, str(error))
         return None
 
 

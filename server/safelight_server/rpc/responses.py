@@ -1,4 +1,4 @@
-"""Events and cards to messages."""
+"""Events and model infos to messages."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def done(event: Done) -> pb.Done:
     return pb.Done(timings=timings(event))
 
 
-# Each event's field in StreamResponse, and how it is told.
+# Each event's field in StreamResponse, and how it is to_message.
 EVENTS: Mapping[type, tuple[str, Callable[[Any], Any]]] = {
     Queued: ("queued", queued),
     Started: ("started", started),
@@ -96,8 +96,8 @@ EVENTS: Mapping[type, tuple[str, Callable[[Any], Any]]] = {
 
 
 def stream_response(job_id: str, sequence: int, event: Event) -> pb.StreamResponse:
-    field, told = EVENTS[type(event)]
-    return pb.StreamResponse(job_id=job_id, sequence=sequence, **{field: told(event)})
+    field, to_message = EVENTS[type(event)]
+    return pb.StreamResponse(job_id=job_id, sequence=sequence, **{field: to_message(event)})
 
 
 def model(info: ModelInfo) -> pb.Model:

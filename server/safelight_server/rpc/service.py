@@ -1,4 +1,4 @@
-"""The RPCs: bytes to a request, a job to the engine, events to responses. Generate is Stream with the previews off."""
+"""The gRPC door: bytes to a request, a plan to the desk, events to responses. Generate is Stream without previews."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from safelight.v1 import images_pb2 as pb
 
-from safelight_server.engine.engine import Engine
-from safelight_server.errors import InvalidRequest, JobError, StillLoading, Violation
-from safelight_server.jobs import Done, Image, Job, Previews, Started
+from safelight_server.desk import Desk
+from safelight_server.diffusion.plan import Plan
+from safelight_server.errors import InvalidRequest, JobError, Violation
+from safelight_server.jobs import Done, Event, Image, Previews, Started
 from safelight_server.logs import request_id
 
 from . import responses
-from .requests import job_from, stream_from
+from .requests import plan_from, stream_from
 from .status import Unexpected, status_of
 
 log = logging.getLogger(__name__)
@@ -29,14 +31,13 @@ NAME = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
 M = TypeVar("M", bound=Message)
-T = TypeVar("T")
 
 
 class ImageService:
-    """Handlers for safelight.v1.ImageService. `engine` is set once the models are loaded; until then, UNAVAILABLE."""
+    """Handlers for safelight.v1.ImageService."""
 
-    def __init__(self) -> None:
-        self.engine: Engine | None = None
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._calls: set[asyncio.Task[Any]] = set()
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -63,16 +64,14 @@ class ImageService:
     async def list_models(self, body: bytes, context: Context) -> pb.ListModelsResponse:
         async with self._call(context):
             _parse(pb.ListModelsRequest, body)
-            return pb.ListModelsResponse(
-                models=[responses.model(model.info) for model in self._ready().models.values()]
-            )
+            return pb.ListModelsResponse(models=[responses.model(info) for info in self._desk.infos().values()])
         raise AssertionError("abort does not return")
 
     async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:
         async with self._call(context) as job_id:
             request = _parse(pb.StreamRequest, body)
-            job, previews = await self._checked(stream_from, request, job_id)
-            async with aclosing(self._drawn(job, previews, context)) as events:
+            plan, previews = await self._desk.check(partial(stream_from, request, job_id=job_id))
+            async with aclosing(self._submit(plan, previews, context)) as events:
                 sequence = 0
                 async for event in events:
                     sequence += 1
@@ -80,9 +79,9 @@ class ImageService:
 
     async def _unary(self, body: bytes, context: Context, request: type[Any], response: type[M]) -> M:
         async with self._call(context) as job_id:
-            job = await self._checked(job_from, _parse(request, body), job_id)
+            plan = await self._desk.check(partial(plan_from, _parse(request, body), job_id=job_id))
             answer: Any = response(job_id=job_id)
-            async with aclosing(self._drawn(job, None, context)) as events:
+            async with aclosing(self._submit(plan, None, context)) as events:
                 async for event in events:
                     if isinstance(event, Started):
                         answer.warnings.extend(event.warnings)
@@ -94,37 +93,20 @@ class ImageService:
             return answer  # type: ignore[no-any-return]
         raise AssertionError("abort does not return")
 
+    def _submit(self, plan: Plan, previews: Previews | None, context: Context) -> AsyncGenerator[Event, None]:
+        return self._desk.submit(plan, previews, _deadline(context))
+
     @asynccontextmanager
     async def _call(self, context: Context) -> AsyncGenerator[str, None]:
+        """Counts a call until its last byte is sent, and reports its errors; gives its id."""
         task = asyncio.current_task()
         assert task is not None
         self._calls.add(task)
         try:
-            async with _reported(context) as job_id:
+            async with _report(context) as job_id:
                 yield job_id
         finally:
             self._calls.discard(task)
-
-    async def _drawn(self, job: Job, previews: Previews | None, context: Context) -> AsyncGenerator[Any, None]:
-        height, width = job.size
-        log.info("drawing %d of %d x %d with %s, %d steps", len(job.seeds), width, height, job.model, job.steps)
-        async with aclosing(self._ready().run(job, previews, _deadline(context))) as events:
-            async for event in events:
-                yield event
-                if isinstance(event, Done):
-                    log.info("done in %.2f s", event.timings["total"])
-
-    def _ready(self) -> Engine:
-        if self.engine is None:
-            raise StillLoading
-        return self.engine
-
-    async def _checked(self, check: Callable[..., T], request: Message, job_id: str) -> T:
-        """The job of a request; in a thread, for its picture may take a while."""
-        engine = self._ready()
-        engine.knock()
-        infos = {name: model.info for name, model in engine.models.items()}
-        return await asyncio.to_thread(check, request, infos, job_id)
 
 
 def _deadline(context: Context) -> float | None:
@@ -137,17 +119,16 @@ def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _parse(kind: type[M], body: bytes) -> M:
+def _parse(message_type: type[M], body: bytes) -> M:
     try:
-        return kind.FromString(body)
+        return message_type.FromString(body)
     except DecodeError:
-        raise InvalidRequest(
-            [Violation("request", f"these {len(body)} bytes are no {kind.DESCRIPTOR.full_name}")]
-        ) from None
+        rule = f"these {len(body)} bytes are no {message_type.DESCRIPTOR.full_name}"
+        raise InvalidRequest([Violation("request", rule)]) from None
 
 
 @asynccontextmanager
-async def _reported(context: Context) -> AsyncGenerator[str, None]:
+async def _report(context: Context) -> AsyncGenerator[str, None]:
     """Gives the call an id, in its logs and its trailers; turns an error into the call's status."""
     job_id = secrets.token_hex(8)
     sent = dict(context.invocation_metadata() or ()).get("x-request-id")

@@ -15,7 +15,7 @@ import openvino.opset13 as ops
 import psutil
 import pytest
 from safelight_server.errors import InferenceFailed
-from safelight_server.lanes.network import Network
+from safelight_server.lanes.compiled_network import CompiledNetwork
 
 SLOW = 60  # layers: some hundreds of milliseconds
 
@@ -30,10 +30,10 @@ def graph(layers: int) -> Any:
     return ov.Model([ops.result(y, name="y")], [x], "slow")
 
 
-def network(layers: int = 1) -> Network:
+def network(layers: int = 1) -> CompiledNetwork:
     model = graph(layers)
     model.outputs[0].get_tensor().set_names({"y"})
-    return Network("slow", lambda: ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+    return CompiledNetwork("slow", lambda: ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
 
 
 def test_runs_and_copies() -> None:
@@ -63,7 +63,7 @@ def test_ports_without_a_name_go_by_their_number() -> None:
     async def run() -> None:
         x = ops.parameter([-1, 2], np.float32)
         model = ov.Model([ops.result(ops.negative(x))], [x])
-        net = Network("nameless", lambda: ov.Core().compile_model(model, "CPU"))
+        net = CompiledNetwork("nameless", lambda: ov.Core().compile_model(model, "CPU"))
         (y,) = (await net({net.input: np.ones((1, 2))})).values()
         assert y.tolist() == [[-1, -1]]
 
@@ -117,7 +117,7 @@ def test_cancelling_at_a_change_of_shape_leaves_no_mixture_behind(folders: dict[
         return {**fixed, "timestep": np.array([500])}
 
     async def run() -> None:
-        net = Network("unet", lambda: ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+        net = CompiledNetwork("unet", lambda: ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
         right = {width: (await net(inputs(width)))["out_sample"] for width in (8, 32, 16)}
         began = time.perf_counter()
         await net(inputs(16))

@@ -1,0 +1,56 @@
+"""What a graph's inputs and outputs say, before it is compiled: whether it can serve, and at which sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safelight_server.errors import LoadError
+from safelight_server.model_folder.model_config import ModelConfig
+
+
+def text_outputs(graph: Any, path: Path) -> Sequence[str]:
+    """The features before the last layer, which SDXL was trained on, and of the last encoder the pooled vector."""
+    names = {name for port in graph.outputs for name in port.names}
+    hidden = sorted(
+        (name for name in names if name.startswith("hidden_states.")), key=lambda name: int(name.split(".")[1])
+    )
+    if len(hidden) < 2:
+        raise LoadError(f"{path}: a text encoder must give its hidden states; export again for SDXL")
+    if path.parent.name == "text_encoder_2" and "text_embeds" not in names:
+        raise LoadError(f"{path}: the second text encoder must give text_embeds, its pooled vector")
+    return [hidden[-2], *({"text_embeds"} & names)]
+
+
+def check_unet(graph: Any, config: ModelConfig) -> None:
+    """Raises LoadError for a UNet whose inputs are not those that a model of this kind gives it."""
+    path = config.graph("unet")
+    ports = {name: port.partial_shape for port in graph.inputs for name in port.names}
+    needed = {"sample", "timestep", "encoder_hidden_states", "text_embeds", "time_ids"}
+    if config.guidance_embedding is not None:
+        needed.add("timestep_cond")
+    if missing := needed - ports.keys():
+        raise LoadError(f"{path}: the graph has no input {', '.join(sorted(missing))}")
+    if any(ports["sample"][axis].is_static for axis in (0, 2, 3)):
+        raise LoadError(
+            f"{path}: must take any size, and this one takes {ports['sample']}; export again without fixed shapes"
+        )
+    ids = 5 if config.kind == "refiner" else 6
+    if ports["time_ids"][1].is_static and ports["time_ids"][1].get_length() != ids:
+        raise LoadError(f"{path}: a {config.kind} model's time_ids must be {ids} wide, not {ports['time_ids'][1]}")
+
+
+def edge_multiple(graph: Any, config: ModelConfig) -> int:
+    """The finest step of pixel sizes that the UNet's own shapes agree with; OpenVINO is asked, nothing is run.
+
+    Asked now, because one wrong shape at run time can poison a compiled graph.
+    """
+    for step in (1, 2, 4, 8):
+        size = 8 + step  # odd at every level that a multiple of `step` can be odd at
+        try:
+            graph.clone().reshape({"sample": [1, graph.input("sample").partial_shape[1], size, size]})
+        except RuntimeError:
+            continue
+        return step * config.latents.factor
+    raise LoadError(f"{config.folder}/unet/openvino_model.xml: no size fits this graph")

@@ -1,0 +1,78 @@
+"""Engines in the test's own process, on the demo models: jobs, plans, what their lanes ran, and what they drew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from safelight_server import demo
+from safelight_server.diffusion.pipeline import Pipeline
+from safelight_server.diffusion.plan import Plan, make_plan
+from safelight_server.engine.engine import Engine
+from safelight_server.jobs import Image, Job, Prompts, Scheduler
+from safelight_server.lanes.lane import Lane
+from safelight_server.model_folder import model_config
+from safelight_server.models import loader
+from safelight_server.models.device import Device
+from safelight_server.observer import SILENT, Observer
+
+CONFIGS = {name: model_config.read(folder) for name, folder in demo.FOLDERS.items()}
+PROMPTS = Prompts("a red apple on a teal background", "a red apple on a teal background")
+XL = Job(
+    id="xl",
+    model="demo-xl",
+    prompts=PROMPTS,
+    size=(128, 128),
+    steps=6,
+    guidance=3.0,
+    rescale=0.0,
+    seeds=(7,),
+    scheduler=Scheduler("euler"),
+)
+VEGA = Job(
+    id="vega",
+    model="demo-vega",
+    prompts=PROMPTS,
+    size=(128, 128),
+    steps=4,
+    guidance=1.0,
+    rescale=0.0,
+    seeds=(7,),
+    scheduler=Scheduler("lcm"),
+)
+
+
+class Inferences(Observer):
+    """Notes (part, rows) of every inference that ended: of "demo-xl/unet", the part is "unet"."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, int]] = []
+
+    def inference_ended(self, network: str, rows: int, seconds: float) -> None:
+        self.ended.append((network.partition("/")[2], rows))
+
+    def parts(self) -> list[str]:
+        return [part for part, _ in self.ended]
+
+
+def load(name: str, lane: Lane | None = None, device: Device | None = None, observer: Observer = SILENT) -> Pipeline:
+    """A demo model, in f32 on a lane of its own, if nothing else is said; it is not warmed up."""
+    lane = lane or Lane("CPU", observer)
+    device = device or Device(precision="f32")
+    return loader.load(name, CONFIGS[name], lane, device, lambda what: None, max_edge=512)
+
+
+def plan(job: Job) -> Plan:
+    return make_plan(job, CONFIGS)
+
+
+async def draw(engine: Engine, job: Job) -> list[bytes]:
+    """The files of the job's images."""
+    async with aclosing(engine.run(plan(job))) as events:
+        return [event.data async for event in events if isinstance(event, Image)]
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]], patience: float = 120) -> None:
+    asyncio.run(asyncio.wait_for(test(), patience))

@@ -1,0 +1,72 @@
+"""Networks for tests: one without a graph, and one that can be made to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+from safelight_server.errors import InferenceFailed
+from safelight_server.lanes.network import Network, Shape, Tensor
+
+ROW = {"x": np.zeros((1, 2), np.float32)}
+
+
+class FakeNetwork:
+    """Doubles what it is given, after a moment, or once `gate` is open. `log` has (name, rows) of every run."""
+
+    precision = "f32"
+    input = "x"
+    broken = False
+
+    def __init__(self, name: str, log: list[tuple[str, int]], gate: asyncio.Event | None = None) -> None:
+        self.name, self._log, self._gate = name, log, gate
+        self.running, self.closed, self.began = False, False, asyncio.Event()
+        self.shapes: Mapping[str, Shape] = {"x": (-1, 2)}
+
+    async def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        assert not self.running
+        self.running = True
+        self.began.set()
+        try:
+            await (self._gate.wait() if self._gate else asyncio.sleep(0.001))
+        finally:
+            self.running = False
+        self._log.append((self.name, len(inputs["x"])))
+        return {"y": inputs["x"] * 2}
+
+    def load(self) -> None: ...
+
+    def trim(self) -> None: ...
+
+    def close(self) -> None:
+        assert not self.running
+        self.closed = True
+
+
+class Breakable:
+    """A real network that fails once `fails` is set, and stays broken until it is loaded anew."""
+
+    def __init__(self, inner: Network) -> None:
+        self._inner = inner
+        self.name, self.shapes, self.input, self.precision = inner.name, inner.shapes, inner.input, inner.precision
+        self.fails, self.broken = False, False
+        self.loading: threading.Event | None = None  # `load` waits for it
+
+    async def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if self.fails or self.broken:
+            self.broken = True
+            raise InferenceFailed(self.name)
+        return await self._inner(inputs)
+
+    def load(self) -> None:
+        if self.loading is not None:
+            self.loading.wait(60)
+        self.fails = self.broken = False
+
+    def trim(self) -> None:
+        self._inner.trim()
+
+    def close(self) -> None:
+        self._inner.close()
