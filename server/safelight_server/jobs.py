@@ -1,4 +1,4 @@
-"""What a request becomes once it is checked: a job, frozen, every default filled in; and the events it gives back."""
+"""A job: what a request becomes once it is checked, with every default filled in; and the events of a job."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class JobState(Enum):
 
 @dataclass(frozen=True)
 class Prompts:
-    """Prompts for the first and the second text encoder. `negative` None is not "": some models then use zeros."""
+    """For the first and the second text encoder. `negative` None is not "": some models then use zeros in its place."""
 
     prompt: str
     prompt_2: str
@@ -45,7 +45,7 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Sizes:
-    """SDXL's micro-conditioning, as far as the request told it; (height, width) and (top, left) in pixels."""
+    """SDXL's micro-conditioning, as far as the request told it. Sizes are (height, width), crops (top, left), in pixels."""
 
     original: Hw | None = None
     crop: Hw = (0, 0)
@@ -59,7 +59,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a Refine starts: a picture (height, width, 3), maybe a mask (height, width), both of the job's size."""
+    """What a Refine starts from: a picture (height, width, 3), and maybe a mask (height, width), of the job's size.
+
+    `strength` is the share of the steps that are run, 0 to 1.
+    """
 
     picture: Pixels
     mask: Pixels | None
@@ -68,7 +71,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Handoff:
-    """The model that takes the latents over, and the share of the noise that is gone by then."""
+    """The model that takes the latents over, and the share of the noise that is gone by then, 0 to 1."""
 
     model: str
     fraction: float
@@ -76,7 +79,7 @@ class Handoff:
 
 @dataclass(frozen=True)
 class Scheduler:
-    """A scheduler's name, and changes to its configuration in the model."""
+    """A scheduler's name, and what is changed of its configuration in the model; None changes nothing."""
 
     name: str
     use_karras_sigmas: bool | None = None
@@ -86,9 +89,9 @@ class Scheduler:
 
 @dataclass(frozen=True)
 class Acceleration:
-    """What is left out of the work, though it changes the picture a little. As it is here, nothing is."""
+    """What is left out of the work, for nearly the same picture. By default nothing is, and the picture is exact."""
 
-    deep_cache: int = 1  # the whole UNet runs at every so many steps
+    deep_cache: int = 1  # the whole UNet runs at every so many steps, its outermost layers at the others
     guided: float = 1.0  # the share of the steps, from the noisy end on, that is guided
     tiny: bool = False  # the finished picture by the tiny decoder
 
@@ -98,16 +101,21 @@ EXACT = Acceleration()
 
 @dataclass(frozen=True)
 class Output:
+    """The file of a finished picture; `quality`, 1 to 100, is for JPEG and WebP."""
+
     format: Format = "png"
     quality: int = 90
 
 
 @dataclass(frozen=True)
 class Previews:
-    """When previews are due, and what they look like. `tiny` None: the tiny decoder if the model has one."""
+    """When a subscriber wants previews, and what they are to look like.
 
-    every: int = 1
-    min_interval: float = 0.0  # seconds
+    `tiny`: by the tiny decoder, or by the linear map; None: by the tiny decoder, if the model has one.
+    """
+
+    every: int = 1  # steps
+    min_interval: float = 0.0  # seconds between two
     max_edge: int = 256  # pixels
     quality: int = 80
     tiny: bool | None = None
@@ -115,15 +123,15 @@ class Previews:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One or more pictures of one prompt; picture i is drawn from seeds[i] alone."""
+    """One or more images of one prompt. Image i is drawn from seeds[i] alone, as it would be in a job of its own."""
 
     id: str
     model: str
     prompts: Prompts
     size: Hw
-    steps: int
-    guidance: float
-    rescale: float
+    steps: int  # of a whole run from pure noise
+    guidance: float  # the scale of classifier-free guidance; 1 or less turns it off
+    rescale: float  # 0 to 1: how far the guided noise is brought back to the spread of the unguided
     seeds: tuple[int, ...]
     scheduler: Scheduler
     sizes: Sizes = Sizes()
@@ -137,18 +145,24 @@ class Job:
 
 @dataclass(frozen=True)
 class Queued:
+    """The job waits for a slot; `position` says how many jobs are before it, itself counted. 0: it need not wait."""
+
     position: int
 
 
 @dataclass(frozen=True)
 class Started:
+    """The job has a slot, and its work begins."""
+
     job: Job
-    steps: int  # of each picture, on all its models
+    steps: int  # of each image, on all its models
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Progress:
+    """Step `step`, 1 to `steps`, of image `index` is done: on `model`, in so many seconds."""
+
     index: int
     step: int
     steps: int
@@ -158,16 +172,20 @@ class Progress:
 
 @dataclass(frozen=True)
 class Preview:
+    """What image `index` looks like after a step: the clean picture, as it is guessed then."""
+
     index: int
     step: int
     steps: int
     data: bytes  # JPEG
-    size: Hw
-    skipped: int
+    size: Hw  # of the preview
+    skipped: int  # previews that the subscriber did not read before this one
 
 
 @dataclass(frozen=True)
 class Image:
+    """A finished picture, as the file that was asked for."""
+
     index: int
     seed: int
     format: Format
@@ -177,7 +195,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Done:
-    """Seconds by stage: queued, encode, denoise, decode, save, total."""
+    """All images are finished. `timings`: seconds by stage: queued, encode, denoise, decode, save, total."""
 
     timings: dict[str, float]
 

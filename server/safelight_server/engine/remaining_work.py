@@ -1,4 +1,4 @@
-"""How much work a job still is, in seconds, as its lanes have observed: what the policy goes by."""
+"""How many seconds of work a job has left, by the step times that its lanes have observed; the policy goes by this."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the fields of a request and collects every one that is bad, so that a client hears of all at once."""
+"""Reads the fields of a request, and collects every one that is bad: a client hears of all of them at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class FieldReader:
         self.violations: list[Violation] = [] if violations is None else violations
 
     def part(self, name: str) -> FieldReader:
-        """The form of a message inside this one; its bad fields are counted here."""
+        """The reader of a message inside this one; its bad fields are counted here."""
         return FieldReader(getattr(self.message, name), f"{self._prefix}{name}.", self.violations)
 
     def has(self, name: str) -> bool:
+        """Whether an optional field, or a message, is set."""
         return bool(self.message.HasField(name))
 
     def path(self, field: str) -> str:
@@ -29,6 +30,7 @@ class FieldReader:
         return self._prefix + field
 
     def bad(self, field: str, description: str) -> None:
+        """Counts a bad field; the description says the rule and the value."""
         self.violations.append(Violation(self.path(field), description))
 
     def number(self, name: str, default: float, low: float, high: float) -> float:

@@ -1,4 +1,7 @@
-"""The parts of a request that a Generate and a Refine have in common, each checked and filled in."""
+"""What Generate and Refine have in common: each function checks a few fields, fills in defaults, and gives their value.
+
+What is bad is counted in the FieldReader, and the default stands in its place.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,7 @@ TINY: dict[int, bool | None] = {
 
 
 def prompts(fields: FieldReader) -> Prompts:
+    """Where the second encoder has no text of its own, it reads the first one's."""
     prompt = fields.text("prompt", LONGEST_PROMPT)
     negative = fields.text("negative_prompt", LONGEST_PROMPT) if fields.has("negative_prompt") else None
     return Prompts(
@@ -45,6 +49,7 @@ def prompts(fields: FieldReader) -> Prompts:
 
 
 def scheduler(fields: FieldReader, info: ModelInfo) -> Scheduler:
+    """By default the model's own. Whether it takes so many steps is found out when the plan is made."""
     options = fields.part("scheduler_options")
     name = fields.choice("scheduler", info.config.scheduler, SAMPLERS)
     spacing = options.choice("timestep_spacing", "", ("", *SPACINGS)) or None
@@ -53,6 +58,7 @@ def scheduler(fields: FieldReader, info: ModelInfo) -> Scheduler:
 
 
 def sizes(fields: FieldReader) -> Sizes:
+    """A size that is not set stays None: what it then is depends on the kind of model."""
     part = fields.part("size_conditioning")
     return Sizes(
         original=_hw(part, "original"),
@@ -85,6 +91,7 @@ def _corner(fields: FieldReader, name: str) -> Hw:
 
 
 def output(fields: FieldReader) -> Output:
+    """PNG by default."""
     part = fields.part("output")
     if part.message.format not in FORMATS:
         part.bad("format", f"must be one of {', '.join(pb.ImageFormat.keys())}, not {part.message.format}")
@@ -92,6 +99,7 @@ def output(fields: FieldReader) -> Output:
 
 
 def acceleration(fields: FieldReader, first: ModelInfo, last: ModelInfo) -> Acceleration:
+    """`first` and `last` are the models that the job begins and ends on: they must have what is asked for."""
     part = fields.part("acceleration")
     interval = part.message.deep_cache_interval
     if interval > 1 and (missing := [info.name for info in (first, last) if not info.has_deep_cache]):
@@ -104,12 +112,14 @@ def acceleration(fields: FieldReader, first: ModelInfo, last: ModelInfo) -> Acce
 
 
 def priority(fields: FieldReader) -> Priority:
+    """NORMAL by default."""
     if fields.message.priority not in PRIORITIES:
         fields.bad("priority", f"must be one of {', '.join(pb.Priority.keys())}, not {fields.message.priority}")
     return PRIORITIES.get(fields.message.priority, Priority.NORMAL)
 
 
 def previews(fields: FieldReader) -> Previews:
+    """Of a StreamRequest: a preview after every step by default; every_steps 0 means none."""
     part = fields.part("preview")
     interval = part.message.min_interval.seconds + part.message.min_interval.nanos / 1e9
     if not 0 <= interval <= 3600:

@@ -1,4 +1,4 @@
-"""Events and model infos to messages."""
+"""Events and model infos to messages of the contract: one function a message, named as its field in StreamResponse."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def started(event: Started) -> pb.Started:
 
 
 def acceleration(done: Acceleration) -> pb.Acceleration | None:
-    """None for exact pictures."""
+    """What was left out of the work; None for exact pictures."""
     if done == EXACT:
         return None
     return pb.Acceleration(deep_cache_interval=done.deep_cache, guidance_until=done.guided, tiny_decoder=done.tiny)
