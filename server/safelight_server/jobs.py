@@ -45,7 +45,7 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Sizes:
-    """SDXL's micro-conditioning, as far as the request told it. Sizes are (height, width), crops (top, left), in pixels."""
+    """SDXL's micro-conditioning, as far as the request told it: (height, width) and (top, left), in pixels."""
 
     original: Hw | None = None
     crop: Hw = (0, 0)

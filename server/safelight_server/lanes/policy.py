@@ -1,4 +1,4 @@
-"""Which of the ready steps a lane runs next: a pure function, tuned by simulation (docs/benchmarks/lanes.md)."""
+"""Which of the steps that are ready a lane runs next: a pure function, tuned by simulation (docs/benchmarks/lanes.md)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from safelight_server.jobs import Priority
 
 
 class Ready(NamedTuple):
-    """A step that could run now, by what matters of its job."""
+    """What the policy knows of a step that could run now."""
 
     priority: Priority
     remaining: float  # seconds of work left in the job, this step included
-    waited: float  # seconds since the job came in in which none of its steps ran
+    waited: float  # seconds since the job came, less those in which one of its steps ran
     slack: float | None  # seconds until its deadline, less `remaining`; None: no deadline
     order: int  # of arrival, for ties
 
@@ -35,10 +35,11 @@ _TIGHT, _USUAL, _HOPELESS = range(3)
 def urgency(ready: Ready, tuning: Tuning = TUNING) -> Urgency:
     """A key for sorting: the least goes first.
 
-    Of the usual jobs, the least weighted remaining work (Smith's rule, 1956), less what waiting has earned. So a job is
-    overtaken at most by those that come in within its weight * remaining / ageing seconds, and by tight deadlines.
-    Those go first, the earliest before the rest (Jackson's rule, 1955). What cannot be done in time goes last: its
-    client will be told DEADLINE_EXCEEDED. It is not refused, as the estimate of its work may be wrong.
+    Jobs whose deadline is in danger go first, the earliest deadline before the rest (Jackson's rule, 1955). Of the
+    usual jobs, the one with the least weighted remaining work goes first (Smith's rule, 1956), less what its waiting
+    has earned: so a job is overtaken only by tight deadlines, and by jobs that come within its weight * remaining /
+    ageing seconds. A job that cannot be done in time goes last: its client will be told DEADLINE_EXCEEDED. It is not
+    refused here, for the estimate of its work may be wrong.
     """
     if ready.slack is not None and 0 <= ready.slack <= tuning.tight * ready.remaining:
         return _TIGHT, ready.slack + ready.remaining, ready.order

@@ -1,4 +1,4 @@
-"""Lets go of the pages of weight files: once a network has run, its device works from copies that are packed anew."""
+"""Gives back the pages of a weight file. Once a network has run, its device works from copies that it packed anew."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MAPS = Path("/proc/self/maps")  # on Linux; elsewhere, nothing is let go
 
 
 def let_go(file: Path) -> None:
-    """Takes all pages of a mapped file off this process. They stay in the page cache, and come back where one is read.
+    """Takes the pages of a mapped file off this process. They stay in the system's cache, and return when they are read.
 
-    Left alone they would double what a server of full-size models takes, for as long as it runs.
+    Without this, a server of full-size models would take twice the memory for as long as it runs.
     """
     if not MAPS.exists():
         return
-    # Nothing else can come to lie in their place meanwhile: whoever mapped the file, a network, keeps its graph.
+    # While this runs, nothing else can be mapped at these addresses: the network that mapped the file keeps its graph.
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     for start, end in _mapped(file):
@@ -26,7 +26,7 @@ def let_go(file: Path) -> None:
 
 
 def _mapped(file: Path) -> Iterator[tuple[int, int]]:
-    """Where the file is mapped for reading alone: pages that were written to would be lost."""
+    """The address ranges where the file is mapped for reading alone. Pages that were written to would be lost."""
     name = os.path.realpath(file)
     for line in MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         place, access, _, _, _, *path = line.split(maxsplit=5)
