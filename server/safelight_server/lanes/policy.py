@@ -1,4 +1,4 @@
-"""Which of the steps that are ready a lane runs next: a pure function, tuned by simulation (docs/benchmarks/lanes.md)."""
+"""Which of the ready steps a lane runs next: a pure function, tuned by simulation (docs/benchmarks/lanes.md)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ MAPS = Path("/proc/self/maps")  # on Linux; elsewhere, nothing is let go
 
 
 def let_go(file: Path) -> None:
-    """Takes the pages of a mapped file off this process. They stay in the system's cache, and return when they are read.
+    """Takes the pages of a mapped file off this process. They stay in the page cache, and return when read.
 
     Without this, a server of full-size models would take twice the memory for as long as it runs.
     """
