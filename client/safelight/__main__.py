@@ -33,27 +33,27 @@ DEFAULTS = " Whatever is left out is the model's own default: see `safelight mod
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command, and returns its exit code."""
+    """Runs one command, and returns its exit code. SystemExit for arguments that cannot be read."""
     args = _parser().parse_args(argv)
     try:
         with Client(args.address, timeout=args.timeout) as client:
             code: int = args.run(client, args)
             return code
     except SafelightError as error:
-        return _failed(f"{error}{_advice(error)}", EXIT_CODES.get(type(error), 1))
+        return _fail(f"{error}{_advice(error)}", EXIT_CODES.get(type(error), 1))
     except (TypeError, ValueError) as error:
-        return _failed(str(error), 2)
+        return _fail(str(error), 2)
     except BrokenPipeError:
         # The reader has left (`| head`); without this Python complains once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _failed(str(error), 1)
+        return _fail(str(error), 1)
     except KeyboardInterrupt:
-        return _failed("cancelled", INTERRUPTED)
+        return _fail("cancelled", INTERRUPTED)
 
 
-def _failed(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> int:
     print(f"safelight: {message}", file=sys.stderr)
     return code
 

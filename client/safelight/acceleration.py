@@ -1,4 +1,4 @@
-"""Less work for nearly the same picture: what is asked of the server, and what it says that it did."""
+"""Less work for nearly the same picture: what a caller asks for, and what the server did."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .wire import read
 
 @dataclass(frozen=True)
 class Acceleration:
-    """Ways to save work that change the picture a little; what is left out is not done."""
+    """Ways to save work that change the picture a little; a way that is left out is not taken."""
 
     deep_cache_interval: int | None = None  # the whole UNet at every so many steps; pays from some 8 steps on
     guidance_until: float | None = None  # 0 to 1: the share of the steps that is guided; the others cost half
@@ -18,5 +18,5 @@ class Acceleration:
 
 
 def acceleration_from(message: pb.Started | pb.GenerateResponse | pb.RefineResponse) -> Acceleration | None:
-    """What the server did; None for exact pictures."""
+    """The ways that the server took; None for exact pictures."""
     return read(Acceleration, message.acceleration) if message.HasField("acceleration") else None

@@ -1,6 +1,6 @@
-"""The client for asyncio; `client` has its twin for ordinary code."""
+"""The client for asyncio; `client` has the same for ordinary code."""
 
-# ruff: noqa: ASYNC109 - a timeout here is the call's deadline, which the server is told and acts upon
+# ruff: noqa: ASYNC109 - a timeout here is the call's deadline, which goes to the server
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
 import grpc.aio
 
+from .accumulator import Accumulator
 from .channel import OPTIONS, QUICK, target, timeout_of
 from .errors import cancelled, error_from
 from .events import Event
-from .gathering import Gathering
 from .health import METHOD, Check, Checked, Health, health_from
 from .models import Model, models_from
 from .pictures import ImageInput
-from .progress import Watch, watching
+from .progress import OnEvent, event_handler
 from .requests import DrawOptions, Previews, generate_request, refine_request, stream_request
 from .results import Result, result_from
 from .v1 import images_pb2 as pb
@@ -46,13 +46,13 @@ class AsyncClient:
         self,
         prompt: str,
         *,
-        progress: bool | Watch = False,
+        progress: bool | OnEvent = False,
         timeout: float | None = None,
         **options: Unpack[DrawOptions],
     ) -> Result:
         """Draws pictures from words; see `Client.generate`. A function as `progress` is called, not awaited."""
         if progress:
-            return await self._watched(self.stream(prompt, previews=0, timeout=timeout, **options), progress)
+            return await self._follow(self.stream(prompt, previews=0, timeout=timeout, **options), progress)
         response = await self._call(self._stub.Generate, generate_request(prompt, options), timeout)
         return result_from(response)
 
@@ -63,7 +63,7 @@ class AsyncClient:
         *,
         strength: float | None = None,
         mask: ImageInput | None = None,
-        progress: bool | Watch = False,
+        progress: bool | OnEvent = False,
         timeout: float | None = None,
         **options: Unpack[DrawOptions],
     ) -> Result:
@@ -72,7 +72,7 @@ class AsyncClient:
             stream = self.stream(
                 prompt, image=image, mask=mask, strength=strength, previews=0, timeout=timeout, **options
             )
-            return await self._watched(stream, progress)
+            return await self._follow(stream, progress)
         request = refine_request(image, prompt, mask, strength, options)
         response = await self._call(self._stub.Refine, request, timeout)
         return result_from(response)
@@ -88,20 +88,20 @@ class AsyncClient:
         timeout: float | None = None,
         **options: Unpack[DrawOptions],
     ) -> AsyncStream:
-        """Draws, or with `image` redraws, and tells as it happens; for an `async with`. See `Client.stream`."""
+        """Draws pictures, or with `image` redraws one; to be used in an `async with`. See `Client.stream`."""
         request = stream_request(prompt, image, mask, strength, previews, options)
         return AsyncStream(self._stub.Stream(request, timeout=self._patience(timeout)))
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
-        """What the server draws with; the first is the default."""
+        """The models that the server draws with; the first is the default."""
         return models_from(await self._call(self._stub.ListModels, pb.ListModelsRequest(), timeout, QUICK))
 
     async def health(self, model: str | None = None, *, timeout: float | None = None) -> Health:
-        """SERVING (true in a condition) or not; see `Client.health`."""
+        """The health of one model, or of the whole server; see `Client.health`."""
         return health_from(await self._call(self._check, Check(value=model or ""), timeout, QUICK))
 
     async def close(self) -> None:
-        """Cancels what still runs, and hangs up."""
+        """Cancels the calls that still run, and closes the connection."""
         await self._channel.close()
 
     async def __aenter__(self) -> AsyncClient:
@@ -141,11 +141,11 @@ class AsyncClient:
             raise error_from(error) from error
 
     @staticmethod
-    async def _watched(stream: AsyncStream, progress: bool | Watch) -> Result:
+    async def _follow(stream: AsyncStream, progress: bool | OnEvent) -> Result:
         async with stream:
-            with watching(progress) as watch:
+            with event_handler(progress) as on_event:
                 async for event in stream:
-                    watch(event)
+                    on_event(event)
             return await stream.final()
 
 
@@ -155,22 +155,22 @@ class AsyncStream:
     def __init__(self, call: grpc.aio.UnaryStreamCall[pb.StreamRequest, pb.StreamResponse]) -> None:
         self._call = call
         self._messages = aiter(call)
-        self._gathering = Gathering()
+        self._accumulator = Accumulator()
         self._cancelled = False
 
     @property
     def job_id(self) -> str:
-        """The server's name for the job; empty before the first event."""
-        return self._gathering.job_id
+        """The server's id of the job; empty before the first event."""
+        return self._accumulator.job_id
 
     async def final(self) -> Result:
-        """Reads on to the end, and returns the result. Raises what iterating raises."""
+        """Reads the stream to its end, and returns the result. Raises what iterating raises."""
         async for _ in self:
             pass
-        return self._gathering.result()
+        return self._accumulator.result()
 
     def cancel(self) -> None:
-        """Stops the work on the server; a stream that is read on raises Cancelled."""
+        """Stops the work on the server; reading on raises Cancelled."""
         self._cancelled = True
         self._call.cancel()
 
@@ -179,8 +179,8 @@ class AsyncStream:
 
     async def __anext__(self) -> Event:
         try:
-            # A loop, for events that this client does not know are passed over.
-            while (event := self._gathering.take(await anext(self._messages))) is None:
+            # A loop: an event that is newer than this client is passed over.
+            while (event := self._accumulator.take(await anext(self._messages))) is None:
                 pass
             return event
         except grpc.aio.AioRpcError as error:

@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 RETRIES = {
     "methodConfig": [
         {
-            # Not Stream: what it has told cannot be taken back, and whoever watches sees that it failed.
+            # Not Stream: its events cannot be taken back, and its reader sees that it failed.
             "name": [
                 {"service": "safelight.v1.ImageService", "method": method}
                 for method in ("Generate", "Refine", "ListModels")
@@ -30,14 +30,15 @@ RETRIES = {
     ]
 }
 
-# gRPC takes a misspelt name without a word: each of these has a test that fails without it.
+# gRPC ignores a misspelt name in silence: each of these has a test that fails without it.
 OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.service_config", json.dumps(RETRIES)),
     ("grpc.max_receive_message_length", 64 * MIB),
     # A request above this size is not sent again; the default is 256 KiB, less than most pictures.
     ("grpc.per_rpc_retry_buffer_size", 64 * MIB),
-    # A dead network is noticed within a minute, also while the server is silent over long steps. Left alone, gRPC waits
-    # a minute for the answer to a ping whatever keepalive_timeout says (that is for TCP), and sends but two in a row.
+    # So that a dead network is noticed within a minute, also while the server is silent during long steps. By default
+    # gRPC waits a minute for the answer to a ping, whatever keepalive_timeout says (that is TCP's), and sends only two
+    # pings in a row.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.ping_timeout_ms", 20_000),
@@ -63,13 +64,13 @@ def target(address: str | None) -> str:
 
 def timeout_of(timeout: float | None) -> float | None:
     """Seconds for each call; None: $SAFELIGHT_TIMEOUT, else as long as it takes. Raises ValueError below 0."""
-    told = os.environ.get("SAFELIGHT_TIMEOUT", "").strip()
+    variable = os.environ.get("SAFELIGHT_TIMEOUT", "").strip()
     try:
-        chosen = float(told) if timeout is None and told else timeout
+        chosen = float(variable) if timeout is None and variable else timeout
     except ValueError:
         chosen = math.nan
     if chosen is not None and not chosen > 0:
-        source = f"SAFELIGHT_TIMEOUT={told!r}" if timeout is None else f"timeout={timeout}"
+        source = f"SAFELIGHT_TIMEOUT={variable!r}" if timeout is None else f"timeout={timeout}"
         raise ValueError(f"{source}: a timeout is a number of seconds above 0")
     return chosen
 

@@ -1,4 +1,4 @@
-"""The client for ordinary code; `aio` has its twin for asyncio."""
+"""The client for ordinary code; `aio` has the same for asyncio."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TypeVar, Unpack
 
 import grpc
 
+from .accumulator import Accumulator
 from .channel import OPTIONS, QUICK, target, timeout_of
 from .errors import error_from
 from .events import Event
-from .gathering import Gathering
 from .health import METHOD, Check, Checked, Health, health_from
 from .models import Model, models_from
 from .pictures import ImageInput
-from .progress import Watch, watching
+from .progress import OnEvent, event_handler
 from .requests import DrawOptions, Previews, generate_request, refine_request, stream_request
 from .results import Result, result_from
 from .v1 import images_pb2 as pb
@@ -31,7 +31,7 @@ class Client:
     `timeout` is in seconds, for each call; default $SAFELIGHT_TIMEOUT, else as long as the drawing takes.
     Calls raise SafelightError (see `safelight.errors`). Where a call takes `**options`, see `safelight.DrawOptions`:
     model, prompt_2, negative_prompt, negative_prompt_2, width, height, steps, guidance_scale, guidance_rescale, seed,
-    num_images, scheduler, scheduler_options, size_conditioning, refiner, output.
+    num_images, scheduler, scheduler_options, size_conditioning, refiner, output, priority, acceleration.
     """
 
     def __init__(self, address: str | None = None, *, timeout: float | None = None) -> None:
@@ -45,17 +45,17 @@ class Client:
         self,
         prompt: str,
         *,
-        progress: bool | Watch = False,
+        progress: bool | OnEvent = False,
         timeout: float | None = None,
         **options: Unpack[DrawOptions],
     ) -> Result:
         """Draws pictures from words.
 
-        Tried again when the server is unavailable, but not with `progress`: True shows a bar (needs tqdm), and a
-        function is called with each event. Interrupting the call (Ctrl-C) stops the work on the server.
+        `progress`: True shows a bar (it needs tqdm, else ImportError); a function is called with each event. Without
+        it, the call is tried again while the server is unavailable. Interrupting it (Ctrl-C) stops the server's work.
         """
         if progress:
-            return self._watched(self.stream(prompt, previews=0, timeout=timeout, **options), progress)
+            return self._follow(self.stream(prompt, previews=0, timeout=timeout, **options), progress)
         return result_from(self._call(self._stub.Generate, generate_request(prompt, options), timeout))
 
     def refine(
@@ -65,20 +65,21 @@ class Client:
         *,
         strength: float | None = None,
         mask: ImageInput | None = None,
-        progress: bool | Watch = False,
+        progress: bool | OnEvent = False,
         timeout: float | None = None,
         **options: Unpack[DrawOptions],
     ) -> Result:
         """Redraws a picture: image to image, inpainting with a mask, or a pass of a refiner model.
 
-        `image` and `mask` are Pillow images, paths, bytes of a file, or uint8 arrays (height, width[, 3]); white in the
-        mask is drawn anew. `strength`, 0 to 1, is how much may change. Otherwise as `generate`.
+        `image` and `mask` are Pillow images, paths, bytes of a file, or uint8 arrays (height, width[, 3]); where the
+        mask is white, the picture is drawn anew. `strength`, 0 to 1, is how much may change. Everything else is as for
+        `generate`. Raises what `picture_file` of `safelight.pictures` raises for what is no image.
         """
         if progress:
             stream = self.stream(
                 prompt, image=image, mask=mask, strength=strength, previews=0, timeout=timeout, **options
             )
-            return self._watched(stream, progress)
+            return self._follow(stream, progress)
         request = refine_request(image, prompt, mask, strength, options)
         return result_from(self._call(self._stub.Refine, request, timeout))
 
@@ -93,26 +94,27 @@ class Client:
         timeout: float | None = None,
         **options: Unpack[DrawOptions],
     ) -> Stream:
-        """Draws, or with `image` redraws, and tells as it happens; to be used in a `with`.
+        """Draws pictures, or with `image` redraws one, and gives the events as they happen. Use it in a `with`.
 
-        `previews`: an int is one preview every so many steps, 0 is none; default: after every step. Never tried again.
+        `previews`: an int is one preview every so many steps, 0 is none; default: after every step. The call is never
+        tried again.
         """
         request = stream_request(prompt, image, mask, strength, previews, options)
         return Stream(self._stub.Stream(request, timeout=self._patience(timeout)))
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
-        """What the server draws with; the first is the default."""
+        """The models that the server draws with; the first is the default."""
         return models_from(self._call(self._stub.ListModels, pb.ListModelsRequest(), timeout, QUICK))
 
     def health(self, model: str | None = None, *, timeout: float | None = None) -> Health:
-        """SERVING (true in a condition) or not; of one model, or of the whole server.
+        """The health of one model, or of the whole server; SERVING is true in a condition, everything else false.
 
-        Raises NotFound for a name of which the server tells no health, and Unavailable when there is no server.
+        Raises NotFound for a name whose health the server does not know, and Unavailable when there is no server.
         """
         return health_from(self._call(self._check, Check(value=model or ""), timeout, QUICK))
 
     def close(self) -> None:
-        """Cancels what still runs, and hangs up."""
+        """Cancels the calls that still run, and closes the connection."""
         self._channel.close()
 
     def __enter__(self) -> Client:
@@ -141,10 +143,10 @@ class Client:
             raise
 
     @staticmethod
-    def _watched(stream: Stream, progress: bool | Watch) -> Result:
-        with stream, watching(progress) as watch:
+    def _follow(stream: Stream, progress: bool | OnEvent) -> Result:
+        with stream, event_handler(progress) as on_event:
             for event in stream:
-                watch(event)
+                on_event(event)
             return stream.final()
 
 
@@ -153,21 +155,21 @@ class Stream:
 
     def __init__(self, call: grpc._CallIterator[pb.StreamResponse]) -> None:
         self._call = call
-        self._gathering = Gathering()
+        self._accumulator = Accumulator()
 
     @property
     def job_id(self) -> str:
-        """The server's name for the job; empty before the first event."""
-        return self._gathering.job_id
+        """The server's id of the job; empty before the first event."""
+        return self._accumulator.job_id
 
     def final(self) -> Result:
-        """Reads on to the end, and returns the result. Raises what iterating raises."""
+        """Reads the stream to its end, and returns the result. Raises what iterating raises."""
         for _ in self:
             pass
-        return self._gathering.result()
+        return self._accumulator.result()
 
     def cancel(self) -> None:
-        """Stops the work on the server; a stream that is read on raises Cancelled. May be called from any thread."""
+        """Stops the work on the server; reading on raises Cancelled. May be called from any thread."""
         self._call.cancel()
 
     def __iter__(self) -> Stream:
@@ -175,8 +177,8 @@ class Stream:
 
     def __next__(self) -> Event:
         try:
-            # A loop, for events that this client does not know are passed over.
-            while (event := self._gathering.take(next(self._call))) is None:
+            # A loop: an event that is newer than this client is passed over.
+            while (event := self._accumulator.take(next(self._call))) is None:
                 pass
             return event
         except grpc.RpcError as error:

@@ -1,4 +1,4 @@
-"""What the commands of `safelight` do, once their arguments are read."""
+"""The commands of `safelight`, each a function of a client and the arguments, which returns the exit code."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from .results import Result, path_of
 
 
 def generate(client: Client, args: Namespace) -> int:
+    """Draws pictures, writes them and prints their paths."""
     with _bar(args) as bar:
         result = client.generate(args.prompt, progress=bar.show if bar else False, **_options(args))
     return _deliver(result, args)
 
 
 def refine(client: Client, args: Namespace) -> int:
+    """Redraws a picture, writes the result and prints its path."""
     with _bar(args) as bar:
         result = client.refine(
             args.image,
@@ -41,6 +43,7 @@ def refine(client: Client, args: Namespace) -> int:
 
 
 def stream(client: Client, args: Namespace) -> int:
+    """Draws or redraws, and prints and writes what each event brings as it comes."""
     previews = Previews(every=args.preview_every if args.preview else 0)
     source = {"image": args.image, "mask": args.mask, "strength": args.strength}
     events = client.stream(args.prompt, previews=previews, **source, **_options(args))
@@ -49,7 +52,7 @@ def stream(client: Client, args: Namespace) -> int:
         for event in events:
             if isinstance(event, Started):
                 count = len(event.seeds)
-            _tell(event, _written(event, args, count), args)
+            _print_event(event, _write(event, args, count), args)
             if bar:
                 bar.show(event)
         result = events.final()
@@ -58,12 +61,14 @@ def stream(client: Client, args: Namespace) -> int:
 
 
 def models(client: Client, args: Namespace) -> int:
+    """Prints the models of the server as a table, or as JSON."""
     found = client.models()
     print(json.dumps([asdict(model) for model in found], indent=2) if args.json else _table(found))
     return 0
 
 
 def health(client: Client, args: Namespace) -> int:
+    """Prints the server's health; 0 if it serves, else 1."""
     state = client.health(args.model)
     print(json.dumps({"status": state.name}) if args.json else state.name)
     return 0 if state else 1
@@ -73,13 +78,13 @@ def _options(args: Namespace) -> DrawOptions:
     options = {name: getattr(args, name) for name in DrawOptions.__annotations__ if hasattr(args, name)}
     width, height = args.size or (None, None)
     faster = Acceleration(args.deep_cache_interval, args.guidance_until, args.tiny_decoder)
-    asked = faster if faster != Acceleration() else None
-    more = {"width": width, "height": height, "output": _output(args), "acceleration": asked}
+    acceleration = faster if faster != Acceleration() else None
+    more = {"width": width, "height": height, "output": _output(args), "acceleration": acceleration}
     return cast(DrawOptions, options | more)
 
 
 def _output(args: Namespace) -> Output:
-    """The format that was asked for, else the one that the file's name asks for."""
+    """The format that --format names, else the one of the file's suffix."""
     suffix = args.output_path.suffix.lower()
     named = (format for format, suffixes in SUFFIXES.items() if suffix in suffixes)
     return Output(args.format or next(named, "png"), args.quality)  # type: ignore[arg-type]
@@ -87,8 +92,8 @@ def _output(args: Namespace) -> Output:
 
 @contextmanager
 def _bar(args: Namespace) -> Iterator[Bar | None]:
-    """A bar where somebody looks: without one, Generate and Refine are plain calls, which are tried again."""
-    if args.quiet or not _on_terminal():
+    """A bar if stderr is a terminal. Without one, Generate and Refine are plain calls, which are tried again."""
+    if args.quiet or not sys.stderr.isatty():
         yield None
         return
     try:
@@ -103,12 +108,8 @@ def _bar(args: Namespace) -> Iterator[Bar | None]:
         bar.close()
 
 
-def _on_terminal() -> bool:
-    return sys.stderr.isatty()
-
-
-def _written(event: Event, args: Namespace, count: int) -> Path | None:
-    """The file that an event was written to."""
+def _write(event: Event, args: Namespace, count: int) -> Path | None:
+    """Writes the picture of an event, and returns the file; None for an event without one."""
     if isinstance(event, Preview) and args.preview:
         return event.save(args.preview)
     if isinstance(event, ImageDone):
@@ -116,14 +117,14 @@ def _written(event: Event, args: Namespace, count: int) -> Path | None:
     return None
 
 
-def _tell(event: Event, path: Path | None, args: Namespace) -> None:
+def _print_event(event: Event, path: Path | None, args: Namespace) -> None:
     if args.json:
-        print(json.dumps(_record(event, path)), flush=True)
+        print(json.dumps(_event_json(event, path)), flush=True)
     elif isinstance(event, ImageDone):
         print(path, flush=True)
 
 
-def _record(event: Event, path: Path | None) -> dict[str, Any]:
+def _event_json(event: Event, path: Path | None) -> dict[str, Any]:
     name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type(event).__name__)
     fields = {field: value for field, value in asdict(event).items() if field != "data"}
     return {"event": name.lstrip("_"), **fields, **({"path": str(path)} if path else {})}

@@ -67,8 +67,8 @@ class SafelightError(Exception):
             return self.message
         # The server's message may list the same fields in one line; here each gets its own.
         fields = [f"  {violation.field}: {violation.description}" for violation in self.violations]
-        said = self.message if self.violations[0].description not in self.message else "the request was refused"
-        return "\n".join([f"{said}:", *fields])
+        summary = self.message if self.violations[0].description not in self.message else "the request was refused"
+        return "\n".join([f"{summary}:", *fields])
 
 
 class InvalidRequest(SafelightError):
@@ -115,7 +115,7 @@ class Internal(SafelightError):
     """A fault of the server."""
 
 
-KINDS: dict[StatusCode, type[SafelightError]] = {
+EXCEPTIONS: dict[StatusCode, type[SafelightError]] = {
     StatusCode.INVALID_ARGUMENT: InvalidRequest,
     StatusCode.OUT_OF_RANGE: InvalidRequest,
     StatusCode.NOT_FOUND: NotFound,
@@ -136,14 +136,14 @@ KINDS: dict[StatusCode, type[SafelightError]] = {
 
 
 def error_from(error: grpc.RpcError) -> SafelightError:
-    """The exception for a failed call, with what its details say. To be raised `from` the error."""
+    """The exception for a failed call, with what the status and its details say. Raise it `from` the error."""
     code = error.code()
     # As a tuple: grpc.aio's Metadata looks like a mapping, and that of gRPC 1.71 is one whose keys are pairs.
     trailers: tuple[Any, ...] = tuple(error.trailing_metadata() or ())
     status = _status(dict(trailers).get("grpc-status-details-bin", b""))
     info = next(_details(status, error_details_pb2.ErrorInfo), error_details_pb2.ErrorInfo())
     bad = (entry for part in _details(status, error_details_pb2.BadRequest) for entry in part.field_violations)
-    return KINDS.get(code, SafelightError)(
+    return EXCEPTIONS.get(code, SafelightError)(
         error.details() or code.name,
         code=code.name,
         reason=info.reason,
@@ -159,16 +159,16 @@ def cancelled() -> Cancelled:
 
 
 def _status(trailer: str | bytes) -> status_pb2.Status:
-    """The details, or none where they make no sense: they must never hide the error that they belong to."""
+    """The rich status in a trailer; an empty one where it cannot be read, which must not hide the error itself."""
     try:
         return status_pb2.Status.FromString(trailer if isinstance(trailer, bytes) else b"")
     except DecodeError:
         return status_pb2.Status()
 
 
-def _details(status: status_pb2.Status, kind: type[Detail]) -> Iterator[Detail]:
+def _details(status: status_pb2.Status, detail_type: type[Detail]) -> Iterator[Detail]:
     for packed in status.details:
-        detail = kind()
+        detail = detail_type()
         try:
             if packed.Unpack(detail):
                 yield detail

@@ -1,4 +1,4 @@
-"""What a stream tells, one frozen dataclass per kind of event."""
+"""The events of a stream, a frozen dataclass for each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Progress(Event):
     image_index: int  # the picture, from 0
     step: int  # steps done of this picture
     steps: int
-    model: str  # took the step
+    model: str  # that took the step
     step_time: float  # seconds
 
 
@@ -68,7 +68,7 @@ class Preview(Event):
     data: bytes = field(repr=False)  # a JPEG file
     width: int  # pixels
     height: int
-    skipped: int  # previews left out since the last one, for the reader was too slow
+    skipped: int  # previews since the last one that were left out because the reader was too slow
 
     @cached_property
     def image(self) -> Image.Image:
@@ -93,18 +93,18 @@ class Done(Event):
 
 
 def event_from(message: pb.StreamResponse) -> Event | None:
-    """The event in a message; None for a kind that is newer than this client."""
+    """The event in a message; None for one that is newer than this client."""
     name = message.WhichOneof("event")
     return None if name is None else _READERS[name](message)
 
 
-def _reader(name: str, kind: type[Event]) -> Callable[[pb.StreamResponse], Event]:
-    return lambda message: read(kind, getattr(message, name), job_id=message.job_id, sequence=message.sequence)
+def _reader(name: str, event: type[Event]) -> Callable[[pb.StreamResponse], Event]:
+    return lambda message: read(event, getattr(message, name), job_id=message.job_id, sequence=message.sequence)
 
 
 def _started(message: pb.StreamResponse) -> Event:
-    did = acceleration_from(message.started)
-    return read(Started, message.started, job_id=message.job_id, sequence=message.sequence, acceleration=did)
+    done = acceleration_from(message.started)
+    return read(Started, message.started, job_id=message.job_id, sequence=message.sequence, acceleration=done)
 
 
 def _image_done(message: pb.StreamResponse) -> Event:

@@ -1,4 +1,4 @@
-"""What a server draws with."""
+"""The models of a server, their limits and their defaults."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from .v1 import images_pb2 as pb
 from .wire import read
 
-KINDS = {pb.MODEL_KIND_BASE: "base", pb.MODEL_KIND_REFINER: "refiner", pb.MODEL_KIND_INPAINT: "inpaint"}
+MODEL_KINDS = {pb.MODEL_KIND_BASE: "base", pb.MODEL_KIND_REFINER: "refiner", pb.MODEL_KIND_INPAINT: "inpaint"}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a model can do at most; edges in pixels."""
+    """The most that a model can be asked for; edges are in pixels."""
 
     min_edge: int
     max_edge: int
@@ -24,7 +24,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a model takes for arguments that are left out."""
+    """The values that a model takes for arguments that are left out."""
 
     width: int
     height: int
@@ -44,7 +44,7 @@ class Model:
     schedulers: tuple[str, ...]
     precision: str  # as the device runs it: "f32", "bf16", "f16"
     device: str  # "CPU", "GPU.0", ...
-    has_tiny_decoder: bool  # previews may be sharper
+    has_tiny_decoder: bool  # so that previews are sharper
     refiners: tuple[str, ...]  # names of models that may take over from this one
     has_deep_cache: bool  # Acceleration.deep_cache_interval is possible
 
@@ -55,7 +55,7 @@ def models_from(response: pb.ListModelsResponse) -> list[Model]:
         read(
             Model,
             model,
-            kind=KINDS.get(model.kind, "unknown"),
+            kind=MODEL_KINDS.get(model.kind, "unknown"),
             limits=read(Limits, model.limits),
             defaults=read(Defaults, model.defaults),
         )

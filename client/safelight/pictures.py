@@ -1,4 +1,4 @@
-"""Picture files: what a caller may hand in as one, and what the server sends back."""
+"""Picture files: what a caller may give as one, and what the server sends back."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class Picture:
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Decodes a file into a Pillow image that needs the file no more."""
+    """The Pillow image in a picture file, decoded. Raises OSError for what is no picture."""
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
 
 
 def picture_file(source: ImageInput) -> bytes:
-    """The bytes of a PNG, JPEG or WebP file for `source`; files of these kinds are sent as they are.
+    """The bytes of a PNG, JPEG or WebP file for `source`; a file of these formats stays as it is.
 
     Raises TypeError for what is no image, and OSError for a file that cannot be read or is no picture.
     """
@@ -89,7 +89,7 @@ def save_picture(path: str | os.PathLike[str], data: bytes, format: str) -> Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Replaces a file in one move, so that nobody ever reads half of it."""
+    """Writes a file and moves it into its place, so that nobody ever reads half of it. Raises OSError."""
     target = path.resolve()
     if target.exists() and not target.is_file():
         target.write_bytes(data)  # /dev/stdout is written to, not replaced
@@ -103,11 +103,11 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def _encode(data: bytes, suffix: str) -> bytes:
-    kind = Image.registered_extensions().get(suffix)
-    if kind is None:
+    encoder = Image.registered_extensions().get(suffix)
+    if encoder is None:
         raise ValueError(f"cannot tell a picture format from the suffix {suffix!r}")
     image, file = open_image(data), io.BytesIO()
-    image.convert("RGB").save(file, kind)
+    image.convert("RGB").save(file, encoder)
     return file.getvalue()
 
 
@@ -118,10 +118,10 @@ def _png(image: Image.Image) -> bytes:
 
 
 def _from_array(source: Array) -> Image.Image:
-    shown = getattr(source, "__array_interface__", None)
-    if shown is None:
+    interface = getattr(source, "__array_interface__", None)
+    if interface is None:
         raise TypeError(f"an image is a Pillow image, a path, bytes or an array, not {type(source).__name__}")
-    if shown["typestr"][1:] not in ("u1", "b1"):
+    if interface["typestr"][1:] not in ("u1", "b1"):
         # Whether floats run to 1 or to 255 is anyone's guess, and a wrong guess is a black picture.
-        raise TypeError(f"an image array holds uint8, or bool for a mask, not {shown['typestr']!r}")
+        raise TypeError(f"an image array holds uint8, or bool for a mask, not {interface['typestr']!r}")
     return Image.fromarray(source)

@@ -8,11 +8,11 @@ from typing import Any
 
 from .events import Event, ImageDone, Progress, Queued, Started
 
-Watch = Callable[[Event], object]
+OnEvent = Callable[[Event], object]
 
 
 class Bar:
-    """A bar over all steps of all pictures, by tqdm, on stderr or in the notebook.
+    """A bar of all steps of all pictures, by tqdm, on stderr or in the notebook.
 
     Raises ImportError, with the remedy, when there is no tqdm.
     """
@@ -34,7 +34,7 @@ class Bar:
             self._bar.set_description(event.model, refresh=False)
             self._reach(event.image_index, event.step)
         elif isinstance(event, ImageDone):
-            self._reach(event.index, self._steps)  # its last steps may have been left out
+            self._reach(event.index, self._steps)  # a slow reader does not get every Progress
 
     def close(self) -> None:
         """Leaves the bar as it stands."""
@@ -46,8 +46,11 @@ class Bar:
 
 
 @contextmanager
-def watching(progress: bool | Watch) -> Iterator[Watch]:
-    """What to call with each event: the function that the caller gave, or a bar."""
+def event_handler(progress: bool | OnEvent) -> Iterator[OnEvent]:
+    """The function to call with each event: the caller's own, or that of a bar, which is closed at the end.
+
+    Raises ImportError, with the remedy, for a bar without tqdm.
+    """
     if callable(progress):
         yield progress
         return

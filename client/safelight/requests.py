@@ -1,4 +1,4 @@
-"""Turns keyword arguments into the messages that the server takes; None means "not sent"."""
+"""Turns keyword arguments into the messages that the server takes; what is None is not sent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SchedulerOptions:
 
 @dataclass(frozen=True)
 class SizeConditioning:
-    """What SDXL is told of the picture's size and crop: sizes are (width, height), crops (x, y), in pixels."""
+    """The size and crop that SDXL is conditioned on: sizes are (width, height), crops (x, y), in pixels."""
 
     original: tuple[int, int] | None = None
     crop: tuple[int, int] | None = None
@@ -94,16 +94,19 @@ class DrawOptions(TypedDict, total=False):
 
 
 def generate_request(prompt: str, options: DrawOptions) -> pb.GenerateRequest:
-    """Raises TypeError or ValueError, with the field's name, for a value that the message cannot hold."""
-    return _filled(pb.GenerateRequest(), options, {"prompt": prompt})
+    """The message for these arguments.
+
+    Raises TypeError or ValueError, with the field's name, for a value that the message cannot hold.
+    """
+    return _fill(pb.GenerateRequest(), options, {"prompt": prompt})
 
 
 def refine_request(
     image: ImageInput, prompt: str, mask: ImageInput | None, strength: float | None, options: DrawOptions
 ) -> pb.RefineRequest:
-    """As generate_request; also raises what `picture_file` raises."""
+    """As generate_request, and raises what `picture_file` raises."""
     files = {"image": picture_file(image), "mask": None if mask is None else picture_file(mask)}
-    return _filled(pb.RefineRequest(), options, {"prompt": prompt, "strength": strength, **files})
+    return _fill(pb.RefineRequest(), options, {"prompt": prompt, "strength": strength, **files})
 
 
 def stream_request(
@@ -114,8 +117,11 @@ def stream_request(
     previews: Previews | int | None,
     options: DrawOptions,
 ) -> pb.StreamRequest:
-    """Asks for a Refine when there is an image, else for a Generate."""
-    preview = _preview(previews)
+    """A stream of a Refine if there is an image, else of a Generate. Raises what these raise.
+
+    TypeError for a mask or a strength without an image.
+    """
+    preview = _preview_options(previews)
     if image is not None:
         return pb.StreamRequest(refine=refine_request(image, prompt, mask, strength, options), preview=preview)
     if mask is not None or strength is not None:
@@ -123,7 +129,7 @@ def stream_request(
     return pb.StreamRequest(generate=generate_request(prompt, options), preview=preview)
 
 
-def _filled(message: Request, options: DrawOptions, more: Mapping[str, object]) -> Request:
+def _fill(message: Request, options: DrawOptions, more: Mapping[str, object]) -> Request:
     unknown = options.keys() - DrawOptions.__annotations__.keys()
     if unknown:
         raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
@@ -131,30 +137,30 @@ def _filled(message: Request, options: DrawOptions, more: Mapping[str, object]) 
         if value is None:
             continue
         try:
-            message.MergeFrom(type(message)(**{name: _WRITERS.get(name, _same)(value)}))
+            message.MergeFrom(type(message)(**{name: _WRITERS.get(name, _unchanged)(value)}))
         except (TypeError, ValueError, AttributeError) as fault:
-            kind = TypeError if isinstance(fault, AttributeError) else type(fault)
-            raise kind(f"{name}={reprlib.repr(value)}: {fault}") from None
+            error = TypeError if isinstance(fault, AttributeError) else type(fault)
+            raise error(f"{name}={reprlib.repr(value)}: {fault}") from None
     return message
 
 
-def _preview(previews: Previews | int | None) -> pb.PreviewOptions | None:
+def _preview_options(previews: Previews | int | None) -> pb.PreviewOptions | None:
     if previews is None:
         return None
-    fields = _sent(previews if isinstance(previews, Previews) else Previews(every=previews))
+    fields = _set_fields(previews if isinstance(previews, Previews) else Previews(every=previews))
     names = {"every": "every_steps"}
     writers: dict[str, Callable[[Any], Any]] = {"min_interval": duration, "decoder": _decoder}
     return pb.PreviewOptions(
-        **{names.get(name, name): writers.get(name, _same)(value) for name, value in fields.items()}
+        **{names.get(name, name): writers.get(name, _unchanged)(value) for name, value in fields.items()}
     )
 
 
-def _sent(record: DataclassInstance) -> dict[str, Any]:
+def _set_fields(record: DataclassInstance) -> dict[str, Any]:
     fields = ((field.name, getattr(record, field.name)) for field in dataclasses.fields(record))
     return {name: value for name, value in fields if value is not None}
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
@@ -167,18 +173,18 @@ def _priority(name: str) -> str:
 
 
 def _refiner(value: Refiner | str) -> dict[str, Any]:
-    return _sent(Refiner(value) if isinstance(value, str) else value)
+    return _set_fields(Refiner(value) if isinstance(value, str) else value)
 
 
 def _output(value: Output | str) -> dict[str, Any]:
-    fields = {"format": value} if isinstance(value, str) else _sent(value)
+    fields = {"format": value} if isinstance(value, str) else _set_fields(value)
     if fields["format"] not in SUFFIXES:
         raise ValueError(f"the format must be one of {', '.join(SUFFIXES)}")
     return fields | {"format": f"IMAGE_FORMAT_{fields['format'].upper()}"}
 
 
 def _size_conditioning(value: SizeConditioning) -> dict[str, Any]:
-    return {name: _AXES.get(name.rpartition("_")[2], _same)(given) for name, given in _sent(value).items()}
+    return {name: _AXES.get(name.rpartition("_")[2], _unchanged)(given) for name, given in _set_fields(value).items()}
 
 
 def _size(pair: tuple[int, int]) -> dict[str, int]:
@@ -195,8 +201,8 @@ _AXES: dict[str, Callable[[Any], Any]] = {"original": _size, "target": _size, "c
 _WRITERS: dict[str, Callable[[Any], Any]] = {
     "refiner": _refiner,
     "output": _output,
-    "scheduler_options": _sent,
+    "scheduler_options": _set_fields,
     "size_conditioning": _size_conditioning,
     "priority": _priority,
-    "acceleration": _sent,
+    "acceleration": _set_fields,
 }

@@ -1,4 +1,4 @@
-"""What a finished job gives back."""
+"""The result of a finished job: its pictures, and where the time went."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Result:
         return [picture.seed for picture in self.pictures]
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
-        """Writes all pictures, and returns their paths.
+        """Writes all pictures, and returns their paths. Raises OSError, and ValueError for a suffix of no format.
 
         One picture goes to `path`; several get -0, -1, ... before the suffix; in a folder each is named after its seed.
         The server's bytes stay as they are when the suffix fits, else the picture is encoded again.
@@ -71,14 +71,14 @@ class Result:
 
 
 def path_of(picture: Picture, path: Path, count: int) -> Path:
-    """Where a picture goes, as one of `count`; see Result.save."""
+    """The path that Result.save gives a picture, which is one of `count`."""
     if path.is_dir():
         return path / f"safelight-{picture.seed}.{picture.format}"
     return path if count == 1 else path.with_name(f"{path.stem}-{picture.index}{path.suffix}")
 
 
 def result_from(response: pb.GenerateResponse | pb.RefineResponse) -> Result:
-    """The result in the answer of a Generate or a Refine."""
+    """The result in the response of a Generate or a Refine."""
     return Result(
         job_id=response.job_id,
         pictures=tuple(read(Picture, image, format=format_name(image.format)) for image in response.images),

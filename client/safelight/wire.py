@@ -16,10 +16,10 @@ else:
     Record = TypeVar("Record")
 
 
-def read(kind: type[Record], message: Message, /, **known: Any) -> Record:
-    """One `kind` from the fields of `message`; those in `known` are taken from there instead."""
-    names = [field.name for field in dataclasses.fields(kind) if field.name not in known]
-    return kind(**known, **{name: _plain(getattr(message, name)) for name in names})
+def read(record: type[Record], message: Message, /, **known: Any) -> Record:
+    """A `record` with the fields of `message` of the same names; the fields in `known` are taken from there."""
+    names = [field.name for field in dataclasses.fields(record) if field.name not in known]
+    return record(**known, **{name: _plain(getattr(message, name)) for name in names})
 
 
 def seconds(duration: Duration) -> float:

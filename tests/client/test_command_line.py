@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -16,15 +15,12 @@ import pytest
 import safelight
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
-from PIL import Image
 from safelight.__main__ import EXIT_CODES, main
-from safelight.errors import KINDS
+from safelight.errors import EXCEPTIONS
 from safelight.v1 import images_pb2 as pb
 from support import fake_server as fake
-from support.fake_server import refuse, serve
-
-FOREVER = 10.0  # seconds: what takes longer here hangs
-
+from support.fake_server import FOREVER, refuse, serve
+from support.files import opened, written
 
 # The command line
 
@@ -39,8 +35,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             code = main(argv)
         except SystemExit as exit:
             code = cast(int, exit.code)
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        seen = capsys.readouterr()
+        return code, seen.out, seen.err
 
     return run
 
@@ -63,17 +59,16 @@ def test_cli_generate(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
                 refiner=pb.RefinerStage(model="refiner", handoff=0.75),
                 output=pb.OutputOptions(format=pb.IMAGE_FORMAT_JPEG, quality=80))
         ]  # fmt: skip
-        assert _opened("apple-1.jpg").format == "JPEG"
+        assert opened("apple-1.jpg").format == "JPEG"
         assert run("generate", "p", "--quiet") == (0, "safelight-7.png\n", "")
         code, out, err = run("generate", "p", "--json", "-o", "x.png")
-        told = json.loads(out)
-        assert (told["paths"], told["seeds"], told["timings"]["total"]) == (["x.png"], [7], 3)
+        result = json.loads(out)
+        assert (result["paths"], result["seeds"], result["timings"]["total"]) == (["x.png"], [7], 3)
 
 
 def test_cli_generate_with_a_bar(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = importlib.import_module("safelight.commands")
     with serve() as server:
-        monkeypatch.setattr(commands, "_on_terminal", lambda: True)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         code, out, err = run("generate", "p", "--address", server.address)
         assert (code, out) == (0, "safelight-7.png\n")
         assert "vega: 100%" in err
@@ -97,7 +92,7 @@ def test_cli_asks_for_less_work(run: Any) -> None:
 
 
 def test_cli_refine(run: Any, tmp_path: Path) -> None:
-    _written(tmp_path / "sketch.png", fake.picture("blue"))
+    written(tmp_path / "sketch.png", fake.picture("blue"))
     with serve() as server:
         command = "refine sketch.png apple --strength 0.5 --mask sketch.png -o new.png --address"
         assert run(*command.split(), server.address)[:2] == (0, "new.png\n")
@@ -112,7 +107,7 @@ def test_cli_stream(run: Any) -> None:
         )
         assert (code, out) == (0, "a-0.png\na-1.png\n")
         assert "seed 7, 8" in err
-        assert _opened("now.jpg").format == "JPEG"
+        assert opened("now.jpg").format == "JPEG"
         command = "stream p --json -q -o a.png --preview now.jpg --preview-every 2 --address"
         code, out, err = run(*command.split(), server.address)
         assert server.requests[1].preview.every_steps == 2
@@ -135,12 +130,12 @@ def test_cli_models_and_health(run: Any) -> None:
     assert run("health", "--address", "127.0.0.1:1")[0] == 3
 
 
-@pytest.mark.parametrize("code", list(KINDS))
+@pytest.mark.parametrize("code", list(EXCEPTIONS))
 def test_cli_exit_codes(run: Any, code: grpc.StatusCode) -> None:
     handler: Any = lambda _, context: refuse(context, code, "no", RetryInfo(retry_delay=Duration(seconds=4)))  # noqa: E731
     with serve(stream=handler) as server:
         exit_code, out, err = run("stream", "p", "--address", server.address)
-    assert exit_code == EXIT_CODES.get(KINDS[code], 1)
+    assert exit_code == EXIT_CODES.get(EXCEPTIONS[code], 1)
     assert (out, err) == ("", "safelight: no (try again in 4 s)\n")
 
 
@@ -192,14 +187,3 @@ def test_cli_reader_that_leaves(tmp_path: Path) -> None:
         process = subprocess.run(argv, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
         os.close(writing)
     assert (process.returncode, process.stderr) == (1, "")
-
-
-def _opened(path: Path | str) -> Image.Image:
-    with Image.open(path) as image:
-        image.load()
-        return image
-
-
-def _written(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path

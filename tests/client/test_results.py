@@ -1,4 +1,4 @@
-"""The client over TCP against a scripted server: what it makes of the answers."""
+"""The client over TCP against a scripted server: the results and events that it makes of the answers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ from typing import Any, cast
 
 import pytest
 import safelight
-from PIL import Image
 from safelight.v1 import images_pb2 as pb
 from support import fake_server as fake
 from support.clients import Connect
-from support.fake_server import serve
-
-FOREVER = 10.0  # seconds: what takes longer here hangs
-
+from support.fake_server import FOREVER, serve
+from support.files import opened
 
 # Results and events
 
@@ -42,11 +39,11 @@ def test_save(connect: Connect, tmp_path: Path) -> None:
         one, two = client.generate("p"), client.generate("p", num_images=2)
     path = tmp_path / "apple.png"
     assert one.save(path) == [path]
-    assert cast(Any, _opened(path)).text["parameters"] == "a red apple"
+    assert cast(Any, opened(path)).text["parameters"] == "a red apple"
     assert one.save(tmp_path / "apple") == [tmp_path / "apple"]
     assert (tmp_path / "apple").read_bytes() == one.files[0]
     one.save(tmp_path / "apple.JPG")
-    assert _opened(tmp_path / "apple.JPG").format == "JPEG"
+    assert opened(tmp_path / "apple.JPG").format == "JPEG"
     assert two.save(str(path)) == [tmp_path / "apple-0.png", tmp_path / "apple-1.png"]
     assert two.save(tmp_path) == [tmp_path / "safelight-7.png", tmp_path / "safelight-8.png"]
     with pytest.raises(ValueError, match=r"'\.apple'"):
@@ -165,9 +162,3 @@ def test_health(connect: Connect) -> None:
         assert client.health("vega") is safelight.Health.UNKNOWN
         with pytest.raises(safelight.NotFound):
             client.health("no such model")
-
-
-def _opened(path: Path | str) -> Image.Image:
-    with Image.open(path) as image:
-        image.load()
-        return image

@@ -1,4 +1,4 @@
-"""A gRPC server that does what a test's functions say: for faults, and for exact sequences of events."""
+"""A gRPC server whose calls are answered by a test's functions: for faults, and for exact sequences of events."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceServicer, add_ImageServiceServicer_to_server
 
 Handler = Callable[[Any, grpc.ServicerContext], Any]
+
+FOREVER = 10.0  # seconds: what takes longer here hangs
 
 
 class FakeServer(ImageServiceServicer):
@@ -44,11 +46,11 @@ class FakeServer(ImageServiceServicer):
     def ListModels(self, request: pb.ListModelsRequest, context: grpc.ServicerContext) -> Any:
         return self._answer("models", request, context, lambda *_: pb.ListModelsResponse(models=[MODEL]))
 
-    def _answer(self, name: str, request: Any, context: grpc.ServicerContext, usual: Handler) -> Any:
+    def _answer(self, name: str, request: Any, context: grpc.ServicerContext, default: Handler) -> Any:
         self.requests.append(request)
         self.called.set()
         context.add_callback(self.gone.set)
-        return self._handlers.get(name, usual)(request, context)
+        return self._handlers.get(name, default)(request, context)
 
 
 @contextmanager
@@ -114,12 +116,12 @@ def picture(colour: str = "red", format: str = "PNG", edge: int = 16) -> bytes:
 
 
 def image(index: int = 0, colour: str = "red", format: str = "PNG", seed: int = 7) -> pb.Image:
-    kind = f"IMAGE_FORMAT_{format}"
-    return pb.Image(index=index, seed=seed + index, format=kind, data=picture(colour, format), width=16, height=16)
+    name = f"IMAGE_FORMAT_{format}"
+    return pb.Image(index=index, seed=seed + index, format=name, data=picture(colour, format), width=16, height=16)
 
 
-def answer(*images: pb.Image, kind: type[Any] = pb.GenerateResponse) -> Any:
-    return kind(job_id="job", images=images, timings=TIMINGS, warnings=["the prompt was cut"])
+def answer(*images: pb.Image, response: type[Any] = pb.GenerateResponse) -> Any:
+    return response(job_id="job", images=images, timings=TIMINGS, warnings=["the prompt was cut"])
 
 
 def generated(request: pb.GenerateRequest, context: grpc.ServicerContext) -> Any:
@@ -127,7 +129,7 @@ def generated(request: pb.GenerateRequest, context: grpc.ServicerContext) -> Any
 
 
 def refined(request: pb.RefineRequest, context: grpc.ServicerContext) -> Any:
-    return answer(image(), kind=pb.RefineResponse)
+    return answer(image(), response=pb.RefineResponse)
 
 
 def streamed(request: pb.StreamRequest, context: grpc.ServicerContext) -> Iterator[pb.StreamResponse]:
@@ -156,10 +158,10 @@ def _events(count: int, every: int) -> Iterator[dict[str, Any]]:
     }
     for index in range(count):
         for step in (1, 2):
-            seen = {"image_index": index, "step": step, "steps": 2}
-            yield {"progress": pb.Progress(**seen, model="vega", step_time=Duration(nanos=250_000_000))}
+            place = {"image_index": index, "step": step, "steps": 2}
+            yield {"progress": pb.Progress(**place, model="vega", step_time=Duration(nanos=250_000_000))}
             if every and step % every == 0:
-                yield {"preview": pb.Preview(**seen, data=picture("blue", "JPEG"), width=16, height=16, skipped=3)}
+                yield {"preview": pb.Preview(**place, data=picture("blue", "JPEG"), width=16, height=16, skipped=3)}
         yield {"image": image(index)}
     yield {"done": pb.Done(timings=TIMINGS)}
 

@@ -1,4 +1,4 @@
-"""Follows a stream, from its messages to its result."""
+"""Makes the result of a stream out of its messages."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .results import Result, Timings
 from .v1 import images_pb2 as pb
 
 
-class Gathering:
-    """What a stream has told so far."""
+class Accumulator:
+    """What the messages of a stream have said so far."""
 
     def __init__(self) -> None:
         self.job_id = ""
@@ -21,7 +21,7 @@ class Gathering:
         self._acceleration: Acceleration | None = None
 
     def take(self, message: pb.StreamResponse) -> Event | None:
-        """The event in `message`, noted; None for one that this client does not know."""
+        """Adds a message, and returns its event; None for an event that is newer than this client."""
         event = event_from(message)
         self.job_id = message.job_id
         if isinstance(event, Started):
@@ -33,7 +33,7 @@ class Gathering:
         return event
 
     def result(self) -> Result:
-        """The result of a stream that has ended. Raises Internal when it ended before it was done."""
+        """The result of a stream that has ended. Raises Internal if the job was not done by then."""
         if self._timings is None:
             raise Internal("the stream ended before the job was done", code="INTERNAL")
         pictures = tuple(self._pictures[index] for index in sorted(self._pictures))
