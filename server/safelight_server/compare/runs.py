@@ -11,6 +11,7 @@ from typing import NamedTuple
 from safelight.v1 import images_pb2 as pb
 
 from safelight_server.arrays import Hw, Pixels
+from safelight_server.contract.requests import plan_from
 from safelight_server.diffusion.conditioning import Conditioning
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.pipeline import Pipeline
@@ -23,7 +24,6 @@ from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.models.device import Device
 from safelight_server.models.loader import OnProgress
 from safelight_server.models.registry import Registry
-from safelight_server.rpc.requests import plan_from
 
 from .quality import psnr, relative_error, ssim
 

@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from safelight.v1 import images_pb2 as pb
 
+from safelight_server.contract.requests import plan_from, stream_from
 from safelight_server.desk import Desk
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import InvalidRequest, JobError, Violation
@@ -22,7 +23,6 @@ from safelight_server.jobs import Done, Event, Image, Previews, Started
 from safelight_server.logs import request_id
 
 from . import responses
-from .requests import plan_from, stream_from
 from .status import Unexpected, status_of
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,45 @@
+"""The front desk: nothing before the models are loaded, no work on what is not let in, and the events of what is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from safelight_server.desk import Desk
+from safelight_server.diffusion.model_info import ModelInfo
+from safelight_server.engine.engine import Engine
+from safelight_server.errors import QueueFull, StillLoading
+from safelight_server.jobs import Done, Image
+from support.engines import VEGA, load, plan, run
+
+
+def test_until_the_models_are_loaded_everything_is_refused() -> None:
+    async def test() -> None:
+        desk = Desk()
+        with pytest.raises(StillLoading):
+            desk.infos()
+        with pytest.raises(StillLoading):
+            await desk.check(lambda infos: None)
+        with pytest.raises(StillLoading):
+            await anext(desk.submit(plan(VEGA), None, None))
+
+    run(test)
+
+
+def test_a_request_is_checked_only_while_there_is_room_and_then_drawn() -> None:
+    checked: list[Mapping[str, ModelInfo]] = []
+
+    async def test() -> None:
+        desk = Desk()
+        desk.engine = Engine({"demo-vega": load("demo-vega")}, slots=1, queue=0)
+        await desk.check(checked.append)
+        events = desk.submit(plan(VEGA), None, None)
+        kinds = [type(await anext(events))]
+        with pytest.raises(QueueFull):
+            await desk.check(checked.append)
+        kinds += [type(event) async for event in events]
+        assert kinds[-2:] == [Image, Done]
+        await desk.check(checked.append)
+
+    run(test)
+    assert [list(infos) for infos in checked] == [["demo-vega"]] * 2
