@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 from safelight.v1 import images_pb2 as pb
 
 from safelight_server.contract.requests import plan_from, stream_from
 from safelight_server.desk import Desk
 from safelight_server.diffusion.plan import Plan
-from safelight_server.errors import InvalidRequest, JobError, Violation
 from safelight_server.jobs import Done, Event, Image, Previews, Started
-from safelight_server.logs import request_id
 
 from . import responses
-from .status import Unexpected, status_of
-
-log = logging.getLogger(__name__)
+from .calls import Context, M, parse, report, serialize
 
 NAME = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
-
-Context = grpc.aio.ServicerContext[Any, Any]
-M = TypeVar("M", bound=Message)
 
 
 class ImageService:
@@ -44,10 +34,10 @@ class ImageService:
         """Raw bytes in: a message that does not parse must be INVALID_ARGUMENT, not UNKNOWN with a Python traceback."""
         unary = {"Generate": self.generate, "Refine": self.refine, "ListModels": self.list_models}
         methods: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(method, response_serializer=_serialize)
+            name: grpc.unary_unary_rpc_method_handler(method, response_serializer=serialize)
             for name, method in unary.items()
         }
-        methods["Stream"] = grpc.unary_stream_rpc_method_handler(self.stream, response_serializer=_serialize)
+        methods["Stream"] = grpc.unary_stream_rpc_method_handler(self.stream, response_serializer=serialize)
         return grpc.method_handlers_generic_handler(NAME, methods)
 
     async def finish(self, patience: float) -> None:
@@ -63,13 +53,13 @@ class ImageService:
 
     async def list_models(self, body: bytes, context: Context) -> pb.ListModelsResponse:
         async with self._call(context):
-            _parse(pb.ListModelsRequest, body)
+            parse(pb.ListModelsRequest, body)
             return pb.ListModelsResponse(models=[responses.model(info) for info in self._desk.infos().values()])
         raise AssertionError("abort does not return")
 
     async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:
         async with self._call(context) as job_id:
-            request = _parse(pb.StreamRequest, body)
+            request = parse(pb.StreamRequest, body)
             plan, previews = await self._desk.check(partial(stream_from, request, job_id=job_id))
             async with aclosing(self._submit(plan, previews, context)) as events:
                 sequence = 0
@@ -79,7 +69,7 @@ class ImageService:
 
     async def _unary(self, body: bytes, context: Context, request: type[Any], response: type[M]) -> M:
         async with self._call(context) as job_id:
-            plan = await self._desk.check(partial(plan_from, _parse(request, body), job_id=job_id))
+            plan = await self._desk.check(partial(plan_from, parse(request, body), job_id=job_id))
             answer: Any = response(job_id=job_id)
             async with aclosing(self._submit(plan, None, context)) as events:
                 async for event in events:
@@ -103,7 +93,7 @@ class ImageService:
         assert task is not None
         self._calls.add(task)
         try:
-            async with _report(context) as job_id:
+            async with report(context) as job_id:
                 yield job_id
         finally:
             self._calls.discard(task)
@@ -113,44 +103,3 @@ def _deadline(context: Context) -> float | None:
     """When the client gives up, as a time.monotonic()."""
     remaining = context.time_remaining()
     return None if remaining is None else time.monotonic() + remaining
-
-
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
-
-
-def _parse(message_type: type[M], body: bytes) -> M:
-    try:
-        return message_type.FromString(body)
-    except DecodeError:
-        rule = f"these {len(body)} bytes are no {message_type.DESCRIPTOR.full_name}"
-        raise InvalidRequest([Violation("request", rule)]) from None
-
-
-@asynccontextmanager
-async def _report(context: Context) -> AsyncGenerator[str, None]:
-    """Gives the call an id, in its logs and its trailers; turns an error into the call's status."""
-    job_id = secrets.token_hex(8)
-    sent = dict(context.invocation_metadata() or ()).get("x-request-id")
-    request_id.set(_printable(sent) if isinstance(sent, str) else job_id)
-    trailers: tuple[tuple[str, str | bytes], ...] = (("x-request-id", request_id.get()),)
-    context.set_trailing_metadata(trailers)
-    try:
-        yield job_id
-    except JobError as error:
-        log.info("refused or failed: %s %s", error.reason, error)
-        await _abort(context, error, trailers)
-    except Exception as error:
-        if isinstance(error, grpc.aio.AbortError):
-            raise
-        log.exception("unexpected error")
-        await _abort(context, Unexpected(), trailers)
-
-
-async def _abort(context: Context, error: JobError, trailers: tuple[tuple[str, str | bytes], ...]) -> None:
-    code, message, details = status_of(error)
-    await context.abort(code, message, (*trailers, *details))
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text[:64] if character.isprintable())
