@@ -26,7 +26,9 @@ SMALL: dict[str, Any] = {"prompt": "x", "width": 64, "height": 64, "steps": 1}
 def violations(check: Any, request: Any) -> dict[str, str]:
     with pytest.raises(InvalidRequest) as caught:
         check(request, INFOS, "id")
-    return {violation.field: violation.description for violation in caught.value.violations}
+    found = {violation.field: violation.description for violation in caught.value.violations}
+    assert len(found) == len(caught.value.violations), "each field is named once"
+    return found
 
 
 GENERATE: list[tuple[dict[str, Any], str, str]] = [
@@ -180,7 +182,8 @@ def test_a_refine_takes_the_size_of_its_picture_rounded_down() -> None:
     assert plan.job.size == (88, 64)
     assert plan.job.source
     assert plan.job.source.picture.shape == (88, 64, 3)
-    assert (plan.job.source.strength, plan.steps) == (pytest.approx(0.4), 4)
+    assert plan.job.source.strength == pytest.approx(0.4)
+    assert plan.steps == 4
 
 
 def test_previews_are_on_by_default_and_off_by_zero() -> None:

@@ -89,8 +89,10 @@ def _plan(fields: FieldReader, job: Job, infos: Mapping[str, ModelInfo]) -> Plan
     try:
         return make_plan(job, {name: info.config for name, info in infos.items()})
     except InvalidRequest as error:
-        for violation in error.violations:
-            fields.bad(*violation)
+        bad = {violation.field for violation in fields.violations}
+        for field, description in error.violations:
+            if fields.path(field) not in bad:  # the default that stands in for a bad value may fit as little
+                fields.bad(field, description)
         return None
 
 
