@@ -13,7 +13,7 @@ import pytest
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from support.clients import connect as connect
 from support.pixel_cases import low as low
-from support.servers import ServerProcess
+from support.servers import ServerProcess, models
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -31,9 +31,15 @@ def folders() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def server(folders: dict[str, str]) -> Iterator[ServerProcess]:
-    """All kinds, in f32."""
-    models = [f"--model={kind}={folder}" for kind, folder in folders.items()]
-    with ServerProcess(*models, "--precision=f32") as process:
+    """All kinds, in f32. For every test that needs no options of its own, and leaves it as it was."""
+    with ServerProcess(*models(folders), "--precision=f32") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[ServerProcess]:
+    """The demo models, in f32. For every test that needs no options of its own, and leaves it as it was."""
+    with ServerProcess("--precision=f32") as process:
         yield process
 
 

@@ -21,14 +21,8 @@ SETTINGS: dict[str, Any] = {"model": "demo-xl", "seed": 5, "steps": 20, "guidanc
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with ServerProcess("--precision=f32") as process:
-        yield process.address
-
-
-@pytest.fixture(scope="module")
-def client(address: str) -> Iterator[Client]:
-    with Client(address) as client:
+def client(demo: ServerProcess) -> Iterator[Client]:
+    with Client(demo.address) as client:
         yield client
 
 
@@ -55,7 +49,7 @@ WAYS = [
 
 @pytest.mark.parametrize(("way", "least"), WAYS, ids=str)
 def test_an_accelerated_picture_is_near_the_exact_one_and_says_so(
-    way: Acceleration, least: float, client: Client, exact: Any, address: str
+    way: Acceleration, least: float, client: Client, exact: Any, demo: ServerProcess
 ) -> None:
     result: Any = client.generate(PROMPT, **SETTINGS, acceleration=way)
     assert exact.acceleration is None
@@ -68,7 +62,7 @@ def test_an_accelerated_picture_is_near_the_exact_one_and_says_so(
     recipe = recipe_of(result)
     assert "acceleration" in recipe
     assert "acceleration" not in recipe_of(exact)
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(demo.address) as channel:
         again = ImageServiceStub(channel).Generate(ParseDict(recipe, pb.GenerateRequest()))
     assert again.images[0].data == result.files[0]
 

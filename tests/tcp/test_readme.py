@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 from base64 import b64decode
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +24,6 @@ LINES = [line[2:] for kind, block in BLOCKS if kind == "console" for line in blo
 CURLS = [line for line in LINES if line.startswith(("buf curl", "grpcurl"))]
 COMMANDS = [line for line in LINES if line.startswith("safelight ")]
 PYTHON = [block for kind, block in BLOCKS if kind == "python"]
-
-
-@pytest.fixture(scope="module")
-def demo() -> Iterator[ServerProcess]:
-    with ServerProcess() as process:
-        yield process
 
 
 def run(line: str, address: str, cwd: Path) -> str:
