@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
+from support import diffusers_peer
+from support.diffusers_peer import Fields
+from support.pictures import mask, picture, pixels
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the peers' own
-
-Fields = dict[str, Any]
 
 WORDS: Fields = {"prompt": "a red apple, on a blue table", "steps": 6, "seed": 7, "width": 128, "height": 128}
 SIZES: Fields = {
@@ -87,7 +85,7 @@ def test_generate(case: str, stub: ImageServiceStub, folders: dict[str, str]) ->
     kind, fields = GENERATE[case]
     fields = WORDS | fields
     response = stub.Generate(pb.GenerateRequest(model=kind, **fields))
-    near(pixels(response.images[0].data), reference(folders[kind], "Pipeline", fields))
+    near(pixels(response.images[0].data), diffusers_peer.drawn(folders[kind], "Pipeline", fields))
 
 
 @pytest.mark.parametrize("case", REFINE)
@@ -95,7 +93,7 @@ def test_refine(case: str, stub: ImageServiceStub, folders: dict[str, str]) -> N
     kind, fields = REFINE[case]
     fields = WORDS | {"image": picture(), "width": 136, "height": 104} | fields
     response = stub.Refine(pb.RefineRequest(model=kind, **fields))
-    near(pixels(response.images[0].data), reference(folders[kind], "Img2ImgPipeline", fields))
+    near(pixels(response.images[0].data), diffusers_peer.drawn(folders[kind], "Img2ImgPipeline", fields))
 
 
 @pytest.mark.parametrize("case", INPAINT)
@@ -103,7 +101,7 @@ def test_inpaint(case: str, stub: ImageServiceStub, folders: dict[str, str]) -> 
     kind, fields = INPAINT[case]
     fields = WORDS | {"image": picture(), "mask": mask(), "width": 136, "height": 104} | fields
     response = stub.Refine(pb.RefineRequest(model=kind, **fields))
-    near(pixels(response.images[0].data), reference(folders[kind], "InpaintPipeline", fields))
+    near(pixels(response.images[0].data), diffusers_peer.drawn(folders[kind], "InpaintPipeline", fields))
 
 
 @pytest.mark.parametrize("handoff", [0.5, 0.8])
@@ -113,75 +111,10 @@ def test_handoff(handoff: float, scheduler: str, stub: ImageServiceStub, folders
     fields = WORDS | {"steps": 10, "scheduler": scheduler, "width": 120, "negative_prompt": "cat"}
     stage = pb.RefinerStage(model="refiner", handoff=handoff)
     response = stub.Generate(pb.GenerateRequest(model="base", refiner=stage, **fields))
-    begun = reference(folders["base"], "Pipeline", fields, denoising_end=handoff, output_type="latent")
+    begun = diffusers_peer.drawn(folders["base"], "Pipeline", fields, denoising_end=handoff, output_type="latent")
     shared = {name: value for name, value in fields.items() if name not in ("width", "height")}
-    finished = reference(folders["refiner"], "Img2ImgPipeline", shared, denoising_start=handoff, image=begun)
+    finished = diffusers_peer.drawn(folders["refiner"], "Img2ImgPipeline", shared, denoising_start=handoff, image=begun)
     near(pixels(response.images[0].data), finished)
-
-
-_pipelines: dict[tuple[str, str], Any] = {}
-
-
-def reference(folder: str, pipeline: str, fields: Fields, **more: Any) -> Any:
-    """The same request to diffusers; a uint8 picture, or the latents."""
-    from optimum.intel.openvino import modeling_diffusion as peers
-
-    if (folder, pipeline) not in _pipelines:
-        kind = getattr(peers, f"OVStableDiffusionXL{pipeline}")
-        _pipelines[folder, pipeline] = kind.from_pretrained(folder, ov_config={"INFERENCE_PRECISION_HINT": "f32"})
-    pipe = _pipelines[folder, pipeline]
-    pipe.set_progress_bar_config(disable=True)
-    kept = pipe.scheduler
-    try:
-        pipe.scheduler = scheduler_of(kept, fields)
-        out = pipe(**arguments(fields), **more)
-    finally:
-        pipe.scheduler = kept
-    return out.images if more.get("output_type") == "latent" else np.asarray(out.images[0])
-
-
-def scheduler_of(configured: Any, fields: Fields) -> Any:
-    import diffusers
-
-    classes = {
-        "euler": diffusers.EulerDiscreteScheduler,
-        "euler_ancestral": diffusers.EulerAncestralDiscreteScheduler,
-        "dpmpp_2m": diffusers.DPMSolverMultistepScheduler,
-        "dpmpp_2m_karras": diffusers.DPMSolverMultistepScheduler,
-        "ddim": diffusers.DDIMScheduler,
-        "lcm": diffusers.LCMScheduler,
-        "": type(configured),
-    }
-    name = fields.get("scheduler", "")
-    options = dict(fields.get("scheduler_options", {}))
-    if name.startswith("dpmpp"):
-        options.setdefault("use_karras_sigmas", name.endswith("karras"))
-    return classes[name].from_config(configured.config, **options)
-
-
-def arguments(fields: Fields) -> Fields:
-    """A request's fields as diffusers names them."""
-    kept = ("prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "guidance_rescale")
-    out: Fields = {name: fields[name] for name in kept if name in fields}
-    out["num_inference_steps"] = fields["steps"]
-    out["generator"] = torch.Generator().manual_seed(fields["seed"])
-    out["guidance_scale"] = fields.get("guidance_scale", 5.0)
-    for name, value in fields.get("size_conditioning", {}).items():
-        if isinstance(value, float):
-            out[name] = value
-        elif "crop" in name:
-            out[f"{name}s_coords_top_left"] = (value["y"], value["x"])
-        else:
-            out[f"{name}_size"] = (value["height"], value["width"])
-    if "image" in fields:
-        out["image"] = opened(fields["image"])
-        out |= {"strength": fields["strength"]} if "strength" in fields else {}
-        if "mask" in fields:
-            out["mask_image"] = opened(fields["mask"])
-        else:  # image to image takes its size from the picture
-            size = out.pop("width"), out.pop("height")
-            out["image"] = out["image"].resize(size, Image.Resampling.LANCZOS)
-    return out
 
 
 def near(ours: Any, theirs: Any) -> None:
@@ -189,34 +122,3 @@ def near(ours: Any, theirs: Any) -> None:
     worst = np.abs(ours.astype(int) - theirs.astype(int)).max()
     assert worst <= 1, f"worst difference {worst}/255"
     assert theirs.std() > 5, "a flat picture would prove nothing"
-
-
-def pixels(data: bytes) -> Any:
-    return np.asarray(Image.open(io.BytesIO(data)))
-
-
-def opened(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data))
-
-
-def picture() -> bytes:
-    """A smooth picture, 136 x 104."""
-    y, x = np.mgrid[0:104, 0:136]
-    waves = np.stack([np.sin(x / 19), np.cos(y / 13), np.sin((x + y) / 31)], axis=-1)
-    return saved(Image.fromarray((waves * 100 + 128).astype(np.uint8)))
-
-
-def mask() -> bytes:
-    """Gradients and edges: what lies between black and white must fall on the right side."""
-    y, x = np.mgrid[0:104, 0:136]
-    return saved(
-        Image.fromarray(
-            ((x - 60) ** 2 + (y - 50) ** 2 < 900).astype(np.uint8) * 255 | (x > 110) * (y % 256).astype(np.uint8)
-        )
-    )
-
-
-def saved(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 import pytest
-from PIL import Image
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from support.failures import failure
+from support.pictures import black, bomb
 from support.servers import ServerProcess
 
 NAN, INF = float("nan"), float("inf")
@@ -91,43 +87,25 @@ def test_unknown_models_are_not_found(stub: ImageServiceStub) -> None:
     assert list(refused(stub.Generate, request, grpc.StatusCode.NOT_FOUND)) == ["refiner.model"]
 
 
-def png(width: int, height: int) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.zeros((height, width), np.uint8)).save(file, "PNG")
-    return file.getvalue()
-
-
-def bomb(edge: int) -> bytes:
-    """A one-bit PNG of edge x edge in a few kilobytes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    squeeze = zlib.compressobj(9)
-    rows = b"".join(squeeze.compress(bytes(1 + (edge + 7) // 8)) for _ in range(edge)) + squeeze.flush()
-    header = struct.pack(">IIBBBBB", edge, edge, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
 REFINE: list[tuple[dict[str, Any], str]] = [
     ({"image": b""}, "image"),
     ({"image": b"GIF89a not one of ours"}, "image"),
-    ({"image": png(64, 64)[:-30]}, "image"),
+    ({"image": black(64, 64)[:-30]}, "image"),
     ({"image": bomb(13000)}, "image"),
     ({"image": bomb(30000)}, "image"),
-    ({"mask": png(64, 72)}, "mask"),
+    ({"mask": black(64, 72)}, "mask"),
     ({"mask": b"no picture"}, "mask"),
-    ({"mask": png(64, 64)[:-30]}, "mask"),
+    ({"mask": black(64, 64)[:-30]}, "mask"),
     ({"strength": NAN}, "strength"),
     ({"strength": 1.5}, "strength"),
     ({"strength": 0.0}, "strength"),
-    ({"image": png(16, 16)}, "height"),
+    ({"image": black(16, 16)}, "height"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "field"), REFINE, ids=lambda value: str(value)[:40])
 def test_refine(fields: dict[str, Any], field: str, stub: ImageServiceStub) -> None:
-    request = pb.RefineRequest(**{"prompt": "x", "steps": 2, "image": png(64, 64), **fields})
+    request = pb.RefineRequest(**{"prompt": "x", "steps": 2, "image": black(64, 64), **fields})
     assert field in refused(stub.Refine, request)
 
 
