@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,16 +13,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from support.asking import JOB, LONG, generate, kinds, stream
+from support.client_process import drawing_for
 from support.failures import failure
-from support.servers import ServerProcess
+from support.servers import ServerProcess, models
 
 
 # One slot, so that a job that is not stopped is in the way of the next.
 @pytest.fixture(scope="module")
 def narrow(folders: dict[str, str]) -> Iterator[ServerProcess]:
-    with ServerProcess(
-        f"--model=base={folders['base']}", "--precision=f32", "--slots=1", "--queue=1", "--log-format=json"
-    ) as process:
+    options = ("--precision=f32", "--slots=1", "--queue=1", "--log-format=json")
+    with ServerProcess(*models(folders, "base"), *options) as process:
         yield process
 
 
@@ -63,29 +61,11 @@ def test_a_deadline_stops_the_work(one: ImageServiceStub) -> None:
     generate(one)
 
 
-CLIENT = """
-import sys, time, grpc
-from safelight.v1 import images_pb2 as pb, images_pb2_grpc
-stub = images_pb2_grpc.ImageServiceStub(grpc.insecure_channel(sys.argv[1]))
-job = pb.GenerateRequest(prompt="x", width=512, height=512, steps=150)
-for response in stub.Stream(pb.StreamRequest(generate=job, preview={"max_edge": 512, "quality": 100})):
-    if response.HasField("progress"):
-        print("drawing", flush=True)
-        time.sleep(float(sys.argv[2]))
-"""
-
-
-@pytest.mark.parametrize("reading", [True, False], ids=["reading", "stalled"])
-def test_a_killed_client_frees_the_slot(reading: bool, narrow: ServerProcess, one: ImageServiceStub) -> None:
-    client = subprocess.Popen(
-        [sys.executable, "-c", CLIENT, narrow.address, "0" if reading else "600"], stdout=subprocess.PIPE, text=True
-    )
-    assert client.stdout
-    assert client.stdout.readline() == "drawing\n"
-    client.kill()
-    client.wait()
-    client.stdout.close()
+@pytest.mark.parametrize("how", ["read", "stall"])
+def test_a_killed_client_frees_the_slot(how: str, narrow: ServerProcess, one: ImageServiceStub) -> None:
     before = finished(narrow)
+    with drawing_for(narrow, how) as client:
+        client.kill()
     generate(one)
     assert finished(narrow) == before + 1, "the dead client's job was drawn to its end"
 
@@ -114,13 +94,13 @@ def test_logs_are_json_with_the_request_id(narrow: ServerProcess, one: ImageServ
 
 def test_sigterm_lets_running_jobs_finish(folders: dict[str, str]) -> None:
     with (
-        ServerProcess(f"--model=base={folders['base']}", "--grace=60") as process,
+        ServerProcess(*models(folders, "base"), "--grace=60") as process,
         grpc.insecure_channel(process.address) as channel,
     ):
         stub, health = ImageServiceStub(channel), health_pb2_grpc.HealthStub(channel)
         watch = health.Watch(health_pb2.HealthCheckRequest(service="safelight.v1.ImageService"))
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        call = stream(stub, **{**LONG, "steps": 20})
+        call = stream(stub, **JOB | {"width": 256, "height": 256, "steps": 60})
         begun(call)
         process.process.send_signal(signal.SIGTERM)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
@@ -132,7 +112,7 @@ def test_sigterm_lets_running_jobs_finish(folders: dict[str, str]) -> None:
 
 def test_sigterm_stops_what_outlasts_the_grace(folders: dict[str, str]) -> None:
     with (
-        ServerProcess(f"--model=base={folders['base']}", "--grace=0.2") as process,
+        ServerProcess(*models(folders, "base"), "--grace=0.2") as process,
         grpc.insecure_channel(process.address) as channel,
     ):
         call = stream(ImageServiceStub(channel), **LONG)

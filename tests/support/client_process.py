@@ -1,0 +1,51 @@
+"""A client in a process of its own, which can be killed or frozen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import grpc
+from safelight.v1 import images_pb2 as pb
+from safelight.v1.images_pb2_grpc import ImageServiceStub
+
+from support.servers import ServerProcess
+
+JOB = pb.GenerateRequest(prompt="x", width=512, height=512, steps=150, num_images=16)  # minutes
+
+
+@contextmanager
+def drawing_for(server: ServerProcess, how: str) -> Iterator[subprocess.Popen[str]]:
+    """A client whose job is being drawn. `how`: it reads the stream, or stalls, or calls Generate and waits."""
+    request_id = uuid4().hex
+    command = [sys.executable, "-m", __name__, server.address, how, request_id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as client:
+        try:
+            assert client.stdout
+            assert client.stdout.readline() == "asked\n"
+            server.wait_for(request_id)
+            yield client
+        finally:
+            client.kill()
+
+
+def main(address: str, how: str, request_id: str) -> None:
+    stub, metadata = ImageServiceStub(grpc.insecure_channel(address)), (("x-request-id", request_id),)
+    if how == "generate":
+        call = stub.Generate.future(JOB, metadata=metadata)
+        print("asked", flush=True)
+        call.result()
+    preview = pb.PreviewOptions(max_edge=512, quality=100)
+    for response in stub.Stream(pb.StreamRequest(generate=JOB, preview=preview), metadata=metadata):
+        if response.HasField("progress"):
+            print("asked", flush=True)
+            time.sleep(600 if how == "stall" else 0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
