@@ -84,6 +84,15 @@ class ModelRecovering(JobError):
         super().__init__(f"model {name} failed and is being compiled anew")
 
 
+class DeviceStuck(JobError):
+    code = "UNAVAILABLE"
+    reason = "DEVICE_STUCK"
+    retry_after = 30.0
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"device {device} does not answer")
+
+
 class InferenceFailed(JobError):
     """The text told to clients is fixed: what OpenVINO said is for the log."""
 

@@ -11,16 +11,9 @@ import pytest
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
 from safelight_server.jobs import EXACT, Acceleration, Job, Preview, Previews, Progress, Prompts
-from safelight_server.lanes.batching import signature
-from safelight_server.models.batch_profile import random_row
 from safelight_server.models.device import Device
 from support.engines import VEGA, XL, Inferences, draw, load, plan, run
-
-
-def allow_all_batches(model: Pipeline) -> None:
-    """As on a machine where every batch of the UNet pays."""
-    row = random_row(model.networks.unet, 16, 0)
-    model.lane.batching.allow(signature(model.networks.unet, row), (2, 4, 8))
+from support.networks import allow_all_batches
 
 
 @pytest.mark.parametrize("precision", [None, "f32"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,29 @@ def graph(layers: int) -> Any:
     return ov.Model([ops.result(y, name="y")], [x], "slow")
 
 
-def network(layers: int = 1) -> CompiledNetwork:
+def network(layers: int = 1, wrap: Callable[[Any], Any] | None = None) -> CompiledNetwork:
+    """`wrap` may put something around each infer request."""
     model = graph(layers)
     model.outputs[0].get_tensor().set_names({"y"})
-    return CompiledNetwork("slow", lambda: ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+
+    def compile() -> Any:
+        compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return Wrapped(compiled, wrap) if wrap else compiled
+
+    return CompiledNetwork("slow", compile)
+
+
+class Wrapped:
+    """A compiled model whose infer requests are wrapped."""
+
+    def __init__(self, compiled: Any, wrap: Callable[[Any], Any]) -> None:
+        self.compiled, self.wrap = compiled, wrap
+
+    def create_infer_request(self) -> Any:
+        return self.wrap(self.compiled.create_infer_request())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.compiled, name)
 
 
 def test_runs_and_copies() -> None:
@@ -91,8 +111,13 @@ class Watched:
 
 def test_cancel_stops_inside_the_graph_and_leaves_the_network_ready() -> None:
     async def run() -> None:
-        net = network(SLOW)
-        watched = net._request = Watched(net._request)
+        made: list[Watched] = []
+
+        def wrap(request: Any) -> Watched:
+            made.append(Watched(request))
+            return made[-1]
+
+        net = network(SLOW, wrap)
         x = {"x": np.ones((4096, 1024))}
         whole = await net(x)
         task = asyncio.create_task(net(x))
@@ -101,7 +126,7 @@ def test_cancel_stops_inside_the_graph_and_leaves_the_network_ready() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert np.array_equal((await net(x))["y"], whole["y"])
-        assert watched.ends == ["ran through", "stopped", "ran through"]
+        assert made[0].ends == ["ran through", "stopped", "ran through"]
 
     asyncio.run(run())
 
@@ -142,8 +167,41 @@ def test_a_failure_breaks_the_network_until_it_is_loaded_anew() -> None:
         with pytest.raises(InferenceFailed):
             await net({"x": np.ones((2, 7))})
         assert net.broken
+        with pytest.raises(InferenceFailed):  # it runs nothing, not even what is right
+            await net({"x": np.zeros((1, 1024))})
         net.load()
         assert not net.broken
         assert np.allclose((await net({"x": np.zeros((1, 1024))}))["y"], 0)
+
+    asyncio.run(run())
+
+
+def test_an_inference_ends_on_the_graph_that_it_began_on() -> None:
+    """Though the network is loaded anew meanwhile, as another thread may do."""
+
+    async def run() -> None:
+        net = network(SLOW)
+        x = {"x": np.full((512, 1024), 0.5)}
+        right = (await net(x))["y"]
+        for _ in range(3):
+            loading = asyncio.create_task(asyncio.to_thread(net.load))
+            while not loading.done():
+                try:
+                    assert np.array_equal((await net(x))["y"], right)
+                except InferenceFailed:  # between two graphs
+                    await asyncio.sleep(0)
+            await loading
+            assert np.array_equal((await net(x))["y"], right)
+
+    asyncio.run(run())
+
+
+def test_a_closed_network_runs_nothing() -> None:
+    async def run() -> None:
+        net = network()
+        net.close()
+        assert net.broken
+        with pytest.raises(InferenceFailed):
+            await net({"x": np.zeros((1, 1024))})
 
     asyncio.run(run())

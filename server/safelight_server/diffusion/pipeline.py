@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import NamedTuple
@@ -56,14 +55,8 @@ class Pipeline:
 
     @property
     def ready(self) -> bool:
-        """Whether none of its networks has failed."""
-        return not any(network.broken for network in self.networks.all())
-
-    async def heal(self) -> None:
-        """Compiles anew what has failed."""
-        for network in self.networks.all():
-            if network.broken:
-                await asyncio.to_thread(network.load)
+        """Whether none of its networks has failed, and its device answers."""
+        return not self.lane.stuck and not any(network.broken for network in self.networks.all())
 
     async def read(self, job: Job, ticket: Ticket | None = None) -> Encoded | None:
         """The job's picture and mask through the VAE's encoder; None for a job that starts from noise."""

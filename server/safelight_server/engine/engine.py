@@ -9,11 +9,10 @@ from contextlib import aclosing, suppress
 from safelight_server import image_files
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan
-from safelight_server.errors import ModelRecovering, QueueFull, ShuttingDown
+from safelight_server.errors import DeviceStuck, ModelRecovering, QueueFull, ShuttingDown
 from safelight_server.jobs import Event, Job, JobState, Preview, Previews, Queued
 from safelight_server.observer import SILENT, Observer
 
-from .healer import Healer
 from .job_runner import Clock, JobRunner
 from .job_table import JobRecord, JobTable, digest
 from .mailbox import Frame
@@ -40,11 +39,12 @@ class Engine:
         self.jobs = JobTable(observer)
         self._slots = Slots(slots, observer)
         self._room = slots + queue
-        self._healer = Healer(models, on_health)
         self._draining = False
         self._job_seconds = 1.0  # between one finished job and the next, lately
         self._on_health = on_health
         self._observer = observer
+        for lane in {id(model.lane): model.lane for model in models.values()}.values():
+            lane.on_health(on_health)
 
     @property
     def ready(self) -> bool:
@@ -108,7 +108,10 @@ class Engine:
     def _admit(self, models: Sequence[str]) -> None:
         self.check_room()
         for name in models:
-            if not self.models[name].ready:
+            model = self.models[name]
+            if model.lane.stuck:
+                raise DeviceStuck(model.lane.device)
+            if not model.ready:
                 raise ModelRecovering(name)
 
     async def _cancel(self, record: JobRecord) -> None:
@@ -135,8 +138,6 @@ class Engine:
             timings = clock.timings()
             self._job_seconds += 0.3 * (timings["total"] - timings["queued"] - self._job_seconds)
             self._end(record, JobState.SUCCEEDED)
-        finally:
-            self._healer.check(record.plan.models)
 
     def _end(self, record: JobRecord, state: JobState, error: Exception | None = None) -> None:
         """Once: what comes after the first final state is left out."""

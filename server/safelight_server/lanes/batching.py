@@ -24,6 +24,7 @@ class Entry:
     inputs: Mapping[str, Tensor]
     ticket: Ticket
     goes_on: bool = True  # once this has run, its job asks for the next inference at once
+    failures: int = 0  # inferences of it that failed
     outputs: asyncio.Future[dict[str, Tensor]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -36,6 +37,10 @@ class Entry:
     @property
     def rows(self) -> int:
         return self.shape[0]
+
+    def joins(self, other: Entry) -> bool:
+        """Whether both may be rows of one batch. What was in a batch that failed is run alone."""
+        return self.signature == other.signature and not self.failures and not other.failures
 
     @cached_property
     def signature(self) -> Signature:

@@ -20,6 +20,24 @@ from .network import Shape, Tensor
 log = logging.getLogger(__name__)
 
 
+class _Graph:
+    """What one compilation gives. It is replaced as a whole: an inference that runs keeps the one that it began on."""
+
+    def __init__(self, compiled: Any, outputs: Sequence[str]) -> None:
+        self.compiled, self.request = compiled, compiled.create_infer_request()
+        self.inputs: dict[str, tuple[int, Any]] = {
+            name: (index, port.element_type.to_dtype())
+            for index, port in enumerate(compiled.inputs)
+            for name in port.names or {str(index)}  # only graphs that Optimum wrote are sure to have names
+        }
+        self.ports = {name: compiled.output(name) for name in outputs} or {
+            min(port.names, default=str(index)): port for index, port in enumerate(compiled.outputs)
+        }
+        self.shapes = {name: _shape(compiled.inputs[index]) for name, (index, _) in self.inputs.items()}
+        self.last: dict[int, Shape] = {}  # shapes of the last inference that ended
+        self.ran = False
+
+
 class CompiledNetwork:
     """A Network in this process: a compiled graph and its one infer request.
 
@@ -32,89 +50,94 @@ class CompiledNetwork:
         self, name: str, compile: Callable[[], Any], outputs: Sequence[str] = (), weights: Path | None = None
     ) -> None:
         self.name = name
-        self.broken = False
         self._compile = compile
         self._outputs = tuple(outputs)
         self._weights = weights
         # A thread of its own to wait in: the pool that reads and writes pictures may be full.
         self._waiter = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._graph: _Graph | None = None
         self.load()
 
     def load(self) -> None:
-        """Compiles the graph, or compiles it anew; blocks for seconds."""
-        self._compiled = compiled = self._compile()
-        self._request = compiled.create_infer_request()
-        self._inputs: dict[str, tuple[int, Any]] = {
-            name: (index, port.element_type.to_dtype())
-            for index, port in enumerate(compiled.inputs)
-            for name in port.names or {str(index)}  # only graphs that Optimum wrote are sure to have names
-        }
-        self._ports = {name: compiled.output(name) for name in self._outputs} or {
-            min(port.names, default=str(index)): port for index, port in enumerate(compiled.outputs)
-        }
-        self.shapes: dict[str, Shape] = {
-            name: _shape(compiled.inputs[index]) for name, (index, _) in self._inputs.items()
-        }
-        self._shapes: dict[int, Shape] = {}  # of the last inference that ended
-        self.precision = _precision(compiled)
-        self._ran = False
-        self.broken = False
+        """Compiles the graph, or compiles it anew; blocks for seconds. Until that is done, the network is `broken`."""
+        self._graph = None  # before the next one is made: there may be memory for one alone
+        self._graph = graph = _Graph(self._compile(), self._outputs)
+        self.shapes, self.precision = graph.shapes, _precision(graph.compiled)
+
+    @property
+    def broken(self) -> bool:
+        return self._graph is None
 
     def trim(self) -> None:
         """Gives back the buffers of the largest shape that it ran at: the next inference takes what it needs anew."""
-        self._compiled.release_memory()
+        if self._graph is not None:
+            self._graph.compiled.release_memory()
 
     def close(self) -> None:
         """Drops the compiled graph, and with it its weights; blocks until an inference that runs has ended."""
         self._waiter.shutdown()
-        self.broken = True
-        del self._request, self._compiled, self._ports, self._compile
+        self._graph = None
 
     @property
     def from_cache(self) -> bool:
         """Whether the device took it from the cache folder, and compiled nothing."""
-        return bool(self._compiled.get_property("LOADED_FROM_CACHE"))
+        return self._graph is not None and bool(self._graph.compiled.get_property("LOADED_FROM_CACHE"))
 
     @property
     def input(self) -> str:
         """The name of the first input, which is the only one of most graphs."""
-        return next(iter(self._inputs))
+        return next(iter(self.shapes))
 
     async def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs the graph once. A cancelled task stops it inside the graph and leaves the request ready for the next.
 
-        Raises InferenceFailed, after which the network is `broken` until `load` is called.
+        Raises InferenceFailed, after which the network is `broken`, and runs nothing, until `load` was called.
         """
-        ports = {name: self._inputs[name] for name in inputs}
+        graph = self._graph
+        if graph is None:
+            raise InferenceFailed(self.name)
+        ports = {name: graph.inputs[name] for name in inputs}
         given = {index: np.ascontiguousarray(inputs[name], type) for name, (index, type) in ports.items()}
         shapes = {index: value.shape for index, value in given.items()}
         try:
             # start_async and wait only: with one thread the synchronous infer() has returned the output of the request
             # before in place of an error, and no callback fires for a request that was cancelled.
-            self._request.start_async(given, share_inputs=True)
-            waiting = asyncio.get_running_loop().run_in_executor(self._waiter, self._request.wait)
+            graph.request.start_async(given, share_inputs=True)
+            waiting = asyncio.get_running_loop().run_in_executor(self._waiter, graph.request.wait)
             await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            # Not on the way from one shape to another: a graph that is stopped there keeps some nodes at the new shape
-            # and some at the old, and its next inferences fail or mix them up. The first step of a shape runs out.
-            if steady := shapes == self._shapes:
-                with suppress(RuntimeError):  # of devices that cannot stop: their inference runs out
-                    self._request.cancel()
-            failure = await _settled(waiting)
-            if not steady:
-                self._shapes, self.broken = shapes, failure is not None
+            await self._stop(graph, shapes, waiting)
             raise
         except Exception as error:
-            # A failed inference can poison the whole compiled graph: nothing more runs on it until it is compiled anew.
-            self.broken = True
+            self._break(graph)
             log.exception("network %s failed", self.name)
             raise InferenceFailed(self.name) from error
-        self._shapes = shapes
-        if self._weights and not self._ran:
+        graph.last = shapes
+        if self._weights and not graph.ran:
             weight_pages.let_go(self._weights)
-        self._ran = True
+        graph.ran = True
         # Copies, for the next inference overwrites the request's own.
-        return {name: self._request.get_tensor(port).data.copy() for name, port in self._ports.items()}
+        return {name: graph.request.get_tensor(port).data.copy() for name, port in graph.ports.items()}
+
+    async def _stop(self, graph: _Graph, shapes: dict[int, Shape], waiting: asyncio.Future[Any]) -> None:
+        """Ends an inference that nobody waits for any more.
+
+        Not on the way from one shape to another: a graph that is stopped there keeps some nodes at the new shape and
+        some at the old, and its next inferences fail or mix them up. The first inference of a shape runs out.
+        """
+        if steady := shapes == graph.last:
+            with suppress(RuntimeError):  # of devices that cannot stop: their inference runs out
+                graph.request.cancel()
+        failure = await _settle(waiting)
+        if not steady:
+            graph.last = shapes
+            if failure is not None:
+                self._break(graph)
+
+    def _break(self, graph: _Graph) -> None:
+        """A failed inference can poison the whole compiled graph: nothing more runs on it."""
+        if self._graph is graph:
+            self._graph = None
 
 
 def _shape(port: Any) -> Shape:
@@ -130,7 +153,7 @@ def _precision(compiled: Any) -> str:
         return "unknown"
 
 
-async def _settled(waiting: asyncio.Future[Any]) -> BaseException | None:
+async def _settle(waiting: asyncio.Future[Any]) -> BaseException | None:
     """Waits for the end of an inference, however often the task is cancelled meanwhile; what it failed with, if so."""
     while not waiting.done():
         try:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from safelight_server.errors import DeviceStuck, ModelRecovering
 from safelight_server.observer import SILENT, Observer
 
 from . import policy
 from .batching import Batching, Entry, join, split
+from .healer import Healer
 from .network import Network, Tensor
 from .step_times import StepTimes
 from .ticket import Ticket
+from .watchdog import limit, watch
+
+log = logging.getLogger(__name__)
 
 # Seconds that the lane waits for the next step of a job whose last one has just ended: the sampler's arithmetic takes
 # one or two milliseconds. Without it, somebody else's step would always come first, and joined jobs would drift apart.
 HOLD = 0.02
+
+TRIES = 2  # an entry whose inference failed is run once more, alone, after the network was compiled anew
 
 
 class Lane:
@@ -33,7 +41,10 @@ class Lane:
         self.step_times = StepTimes()
         self.batching = Batching()
         self.networks: dict[Path, Network] = {}  # by the graph's file: models that share a file share what runs it
+        self.stuck = False  # an inference is hung: the device does nothing else
         self._observer = observer
+        self._healer = Healer(self._on_network)
+        self._on_health: list[Callable[[], None]] = []
         self._waiting: list[Entry] = []
         self._expected: set[Ticket] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -47,8 +58,12 @@ class Lane:
     ) -> dict[str, Tensor]:
         """Runs `network` when it is the ticket's turn; its outputs by name. The first axis of every input is rows.
 
-        Without a ticket it is a small job of its own, as a tool asks for. Raises what the network raises. If the caller
-        is cancelled, its entry leaves the queue; if the inference runs already, it is stopped unless others are in it.
+        Without a ticket it is a small job of its own, as a tool asks for. If the caller is cancelled, its entry leaves
+        the queue; if the inference runs already, it is stopped unless others are in it.
+
+        A network that has failed is compiled anew, and what waits for it goes on waiting. Then each entry of the batch
+        that failed is run again, alone. Raises InferenceFailed for an entry that fails twice, ModelRecovering if the
+        network cannot be compiled now, DeviceStuck for an inference that hangs.
         """
         entry = Entry(network, inputs, ticket or Ticket(), goes_on=ticket is not None)
         self._waiting.append(entry)
@@ -59,6 +74,10 @@ class Lane:
         except asyncio.CancelledError:
             await self._drop(entry)
             raise
+
+    def on_health(self, callback: Callable[[], None]) -> None:
+        """`callback` is called whenever a network has broken or is ready again, and when the device is stuck or not."""
+        self._on_health.append(callback)
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None, None]:
@@ -99,17 +118,17 @@ class Lane:
         if self._turns:
             self._taken = True
             self._turns.pop(0).set_result(None)
-        elif self._waiting and not self._expected:
-            self._batch = self._choose()
+        elif not self._expected and (runnable := [entry for entry in self._waiting if not entry.network.broken]):
+            self._batch = self._choose(runnable)
             self._running = asyncio.create_task(self._infer(self._batch))
             self._running.add_done_callback(self._end)  # a task that is cancelled at once runs no `finally`
 
-    def _choose(self) -> list[Entry]:
+    def _choose(self, runnable: Sequence[Entry]) -> list[Entry]:
         """Takes the entry that goes next out of the queue, and those that may join it."""
         now = time.monotonic()
-        ready = {entry: entry.ticket.ready(now, self._estimate(entry)) for entry in self._waiting}
-        first = self._waiting[policy.choose(list(ready.values()))]
-        alike = [entry for entry in ready if entry is not first and entry.signature == first.signature]
+        ready = {entry: entry.ticket.ready(now, self._estimate(entry)) for entry in runnable}
+        first = runnable[policy.choose(list(ready.values()))]
+        alike = [entry for entry in ready if entry is not first and entry.joins(first)]
         batch = self.batching.batch(first, sorted(alike, key=lambda entry: policy.urgency(ready[entry])))
         for entry in batch:
             self._waiting.remove(entry)
@@ -123,16 +142,49 @@ class Lane:
         network, began = batch[0].network, time.monotonic()
         try:
             inputs = join(batch)
-            outputs = split(batch, await network(inputs))
+            usual = self.step_times.seconds(network.name, next(iter(inputs.values())).shape)
+            watched = watch(network(inputs), limit(usual), partial(self._on_hang, batch))
+            outputs = split(batch, await watched)
         except Exception as error:
-            self._observer.inference_failed(network.name, sum(entry.rows for entry in batch))
-            for entry in _unanswered(batch):
-                entry.outputs.set_exception(error)
+            self._fail(batch, error)
             return
         self._account(batch, next(iter(inputs.values())).shape, time.monotonic() - began)
         for entry, rows in zip(batch, outputs, strict=True):
             if not entry.outputs.done():
                 entry.outputs.set_result(rows)
+
+    def _on_hang(self, batch: Sequence[Entry], stuck: bool) -> None:
+        if stuck:
+            log.error("network %s does not answer on %s", batch[0].network.name, self.device)
+            for entry in _unanswered(batch):
+                entry.outputs.set_exception(DeviceStuck(self.device))
+        self.stuck = stuck
+        self._tell_health()
+
+    def _fail(self, batch: Sequence[Entry], error: Exception) -> None:
+        """Who is to blame for a batch that failed is not known: each entry gets a second try, by itself."""
+        network = batch[0].network
+        self._observer.inference_failed(network.name, sum(entry.rows for entry in batch))
+        for entry in _unanswered(batch):
+            entry.failures += 1
+            if network.broken and entry.failures < TRIES:
+                self._waiting.append(entry)
+            else:
+                entry.outputs.set_exception(error)
+
+    def _on_network(self, network: Network) -> None:
+        """A network has just broken, or could not be compiled anew, or is ready again."""
+        self._tell_health()
+        if self._healer.has_failed(network):
+            for entry in [entry for entry in self._waiting if entry.network is network]:
+                self._waiting.remove(entry)
+                if not entry.outputs.done():
+                    entry.outputs.set_exception(ModelRecovering(network.name.partition("/")[0]))
+        self._next()
+
+    def _tell_health(self) -> None:
+        for callback in self._on_health:
+            callback()
 
     def _account(self, batch: Sequence[Entry], shape: tuple[int, ...], seconds: float) -> None:
         name = batch[0].network.name
@@ -145,7 +197,8 @@ class Lane:
                 self._expect(entry.ticket)
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        self._running, self._batch = None, ()
+        network, self._running, self._batch = self._batch[0].network, None, ()
+        self._healer.check(network)
         self._next()
 
     def _expect(self, ticket: Ticket) -> None:

@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 class Network(Protocol):
     """One graph that a task can await; the lane sees to it that one task at a time does.
 
-    `broken`: it has failed, and gives nothing right until `load` was called.
+    `broken`: it has failed, and runs nothing until `load` was called.
     """
 
     @property
