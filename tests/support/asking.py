@@ -8,11 +8,11 @@ from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 
 JOB: dict[str, Any] = {"model": "base", "prompt": "a red apple", "steps": 5, "seed": 11, "width": 96, "height": 64}
-LONG: dict[str, Any] = {**JOB, "width": 512, "height": 512, "steps": 150}
+LONG: dict[str, Any] = {**JOB, "width": 1024, "height": 1024, "steps": 150, "num_images": 16}  # minutes
 
 
-def generate(stub: ImageServiceStub, **fields: Any) -> bytes:
-    return stub.Generate(pb.GenerateRequest(**{**JOB, **fields})).images[0].data
+def generate(stub: ImageServiceStub, timeout: float | None = None, **fields: Any) -> bytes:
+    return stub.Generate(pb.GenerateRequest(**{**JOB, **fields}), timeout=timeout).images[0].data
 
 
 def stream(stub: ImageServiceStub, preview: Any = None, **fields: Any) -> Any:

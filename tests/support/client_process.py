@@ -14,9 +14,8 @@ import grpc
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 
+from support.asking import LONG
 from support.servers import ServerProcess
-
-JOB = pb.GenerateRequest(prompt="x", width=512, height=512, steps=150, num_images=16)  # minutes
 
 
 @contextmanager
@@ -36,12 +35,13 @@ def drawing_for(server: ServerProcess, how: str) -> Iterator[subprocess.Popen[st
 
 def main(address: str, how: str, request_id: str) -> None:
     stub, metadata = ImageServiceStub(grpc.insecure_channel(address)), (("x-request-id", request_id),)
+    job = pb.GenerateRequest(**LONG)
     if how == "generate":
-        call = stub.Generate.future(JOB, metadata=metadata)
+        call = stub.Generate.future(job, metadata=metadata)
         print("asked", flush=True)
         call.result()
     preview = pb.PreviewOptions(max_edge=512, quality=100)
-    for response in stub.Stream(pb.StreamRequest(generate=JOB, preview=preview), metadata=metadata):
+    for response in stub.Stream(pb.StreamRequest(generate=job, preview=preview), metadata=metadata):
         if response.HasField("progress"):
             print("asked", flush=True)
             time.sleep(600 if how == "stall" else 0)

@@ -40,14 +40,20 @@ class ServerProcess:
         self.address = f"127.0.0.1:{found.group(1)}"
 
     def log(self) -> str:
-        return Path(self._log.name).read_text(encoding="utf-8")
+        """Its whole lines so far. The server does not wait for them to be written: see wait_for."""
+        text = Path(self._log.name).read_text(encoding="utf-8")
+        return text[: text.rfind("\n") + 1]
 
-    def wait_for(self, line: str, patience: float = 180) -> None:
-        """Until the log says this."""
+    def wait_for(self, *words: str, patience: float = 180) -> str:
+        """The first line of the log with all these words, which may be yet to come."""
         deadline = time.monotonic() + patience
-        while line not in self.log():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server's log does not say {line!r}:\n{self.log()}")
+        while True:
+            over = self.process.poll() is not None or time.monotonic() > deadline
+            for line in self.log().splitlines():
+                if all(word in line for word in words):
+                    return line
+            if over:
+                raise RuntimeError(f"no line of the server's log has {words}:\n{self.log()}")
             time.sleep(0.05)
 
     def stop(self, patience: float = 40) -> int:

@@ -20,7 +20,7 @@ from support.asking import generate
 from support.servers import ServerProcess
 
 WEIGHTS = "unet/openvino_model.bin"
-LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (info|warning) ")
+LOG_LINE = re.compile(r"[\d-]+ [\d:]+ (info|warning) ")
 
 
 @pytest.fixture(scope="module")

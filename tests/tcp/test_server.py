@@ -130,7 +130,6 @@ def test_not_serving_until_all_is_warm(folders: dict[str, str]) -> None:
         for response in health.Watch(Health(), timeout=120):
             if response.status == SERVING:
                 break
-        assert "model refiner is loaded and warm" in process.log()
         assert len(images.ListModels(pb.ListModelsRequest()).models) == 2
 
 

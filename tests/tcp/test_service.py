@@ -182,7 +182,7 @@ def test_list_models(stub: ImageServiceStub) -> None:
 def test_a_request_id_comes_back_and_is_in_the_log(server: ServerProcess, stub: ImageServiceStub) -> None:
     _, call = stub.Generate.with_call(pb.GenerateRequest(**JOB), metadata=(("x-request-id", "my-own-id"),))
     assert dict(call.trailing_metadata())["x-request-id"] == "my-own-id"
-    assert "my-own-id" in server.log()
+    server.wait_for("my-own-id", "done in")
     assert "red apple" not in server.log(), "prompts are nobody's business"
 
 
