@@ -30,21 +30,24 @@ class Desk:
         """The models that are served, by name."""
         return {name: model.info for name, model in self._ready().models.items()}
 
-    async def check(self, check: Check[T]) -> T:
+    async def check(self, check: Check[T], caller: object = None) -> T:
         """What `check` makes of a request. It runs in a thread, for a picture may take a while to unpack.
 
         Raises QueueFull or ShuttingDown before any of that, if no job at all would be let in; then what `check` raises.
         """
-        self._ready().check_room()
+        self._ready().check_room(caller)
         return await asyncio.to_thread(check, self.infos())
 
     async def submit(
-        self, plan: Plan, previews: Previews | None, deadline: float | None
+        self, plan: Plan, previews: Previews | None, deadline: float | None, caller: object = None
     ) -> AsyncGenerator[Event, None]:
-        """The events of the job, as Engine.run gives them; closing the generator stops the work."""
+        """The events of the job, as Engine.run gives them; closing the generator stops the work.
+
+        `caller` is who asks: each caller gets its share, and no more while others wait.
+        """
         job, (height, width) = plan.job, plan.job.size
         log.info("drawing %d of %d x %d with %s, %d steps", len(job.seeds), width, height, job.model, job.steps)
-        async with aclosing(self._ready().run(plan, previews, deadline)) as events:
+        async with aclosing(self._ready().run(plan, previews, deadline, caller)) as events:
             async for event in events:
                 yield event
                 if isinstance(event, Done):

@@ -57,6 +57,18 @@ class QueueFull(JobError):
         self.metadata = {"waiting": str(waiting)}
 
 
+class DeadlineTooShort(JobError):
+    """Refused before any work, in place of DEADLINE_EXCEEDED after it."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "DEADLINE_TOO_SHORT"
+
+    def __init__(self, needed: float, left: float, retry_after: float | None) -> None:
+        super().__init__(f"this takes {needed:.1f} s, with the work before it, and its deadline is in {left:.1f} s")
+        self.retry_after = retry_after  # None: even alone it would be late
+        self.metadata = {"seconds_needed": f"{needed:.3f}", "seconds_left": f"{left:.3f}"}
+
+
 class ShuttingDown(JobError):
     code = "UNAVAILABLE"
     reason = "SHUTTING_DOWN"

@@ -1,4 +1,4 @@
-"""The outbox between drawing and reader, and the slots before the drawing."""
+"""The mailbox between a job and one of its readers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from safelight_server.engine.mailbox import Frame, Mailbox
-from safelight_server.engine.slots import Slots
 from safelight_server.jobs import Done, Image, Previews, Progress
 
 
@@ -59,33 +58,5 @@ def test_an_error_comes_after_what_was_put_before_it() -> None:
         assert await anext(items) == Done({})
         with pytest.raises(ValueError, match="late"):
             await anext(items)
-
-    asyncio.run(run())
-
-
-def test_slots_are_given_in_order_and_tell_the_position() -> None:
-    async def run() -> None:
-        slots, heard, served = Slots(1), {name: list[int]() for name in "abcd"}, []
-        gates = {name: asyncio.Event() for name in "abcd"}
-
-        async def job(name: str) -> None:
-            async with slots.take(heard[name].append):
-                served.append(name)
-                await gates[name].wait()
-
-        tasks = {}
-        for name in "abcd":
-            tasks[name] = asyncio.create_task(job(name))
-            await asyncio.sleep(0)
-        assert slots.waiting == 3
-        tasks["b"].cancel()  # a job whose client left while it waited never starts
-        await asyncio.sleep(0)
-        for name in "acd":
-            gates[name].set()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
-        assert served == ["a", "c", "d"]
-        assert heard == {"a": [0], "b": [1], "c": [2, 1], "d": [3, 2, 1]}
-        async with slots.take(lambda position: served.append(str(position))):
-            assert served[-1] == "0"
 
     asyncio.run(run())

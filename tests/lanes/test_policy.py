@@ -6,7 +6,7 @@ import random
 
 import pytest
 from safelight_server.jobs import Priority
-from safelight_server.lanes.policy import TUNING, Ready, choose, urgency
+from safelight_server.lanes.policy import TUNING, Ready, choose, line_up, urgency
 
 INTERACTIVE, NORMAL, BATCH = Priority
 
@@ -156,3 +156,29 @@ def test_waiting_together_changes_nothing_between_jobs_without_deadlines() -> No
         pair = [job._replace(slack=None) for job in anything(chance, 2)]
         later = [job._replace(waited=job.waited + 30) for job in pair]
         assert choose(later) == choose(pair)
+
+
+def test_jobs_of_one_caller_stand_in_one_line() -> None:
+    greedy = [Ready(Priority.NORMAL, 2.0, 30.0, None, order, "greedy") for order in range(4)]
+    other = Ready(Priority.NORMAL, 3.0, 0.0, None, 9, "other")
+    assert [one.remaining for one in line_up([*greedy, other])] == [2.0, 4.0, 6.0, 8.0, 3.0]
+    assert choose([*greedy[1:], other]) == 0, "the first of each line is what it is"
+    assert choose([greedy[0], other]) == 0
+    lined = line_up([*greedy, other])
+    order = sorted(range(5), key=lambda i: urgency(lined[i]))
+    assert order == [0, 4, 1, 2, 3]
+
+
+def test_deadlines_of_one_caller_do_not_pass_the_others_by() -> None:
+    """Only the first in the line is in danger; the next one is, when that is done."""
+    greedy = [Ready(Priority.NORMAL, 2.0, 0.0, 0.5, order, "greedy") for order in range(3)]
+    other = Ready(Priority.NORMAL, 1.0, 0.0, None, 9, "other")
+    lined = line_up([*greedy, other])
+    assert sorted(range(4), key=lambda i: urgency(lined[i])) == [0, 3, 1, 2]
+
+
+def test_with_one_job_each_callers_change_nothing() -> None:
+    ready = [Ready(Priority.NORMAL, float(10 - i), float(i), None, i, f"caller {i}") for i in range(5)]
+    assert line_up(ready) == ready
+    nobody = [one._replace(caller=None) for one in ready]
+    assert line_up(nobody) == nobody

@@ -17,15 +17,17 @@ from safelight_server.rpc.service import ImageService
 from support.engines import load, run
 
 
-def test_a_call_brings_its_priority_and_its_deadline() -> None:
+def test_a_call_brings_its_priority_its_deadline_and_its_caller() -> None:
     came: list[tuple[Priority, float | None]] = []
+    callers: list[object] = []
 
     class Noting(Engine):
         async def run(
-            self, plan: Plan, previews: Previews | None = None, deadline: float | None = None
+            self, plan: Plan, previews: Previews | None = None, deadline: float | None = None, caller: object = None
         ) -> AsyncGenerator[Event, None]:
             came.append((plan.job.priority, deadline))
-            async for event in super().run(plan, previews, deadline):
+            callers.append(caller)
+            async for event in super().run(plan, previews, deadline, caller):
                 yield event
 
     async def test() -> None:
@@ -47,3 +49,5 @@ def test_a_call_brings_its_priority_and_its_deadline() -> None:
     assert until is not None
     assert began + 90 < until <= time.monotonic() + 100
     assert second == (Priority.BATCH, None)
+    assert callers[0] == callers[1]
+    assert str(callers[0]).startswith("ipv4:127.0.0.1:"), "one connection is one caller"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 
 from safelight_server import image_files
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan
-from safelight_server.errors import DeviceStuck, ModelRecovering, QueueFull, ShuttingDown
+from safelight_server.errors import DeviceStuck, ModelRecovering, ShuttingDown
 from safelight_server.jobs import Event, Job, JobState, Preview, Previews, Queued
 from safelight_server.observer import SILENT, Observer
 
+from .admission import Admission
 from .job_runner import Clock, JobRunner
 from .job_table import JobRecord, JobTable, digest
 from .mailbox import Frame
@@ -23,7 +25,8 @@ from .subscribers import Subscribers
 class Engine:
     """The models, and a bounded queue before them. `slots` jobs are drawn at a time, taking turns at every step.
 
-    `on_health` is called whenever `ready` may have changed.
+    A job is refused when `slots` + `queue` jobs are there, or `max_wait` seconds of work. `on_health` is called
+    whenever `ready` may have changed.
     """
 
     def __init__(
@@ -32,15 +35,15 @@ class Engine:
         *,
         slots: int,
         queue: int,
+        max_wait: float = math.inf,
         on_health: Callable[[], None] = lambda: None,
         observer: Observer = SILENT,
     ) -> None:
         self.models = models
         self.jobs = JobTable(observer)
         self._slots = Slots(slots, observer)
-        self._room = slots + queue
+        self._admission = Admission(self.jobs, slots + queue, max_wait)
         self._draining = False
-        self._job_seconds = 1.0  # between one finished job and the next, lately
         self._on_health = on_health
         self._observer = observer
         for lane in {id(model.lane): model.lane for model in models.values()}.values():
@@ -55,16 +58,20 @@ class Engine:
         return {name: model.ready and not self._draining for name, model in self.models.items()}
 
     async def run(
-        self, plan: Plan, previews: Previews | None = None, deadline: float | None = None
+        self, plan: Plan, previews: Previews | None = None, deadline: float | None = None, caller: object = None
     ) -> AsyncGenerator[Event, None]:
         """Draws a job; its events as they happen, Done last. A job that draws just the same is shared, if there is one.
 
         Closing the generator stops the work inside its step, if nobody else waits for it. `deadline` is when the caller
-        will close it, a time.monotonic().
-        Raises QueueFull, ShuttingDown or ModelRecovering before the first event, InferenceFailed later.
+        will close it, a time.monotonic(). Callers get equal shares of the lanes, the slots and the queue.
+        Raises QueueFull, DeadlineTooShort, ShuttingDown, ModelRecovering or DeviceStuck before the first event, and
+        InferenceFailed later.
         """
         content = await asyncio.to_thread(digest, plan.job)
-        record = self.jobs.sharing(content) or self._start(plan, content)
+        if record := self.jobs.sharing(content):
+            self._admission.check_subscribers(record)
+        else:
+            record = self._start(plan, content, deadline, caller)
         subscriber = record.subscribers.join(previews, plan.job.priority, deadline)
         try:
             async with aclosing(subscriber.mailbox.read()) as items:
@@ -87,27 +94,35 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def check_room(self) -> None:
+    def check_room(self, caller: object = None) -> None:
         """Raises ShuttingDown or QueueFull if no job at all would be let in: asked before a picture is unpacked."""
         if self._draining:
             raise ShuttingDown
-        if len(self.jobs) >= self._room:
-            raise QueueFull(self._slots.waiting, max(1.0, self._job_seconds))
+        self._admission.check_room(caller)
 
-    def _start(self, plan: Plan, content: bytes) -> JobRecord:
-        self._admit(plan.models)
+    def _start(self, plan: Plan, content: bytes, deadline: float | None, caller: object) -> JobRecord:
+        self.check_room(caller)
+        self._check_models(plan.models)
         subscribers = Subscribers(plan.job.priority, self._observer)
-        runner = JobRunner(plan, self.models, subscribers)
-        record = JobRecord(plan, content, subscribers)
-        record.task = asyncio.create_task(self._draw(record, runner), name=record.id)
+        runner = JobRunner(plan, self.models, subscribers, caller)
+        self._admission.check_time(runner, deadline)
+        self._make_room(caller)
+        record = JobRecord(plan, content, subscribers, runner, caller)
+        record.task = asyncio.create_task(self._draw(record), name=record.id)
         # A task that is cancelled before its first step runs none of its code, not even a `finally`.
         record.task.add_done_callback(lambda task: self._end(record, JobState.CANCELLED, ShuttingDown()))
         self.jobs.add(record)
         return record
 
-    def _admit(self, models: Sequence[str]) -> None:
-        self.check_room()
-        for name in models:
+    def _make_room(self, caller: object) -> None:
+        """A queued job of a caller that has more than its share gives way, and is told to come back."""
+        if self._admission.is_full and (displaced := self._admission.displaced_by(caller)):
+            self._end(displaced, JobState.FAILED, self._admission.full())
+            if displaced.task is not None:
+                displaced.task.cancel()
+
+    def _check_models(self, names: Sequence[str]) -> None:
+        for name in names:
             model = self.models[name]
             if model.lane.stuck:
                 raise DeviceStuck(model.lane.device)
@@ -121,22 +136,20 @@ class Engine:
         with suppress(asyncio.CancelledError):
             await record.task
 
-    async def _draw(self, record: JobRecord, runner: JobRunner) -> None:
+    async def _draw(self, record: JobRecord) -> None:
         """The job's task: tells the subscribers everything, and its end whatever happens."""
         subscribers, clock = record.subscribers, Clock()
         try:
-            async with self._slots.take(lambda position: subscribers.put(Queued(position))):
+            async with self._slots.take(record.runner.ticket, lambda position: subscribers.put(Queued(position))):
                 clock.lap("queued")
                 self.jobs.move(record, JobState.RUNNING)
-                await runner.run(clock)
+                await record.runner.run(clock)
         except asyncio.CancelledError:
             self._end(record, JobState.CANCELLED, ShuttingDown())  # after any other cancellation nobody reads it
             raise
         except Exception as error:
             self._end(record, JobState.FAILED, error)
         else:
-            timings = clock.timings()
-            self._job_seconds += 0.3 * (timings["total"] - timings["queued"] - self._job_seconds)
             self._end(record, JobState.SUCCEEDED)
 
     def _end(self, record: JobRecord, state: JobState, error: Exception | None = None) -> None:

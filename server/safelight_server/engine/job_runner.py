@@ -41,15 +41,28 @@ class Clock:
 class JobRunner:
     """Draws one job on `models`. `ticket` tells the lanes how urgent the job is, and how much of it is left."""
 
-    def __init__(self, plan: Plan, models: Mapping[str, Pipeline], subscribers: Subscribers) -> None:
+    def __init__(
+        self, plan: Plan, models: Mapping[str, Pipeline], subscribers: Subscribers, caller: object = None
+    ) -> None:
         self._plan, self._subscribers = plan, subscribers
         self._models = [models[name] for name in plan.models]
         self._work = RemainingWork(plan, models)
-        self._remaining = self._work.seconds(0, 0)
-        self.ticket = Ticket(self._standing)
+        self.remaining = self._work.seconds(0, 0)  # seconds of work
+        self.lanes = frozenset(id(model.lane) for model in self._models)
+        self.ticket = Ticket(self._standing, caller)
+
+    @property
+    def pace(self) -> float:
+        """Seconds of work that its slowest lane does in a second."""
+        return min(model.lane.pace for model in self._models)
+
+    @property
+    def knows_its_times(self) -> bool:
+        """Whether `remaining` comes from inferences that were seen, and not from others of another size."""
+        return self._work.is_known
 
     def _standing(self) -> Standing:
-        return Standing(self._subscribers.priority, self._subscribers.deadline, self._remaining)
+        return Standing(self._subscribers.priority, self._subscribers.deadline, self.remaining)
 
     async def run(self, clock: Clock) -> None:
         """Puts Started, then Progress, Frames and one Image per seed, then Done. Raises InferenceFailed."""
@@ -85,13 +98,13 @@ class JobRunner:
         trajectories = [Trajectory(self._plan.job, segment, seed) for segment in self._plan.segments]
         state, canvas = self._models[0].start(trajectories[0], encoded)
         done, steps = 0, self._plan.steps
-        self._remaining = self._work.seconds(index, 0)
+        self.remaining = self._work.seconds(index, 0)
         for model, trajectory, conditioning in zip(self._models, trajectories, conditionings, strict=True):
             state = state.entering(trajectory.segment)
             async with aclosing(model.denoise(trajectory, state, conditioning, canvas, self.ticket)) as denoising:
                 async for step in denoising:
                     state, done = step.state, done + 1
-                    self._remaining = self._work.seconds(index, done)
+                    self.remaining = self._work.seconds(index, done)
                     name = trajectory.segment.model
                     self._subscribers.put(Progress(index, done, steps, name, step.seconds))
                     self._subscribers.show(Frame(index, done, steps, name, step.denoised), self.ticket)

@@ -11,6 +11,7 @@ from safelight_server.diffusion.plan import Plan
 from safelight_server.jobs import Job, JobState, Priority
 from safelight_server.observer import SILENT, Observer
 
+from .job_runner import JobRunner
 from .subscribers import Subscribers
 
 # The states that may follow a state; what is not here is a mistake of ours.
@@ -25,11 +26,13 @@ FOLLOWING: Mapping[JobState, Collection[JobState]] = {
 
 @dataclass(eq=False)
 class JobRecord:
-    """A job on its way. `content` is the digest of what it draws; `task` draws it."""
+    """A job on its way. `content` is the digest of what it draws; `runner` draws it, in `task`, for `caller`."""
 
     plan: Plan
     content: bytes
     subscribers: Subscribers
+    runner: JobRunner
+    caller: object = None
     state: JobState = JobState.QUEUED
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 

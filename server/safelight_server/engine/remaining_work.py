@@ -34,6 +34,11 @@ class RemainingWork:
         )
         self._inferences = (*steps, _decoding(models[plan.models[-1]], plan.job))
 
+    @property
+    def is_known(self) -> bool:
+        """Whether all of its inferences were seen at their own shapes: otherwise their seconds are a guess."""
+        return all(step_times.knows(network, shape) for step_times, network, shape in set(self._inferences))
+
     def seconds(self, index: int, done: int) -> float:
         """Of work, when image `index` has `done` of its steps, and no later image is begun."""
         later = self._images - index - 1

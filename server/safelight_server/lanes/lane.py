@@ -13,10 +13,10 @@ from pathlib import Path
 from safelight_server.errors import DeviceStuck, ModelRecovering
 from safelight_server.observer import SILENT, Observer
 
-from . import policy
 from .batching import Batching, Entry, join, split
 from .healer import Healer
 from .network import Network, Tensor
+from .queue import Queue
 from .step_times import StepTimes
 from .ticket import Ticket
 from .watchdog import limit, watch
@@ -41,11 +41,12 @@ class Lane:
         self.step_times = StepTimes()
         self.batching = Batching()
         self.networks: dict[Path, Network] = {}  # by the graph's file: models that share a file share what runs it
+        self.pace = 1.0  # seconds of work, step by step, that it does in a second: above 1 where steps are joined
         self.stuck = False  # an inference is hung: the device does nothing else
         self._observer = observer
         self._healer = Healer(self._on_network)
         self._on_health: list[Callable[[], None]] = []
-        self._waiting: list[Entry] = []
+        self._queue = Queue(self.step_times, self.batching)
         self._expected: set[Ticket] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
@@ -66,7 +67,7 @@ class Lane:
         network cannot be compiled now, DeviceStuck for an inference that hangs.
         """
         entry = Entry(network, inputs, ticket or Ticket(), goes_on=ticket is not None)
-        self._waiting.append(entry)
+        self._queue.add(entry)
         entry.ticket.leave()  # it has come: the lane that expected it need not wait any more
         self._next()
         try:
@@ -104,8 +105,8 @@ class Lane:
     async def _drop(self, entry: Entry) -> None:
         entry.outputs.cancel()
         entry.ticket.leave()
-        if entry in self._waiting:
-            self._waiting.remove(entry)
+        if entry in self._queue:
+            self._queue.remove(entry)
         elif self._running and entry in self._batch and all(other.outputs.cancelled() for other in self._batch):
             self._running.cancel()
             await asyncio.wait({self._running})
@@ -118,24 +119,10 @@ class Lane:
         if self._turns:
             self._taken = True
             self._turns.pop(0).set_result(None)
-        elif not self._expected and (runnable := [entry for entry in self._waiting if not entry.network.broken]):
-            self._batch = self._choose(runnable)
+        elif not self._expected and (runnable := self._queue.runnable):
+            self._batch = self._queue.take(runnable)
             self._running = asyncio.create_task(self._infer(self._batch))
             self._running.add_done_callback(self._end)  # a task that is cancelled at once runs no `finally`
-
-    def _choose(self, runnable: Sequence[Entry]) -> list[Entry]:
-        """Takes the entry that goes next out of the queue, and those that may join it."""
-        now = time.monotonic()
-        ready = {entry: entry.ticket.ready(now, self._estimate(entry)) for entry in runnable}
-        first = runnable[policy.choose(list(ready.values()))]
-        alike = [entry for entry in ready if entry is not first and entry.joins(first)]
-        batch = self.batching.batch(first, sorted(alike, key=lambda entry: policy.urgency(ready[entry])))
-        for entry in batch:
-            self._waiting.remove(entry)
-        return batch
-
-    def _estimate(self, entry: Entry) -> float:
-        return self.step_times.seconds(entry.network.name, entry.shape)
 
     async def _infer(self, batch: Sequence[Entry]) -> None:
         """Runs a batch. What comes of it, good or bad, is for those who wait for it."""
@@ -168,7 +155,7 @@ class Lane:
         for entry in _unanswered(batch):
             entry.failures += 1
             if network.broken and entry.failures < TRIES:
-                self._waiting.append(entry)
+                self._queue.add(entry)
             else:
                 entry.outputs.set_exception(error)
 
@@ -176,8 +163,7 @@ class Lane:
         """A network has just broken, or could not be compiled anew, or is ready again."""
         self._tell_health()
         if self._healer.has_failed(network):
-            for entry in [entry for entry in self._waiting if entry.network is network]:
-                self._waiting.remove(entry)
+            for entry in self._queue.remove_all(network):
                 if not entry.outputs.done():
                     entry.outputs.set_exception(ModelRecovering(network.name.partition("/")[0]))
         self._next()
@@ -188,10 +174,14 @@ class Lane:
 
     def _account(self, batch: Sequence[Entry], shape: tuple[int, ...], seconds: float) -> None:
         name = batch[0].network.name
+        alone = sum(self._queue.estimate(entry) for entry in batch)
+        if alone:
+            self.pace += 0.1 * (min(alone / seconds, len(batch)) - self.pace)
         self.step_times.observe(name, shape, seconds)
         self._observer.inference_ended(name, shape[0], seconds)
         for entry in batch:
             entry.ticket.served(seconds, self._expect)
+        self._queue.note_served(batch)
         for entry in _unanswered(batch):
             if entry.goes_on:
                 self._expect(entry.ticket)

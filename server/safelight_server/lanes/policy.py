@@ -16,6 +16,7 @@ class Ready(NamedTuple):
     waited: float  # seconds since the job came, less those in which one of its steps ran
     slack: float | None  # seconds until its deadline, less `remaining`; None: no deadline
     order: int  # of arrival, for ties
+    caller: object = None  # who asked for it; jobs of None stand each for itself
 
 
 class Tuning(NamedTuple):
@@ -50,4 +51,21 @@ def urgency(ready: Ready, tuning: Tuning = TUNING) -> Urgency:
 
 def choose(ready: Sequence[Ready], tuning: Tuning = TUNING) -> int:
     """Index of the step that goes next; `ready` is not empty."""
-    return min(range(len(ready)), key=lambda i: urgency(ready[i], tuning))
+    lined = line_up(ready, tuning)
+    return min(range(len(ready)), key=lambda i: urgency(lined[i], tuning))
+
+
+def line_up(ready: Sequence[Ready], tuning: Tuning = TUNING) -> list[Ready]:
+    """Each caller's jobs stand in one line: a job counts the work before it as its own, and earns nothing by waiting.
+
+    So all callers get on equally, however many jobs one of them has; and with one job each, nothing changes.
+    """
+    lined, ahead = list(ready), dict[object, float]()
+    for i in sorted(range(len(ready)), key=lambda i: urgency(ready[i], tuning)):
+        one = ready[i]
+        if one.caller in ahead:
+            late = one.slack if one.slack is not None and one.slack < 0 else None
+            lined[i] = one._replace(remaining=one.remaining + ahead[one.caller], waited=0.0, slack=late)
+        if one.caller is not None:
+            ahead[one.caller] = ahead.get(one.caller, 0.0) + one.remaining
+    return lined

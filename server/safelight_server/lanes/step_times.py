@@ -32,5 +32,9 @@ class StepTimes:
         nearest = min(seen, key=lambda other: abs(math.log(math.prod(other) / size)))
         return statistics.median(seen[nearest]) * size / math.prod(nearest)
 
+    def knows(self, network: str, shape: Shape) -> bool:
+        """Whether this very shape has run."""
+        return shape in self._seen[network]
+
     def forget(self, network: str) -> None:
         self._seen.pop(network, None)

@@ -29,8 +29,9 @@ class Ticket:
     `expect`, `leave_with` and `served` are for lanes.
     """
 
-    def __init__(self, standing: Callable[[], Standing] = Standing) -> None:
+    def __init__(self, standing: Callable[[], Standing] = Standing, caller: object = None) -> None:
         self.standing = standing
+        self.caller = caller  # jobs of one caller share its part of the lane; None: it stands for itself
         self._came, self._order = time.monotonic(), next(_arrivals)
         self._served = 0.0  # seconds in which one of its inferences ran
         self._expect: Callable[[Ticket], None] | None = None
@@ -41,7 +42,7 @@ class Ticket:
 
         `awaited`: the preview will be asked for in a moment, so the lane that has just served the job waits for it.
         """
-        preview = Ticket(lambda: self.standing()._replace(remaining=None))
+        preview = Ticket(lambda: self.standing()._replace(remaining=None), self.caller)
         if awaited and self._expect is not None:
             self._expect(preview)
         return preview
@@ -57,7 +58,8 @@ class Ticket:
         priority, deadline, remaining = self.standing()
         remaining = seconds if remaining is None else remaining
         slack = None if deadline is None else deadline - now - remaining
-        return Ready(priority, remaining, max(0.0, now - self._came - self._served), slack, self._order)
+        waited = max(0.0, now - self._came - self._served)
+        return Ready(priority, remaining, waited, slack, self._order, self.caller)
 
     def served(self, seconds: float, expect: Callable[[Ticket], None]) -> None:
         """One of its inferences ran so long; `expect` tells that lane of a preview that is about to be asked for."""

@@ -60,7 +60,7 @@ class ImageService:
     async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:
         async with self._call(context) as job_id:
             request = parse(pb.StreamRequest, body)
-            plan, previews = await self._desk.check(partial(stream_from, request, job_id=job_id))
+            plan, previews = await self._desk.check(partial(stream_from, request, job_id=job_id), context.peer())
             async with aclosing(self._submit(plan, previews, context)) as events:
                 sequence = 0
                 async for event in events:
@@ -69,7 +69,7 @@ class ImageService:
 
     async def _unary(self, body: bytes, context: Context, request: type[Any], response: type[M]) -> M:
         async with self._call(context) as job_id:
-            plan = await self._desk.check(partial(plan_from, parse(request, body), job_id=job_id))
+            plan = await self._desk.check(partial(plan_from, parse(request, body), job_id=job_id), context.peer())
             answer: Any = response(job_id=job_id)
             async with aclosing(self._submit(plan, None, context)) as events:
                 async for event in events:
@@ -84,7 +84,7 @@ class ImageService:
         raise AssertionError("abort does not return")
 
     def _submit(self, plan: Plan, previews: Previews | None, context: Context) -> AsyncGenerator[Event, None]:
-        return self._desk.submit(plan, previews, _deadline(context))
+        return self._desk.submit(plan, previews, _deadline(context), context.peer())
 
     @asynccontextmanager
     async def _call(self, context: Context) -> AsyncGenerator[str, None]:

@@ -1,0 +1,137 @@
+"""Who is let in: shares of a full queue, what can be done in time, and how many may share a job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
+
+import pytest
+from safelight_server.diffusion.pipeline import Pipeline
+from safelight_server.engine import admission
+from safelight_server.engine.engine import Engine
+from safelight_server.errors import DeadlineTooShort, QueueFull
+from safelight_server.jobs import Event, Job
+from support.engines import VEGA, draw, plan, run
+
+LONG = replace(VEGA, size=(256, 256), seeds=tuple(range(16)))
+
+
+def job(name: str) -> Job:
+    return replace(VEGA, id=name, seeds=(hash(name) % 2**32,))
+
+
+async def come(engine: Engine, name: str, caller: str) -> AsyncGenerator[Event, None]:
+    events = engine.run(plan(job(name)), caller=caller)
+    await anext(events)
+    return events
+
+
+def test_a_full_queue_makes_room_for_who_has_less_than_his_share(models: Mapping[str, Pipeline]) -> None:
+    async def test() -> None:
+        engine = Engine(models, slots=1, queue=3)
+        greedy = [await come(engine, f"greedy {place}", "greedy") for place in range(4)]
+        with pytest.raises(QueueFull):
+            await come(engine, "greedy 5", "greedy")
+        modest = [await come(engine, f"modest {place}", "modest") for place in range(2)]
+        with pytest.raises(QueueFull):  # they have two each now
+            await come(engine, "modest 3", "modest")
+        for displaced in greedy[2:]:
+            with pytest.raises(QueueFull):
+                async for _ in displaced:
+                    pass
+        assert len(engine.jobs) == 4
+        for events in (*modest, *greedy):
+            await events.aclose()
+        assert not len(engine.jobs)
+
+    run(test)
+
+
+def test_what_cannot_be_done_in_time_is_refused_with_the_seconds_to_wait(models: Mapping[str, Pipeline]) -> None:
+    async def test() -> None:
+        engine = Engine(models, slots=2, queue=8)
+        await draw(engine, VEGA)  # so that the lane knows how long it takes
+        await draw(engine, replace(LONG, seeds=(1,)))
+        busy = engine.run(plan(LONG))
+        await anext(busy)
+        record = engine.jobs.get(LONG.id)
+        assert record
+        work = record.runner.remaining
+        late = replace(LONG, id="late", seeds=tuple(range(20, 36)))
+        with pytest.raises(DeadlineTooShort) as caught:
+            await anext(engine.run(plan(late), deadline=time.monotonic() + 1.8 * work))
+        assert caught.value.retry_after
+        assert caught.value.retry_after > 0
+        with pytest.raises(DeadlineTooShort) as caught:
+            await anext(engine.run(plan(job("never")), deadline=time.monotonic() + 0.0001))
+        assert caught.value.retry_after is None, "not even alone"
+        in_time = engine.run(plan(job("in time")), deadline=time.monotonic() + 3 * work)
+        await anext(in_time)
+        await in_time.aclose()
+        await busy.aclose()
+
+    run(test)
+
+
+def test_there_is_an_end_to_the_work_that_may_wait(models: Mapping[str, Pipeline]) -> None:
+    async def test() -> None:
+        engine = Engine(models, slots=2, queue=8, max_wait=0.0001)
+        await draw(engine, VEGA)
+        busy = engine.run(plan(LONG))
+        await anext(busy)
+        with pytest.raises(QueueFull) as caught:
+            await anext(engine.run(plan(job("next"))))
+        assert caught.value.retry_after
+        await busy.aclose()
+        assert await draw(engine, job("alone"))
+
+    run(test)
+
+
+def test_so_many_may_share_a_job(models: Mapping[str, Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MOST_SUBSCRIBERS", 3)
+
+    async def test() -> None:
+        engine = Engine(models, slots=1, queue=0)
+        readers = [engine.run(plan(replace(LONG, id=str(place)))) for place in range(4)]
+        for reader in readers[:3]:
+            await anext(reader)
+        with pytest.raises(QueueFull):
+            await anext(readers[3])
+        for reader in readers:
+            await reader.aclose()
+
+    run(test)
+
+
+def test_a_caller_with_many_jobs_gets_no_more_than_one_with_one_at_a_time(models: Mapping[str, Pipeline]) -> None:
+    """Jain's index of what the callers got, after one of them had as much as he wanted before the lane at all times."""
+
+    async def test() -> None:
+        engine = Engine(models, slots=8, queue=64)
+        await draw(engine, VEGA)
+        done = dict.fromkeys(("greedy", "a", "b", "c"), 0)
+        running = True
+
+        async def work(caller: str, name: str) -> None:
+            place = 0
+            while running:
+                place += 1
+                async for _ in engine.run(plan(job(f"{name} {place}")), caller=caller):
+                    pass
+                done[caller] += 1
+
+        tasks = [asyncio.create_task(work("greedy", f"greedy {place}")) for place in range(12)]
+        tasks += [asyncio.create_task(work(caller, caller)) for caller in ("a", "b", "c")]
+        while min(done.values()) < 4 and sum(done.values()) < 60:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        running = False
+        shares = list(done.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares)) >= 0.9, done
+
+    run(test)
