@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
-import sys
 import threading
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from .desk import Desk
 from .engine.engine import Engine
-from .errors import LoadError
-from .model_folder import model_config, seal
-from .model_folder.model_config import ModelConfig
-from .models import loader
+from .model_folder import model_config
+from .models import start
 from .models.device import Device
 from .models.registry import Registry
+from .rpc import health, reflection
+from .rpc.health import Health
 from .rpc.service import NAME, ImageService
 
 log = logging.getLogger(__name__)
 
 MIB = 2**20
-LAST_BYTES = 10.0  # seconds for finished pictures to reach slow readers
-SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+LAST_BYTES = 1.0, 10.0  # seconds for finished pictures to reach slow readers: the least, and the most within the grace
+MORE_THAN_GRACE = 5.0  # seconds that leaving may take beside the grace
+LAST_THREADS = 2.0  # seconds for the threads to end, once all else is put away
 
 # Misspelt options are ignored in silence: tests/tcp/test_server.py has a test for each that fails without it.
 CHANNEL_OPTIONS = (
@@ -60,21 +58,23 @@ class Config:
 
 
 async def serve(config: Config) -> None:
-    """Serves until SIGTERM or SIGINT; returns when all is put away. Raises LoadError, or OSError for the address."""
+    """Serves until SIGTERM or SIGINT; returns when all is put away. Raises LoadError, or OSError for the address.
+
+    It is the process's: it takes its signals, and ends it where a library does not let go of it in time.
+    """
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
     desk, registry = Desk(), Registry(max_edge=config.max_edge)
-    stop = _stop_signal()
+    stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
-    status, service = health.aio.HealthServicer(), ImageService(desk)
-    health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    server.add_generic_rpc_handlers((service.handlers(),))
-    reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    for name in ("", NAME, *configs):
-        await status.set(name, NOT_SERVING)
+    status, service = Health(), ImageService(desk)
+    status.set(dict.fromkeys(("", NAME, *configs), False))
+    server.add_generic_rpc_handlers((service.handlers(), status.handlers(), reflection.handlers((NAME, health.NAME))))
     port = _bind(server, config.listen)
     await server.start()
     log.info("listening on %s:%d, loading %s", config.listen.rpartition(":")[0], port, ", ".join(configs))
-    loading = asyncio.create_task(_load(configs, config, registry))
+    loading = asyncio.create_task(
+        start.load_all(registry, configs, config.devices, config.own_lane, verify=config.verify)
+    )
     await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
     try:
         if not stop.done():
@@ -83,28 +83,34 @@ async def serve(config: Config) -> None:
             engine = Engine(registry.models, slots=config.slots, queue=config.queue, on_health=changed.set)
             desk.engine = engine
             await _watch(engine, status, changed, stop)
-            log.info("draining: no new jobs, %g s for those that run", config.grace)
-            await engine.drain(config.grace)
-            await service.finish(LAST_BYTES)
+            status.leave()
+            await _drain(engine, service, config.grace)
     finally:
         loading.cancel()
+        status.close()
         await server.stop(0.5)
         log.info("stopped")
+        if stop.done():
+            _end_within(LAST_THREADS, code=0)
 
 
-async def _watch(
-    engine: Engine, status: health.aio.HealthServicer, changed: asyncio.Event, stop: asyncio.Future[None]
-) -> None:
+async def _watch(engine: Engine, status: Health, changed: asyncio.Event, stop: asyncio.Future[None]) -> None:
     """Keeps the health in step with the engine until it is time to stop."""
     log.info("ready: serving %s", ", ".join(engine.models))
     while not stop.done():
         changed.clear()
-        for name, ready in {"": engine.ready, NAME: engine.ready, **engine.health()}.items():
-            await status.set(name, SERVING if ready else NOT_SERVING)
+        status.set({"": engine.ready, NAME: engine.ready, **engine.health()})
         news = asyncio.create_task(changed.wait())
         await asyncio.wait((news, stop), return_when=asyncio.FIRST_COMPLETED)
         news.cancel()
-    await status.enter_graceful_shutdown()  # NOT_SERVING, all of it, from now on
+
+
+async def _drain(engine: Engine, service: ImageService, grace: float) -> None:
+    log.info("draining: no new jobs, %g s for those that run", grace)
+    end = time.monotonic() + grace
+    await engine.drain(grace)
+    least, most = LAST_BYTES
+    await service.finish(max(least, min(most, end - time.monotonic())))
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:
@@ -117,55 +123,33 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
     return port
 
 
-def _stop_signal() -> asyncio.Future[None]:
+def _stop_signal(on_stop: Callable[[], None]) -> asyncio.Future[None]:
+    """Done at the first SIGTERM or SIGINT. The second one ends the process at once."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[None] = loop.create_future()
+    numbers = signal.SIGTERM, signal.SIGINT
 
     def on_signal() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)  # the kernel ends it, so that nothing in here can be in the way
         if not stop.done():
+            on_stop()
             stop.set_result(None)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in numbers:
         loop.add_signal_handler(number, on_signal)
     return stop
 
 
-async def _load(configs: Mapping[str, ModelConfig], config: Config, registry: Registry) -> None:
-    """Checks all folders, then loads all models; a bar for people and lines for logs."""
-    total = sum(loader.progress_total(model) + config.verify for model in configs.values())
-    style = "{desc:32} {bar} {n}/{total}"
-    bar = tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=style, leave=False)
-    with bar, logging_redirect_tqdm():
+def _end_within(seconds: float, code: int) -> None:
+    """Ends the process if it still runs then. A thread that compiles, or whose inference hangs, cannot be stopped."""
 
-        def on_progress(what: str) -> None:
-            log.debug("%s", what)
-            bar.set_description_str(what)
-            bar.update()
+    def end() -> None:
+        log.warning("some work did not stop; the process ends without waiting for it")
+        logging.shutdown()
+        os._exit(code)
 
-        for name, folder in config.folders.items() if config.verify else ():
-            on_progress(f"{name}: checking files")
-            await _check(name, folder)
-        for name, model in configs.items():
-            device = config.devices.get(name, Device())
-            lane = f"{device.name} of {name}" if name in config.own_lane else device.name
-            loaded = await registry.load(name, model, device, lane=lane, on_progress=on_progress)
-            log.info("model %s is loaded and warm: %s, %s on %s", name, model.kind, loaded.info.precision, lane)
-
-
-async def _check(name: str, folder: Path) -> None:
-    """Raises LoadError where a file of the folder is not the one that was exported."""
-    stopped = threading.Event()
-
-    def on_progress(count: int) -> None:
-        if stopped.is_set():  # SIGTERM: the thread must not read gigabytes to its end before the process ends
-            raise LoadError(f"{folder}: the check was stopped")
-
-    try:
-        sealed = await asyncio.to_thread(seal.check, folder, on_progress)
-    finally:
-        stopped.set()
-    log.info(
-        "model %s: %s",
-        name,
-        "files are those that were exported" if sealed else "has no seal; its files are not checked",
-    )
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

@@ -113,7 +113,7 @@ def test_sigterm_lets_running_jobs_finish(folders: dict[str, str]) -> None:
         late = failure(lambda: generate(stub))
         assert (late.code, late.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
         assert kinds(list(call))[-2:] == ["image", "done"]
-        assert process.stop() == 0
+        assert process.process.wait(40) == 0
 
 
 def test_sigterm_stops_what_outlasts_the_grace(folders: dict[str, str]) -> None:
@@ -126,4 +126,4 @@ def test_sigterm_stops_what_outlasts_the_grace(folders: dict[str, str]) -> None:
         process.process.send_signal(signal.SIGTERM)
         stopped = failure(lambda: list(call))
         assert (stopped.code, stopped.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
-        assert process.stop() == 0
+        assert process.process.wait(40) == 0
