@@ -36,7 +36,7 @@ WHAT = {
     "samplers": "noise levels, and steps as data",
     "pixels": "the arithmetic, in C and NumPy",
 }
-GROUND = ("image_files", "observer", "jobs", "arrays", "errors", "logs", "demo")  # nearly all import from these
+GROUND = ("images", "observer", "jobs", "arrays", "errors", "logs", "demo")  # nearly all import from these
 BADGES = {"grpc": "gRPC", "openvino": "OpenVINO", "torch": "PyTorch"}
 
 WIDTH, HEIGHT, GAP, WAY, RISE = 208, 48, 36, 22, 46  # a box, between two, a waypoint, between two rows

@@ -11,11 +11,11 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from safelight.v1 import images_pb2 as pb
 
-from safelight_server import image_files
 from safelight_server.arrays import Hw
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.plan import Plan, make_plan
 from safelight_server.errors import InvalidRequest, ModelNotFound, Violation
+from safelight_server.images import files
 from safelight_server.jobs import EXACT, Handoff, Job, Previews, Source
 
 from . import request_fields
@@ -143,21 +143,21 @@ def _source(fields: FieldReader, info: ModelInfo) -> tuple[Hw, Source | None]:
     before = len(fields.violations)
     strength = fields.number("strength", 0.9999 if fields.message.mask else 0.3, 0, 1)
     try:
-        picture = image_files.open_picture(fields.message.image)
-    except image_files.BadPicture as error:
+        picture = files.open_picture(fields.message.image)
+    except files.BadPicture as error:
         fields.bad("image", str(error))
         return (info.config.native_edge, info.config.native_edge), None
-    own = image_files.upright_size(picture)
+    own = files.upright_size(picture)
     multiple = info.limits.edge_multiple
     size = _size(fields, info, (own[0] - own[0] % multiple, own[1] - own[1] % multiple))
     mask = None
     if fields.message.mask:
         try:
-            mask = image_files.open_picture(fields.message.mask)
-        except image_files.BadPicture as error:
+            mask = files.open_picture(fields.message.mask)
+        except files.BadPicture as error:
             fields.bad("mask", str(error))
             return size, None
-        if (found := image_files.upright_size(mask)) != own:
+        if (found := files.upright_size(mask)) != own:
             fields.bad("mask", f"must have the image's size {own[1]} x {own[0]}, not {found[1]} x {found[0]}")
     if len(fields.violations) > before:
         return size, None
@@ -167,10 +167,10 @@ def _source(fields: FieldReader, info: ModelInfo) -> tuple[Hw, Source | None]:
 def _unpack(fields: FieldReader, picture: Any, mask: Any, size: Hw, strength: float) -> Source | None:
     field = "image"
     try:
-        pixels = image_files.pixels_of(picture, "RGB", size)
+        pixels = files.pixels_of(picture, "RGB", size)
         field = "mask"
-        return Source(pixels, None if mask is None else image_files.pixels_of(mask, "L", size), strength)
-    except image_files.BadPicture as error:
+        return Source(pixels, None if mask is None else files.pixels_of(mask, "L", size), strength)
+    except files.BadPicture as error:
         fields.bad(field, str(error))
         return None
 

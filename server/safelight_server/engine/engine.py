@@ -7,10 +7,10 @@ import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 
-from safelight_server import image_files
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import DeviceStuck, ModelRecovering, ShuttingDown
+from safelight_server.images import files
 from safelight_server.jobs import Event, Job, JobState, Preview, Previews, Queued
 from safelight_server.observer import SILENT, Observer
 
@@ -162,5 +162,5 @@ class Engine:
     async def _paint(self, frame: Frame, job: Job, previews: Previews | None) -> Preview:
         model, wanted = self.models[frame.model], previews or Previews()
         picture = await model.preview(frame.denoised, wanted.tiny, frame.ticket, wanted.max_edge)
-        data, size = await asyncio.to_thread(image_files.thumbnail, picture, job.size, wanted.max_edge, wanted.quality)
+        data, size = await asyncio.to_thread(files.thumbnail, picture, job.size, wanted.max_edge, wanted.quality)
         return Preview(frame.index, frame.step, frame.steps, data, size, frame.skipped)

@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
-from safelight_server import image_files
 from safelight_server.arrays import Array
 from safelight_server.diffusion.conditioning import Conditioning
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan, Trajectory
 from safelight_server.diffusion.state import Encoded
+from safelight_server.images import files
 from safelight_server.jobs import Done, Image, Progress, Started
 from safelight_server.lanes.ticket import Standing, Ticket
 
@@ -86,7 +86,7 @@ class JobRunner:
             picture = await last.decode(latents, self.ticket, tiny=job.acceleration.tiny)
             self.ticket.leave()
             clock.lap("decode")
-            data = await asyncio.to_thread(image_files.save, picture, job.output, job.recipe | {"seed": seed})
+            data = await asyncio.to_thread(files.save, picture, job.output, job.recipe | {"seed": seed})
             clock.lap("save")
             self._subscribers.put(Image(index, seed, job.output.format, data, job.size))
         self._subscribers.put(Done(clock.timings()))

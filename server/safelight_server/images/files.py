@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from . import __version__
-from .arrays import Hw, Pixels
-from .jobs import Output
+from safelight_server import __version__
+from safelight_server.arrays import Hw, Pixels
+from safelight_server.jobs import Output
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 4096 * 4096

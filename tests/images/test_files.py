@@ -9,9 +9,9 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from PIL import Image
-from safelight_server import image_files
 from safelight_server.arrays import Pixels
-from safelight_server.image_files import BadPicture
+from safelight_server.images import files
+from safelight_server.images.files import BadPicture
 from safelight_server.jobs import Output
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
@@ -24,14 +24,14 @@ def file(image: Image.Image, format: str, **options: object) -> bytes:
 
 
 def read(data: bytes, mode: str = "RGB") -> Pixels:
-    picture = image_files.open_picture(data)
-    return image_files.pixels_of(picture, mode, image_files.upright_size(picture))
+    picture = files.open_picture(data)
+    return files.pixels_of(picture, mode, files.upright_size(picture))
 
 
 def test_what_is_written_is_read_again() -> None:
-    assert np.array_equal(read(image_files.save(RGB, Output("png"), {})), RGB)
+    assert np.array_equal(read(files.save(RGB, Output("png"), {})), RGB)
     for format in ("jpeg", "webp"):
-        data = image_files.save(RGB.repeat(8, 0).repeat(8, 1), Output(format, 95), {})
+        data = files.save(RGB.repeat(8, 0).repeat(8, 1), Output(format, 95), {})
         assert np.abs(read(data).astype(int) - RGB.repeat(8, 0).repeat(8, 1)).mean() < 12
 
 
@@ -48,20 +48,20 @@ def test_a_photograph_is_read_upright(orientation: int, turns: int) -> None:
     exif[0x0112] = orientation
     data = file(Image.fromarray(RGB), "JPEG", exif=exif, quality=100, subsampling=0)
     upright = np.rot90(RGB, turns)
-    assert image_files.upright_size(image_files.open_picture(data)) == upright.shape[:2]
+    assert files.upright_size(files.open_picture(data)) == upright.shape[:2]
     assert np.abs(read(data).astype(int) - upright).mean() < 3
 
 
 def test_another_size_is_resampled() -> None:
-    picture = image_files.open_picture(file(Image.fromarray(RGB), "PNG"))
+    picture = files.open_picture(file(Image.fromarray(RGB), "PNG"))
     expected = Image.fromarray(RGB).resize((16, 32), Image.Resampling.LANCZOS)
-    assert np.array_equal(image_files.pixels_of(picture, "RGB", (32, 16)), np.asarray(expected))
+    assert np.array_equal(files.pixels_of(picture, "RGB", (32, 16)), np.asarray(expected))
 
 
 @pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF", "ICO"])
 def test_other_formats_are_not_even_tried(format: str) -> None:
     with pytest.raises(BadPicture, match="must be a PNG, JPEG or WebP file"):
-        image_files.open_picture(file(Image.fromarray(RGB), format))
+        files.open_picture(file(Image.fromarray(RGB), format))
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
@@ -78,12 +78,12 @@ def test_no_broken_file_does_more_than_be_refused(format: str) -> None:
 
 def test_a_png_has_its_recipe_as_text() -> None:
     recipe = {"prompt": "ein Apfel, 🍎", "seed": 7}
-    with Image.open(io.BytesIO(image_files.save(RGB, Output("png"), recipe))) as image:
+    with Image.open(io.BytesIO(files.save(RGB, Output("png"), recipe))) as image:
         assert json.loads(image.text["parameters"]) == recipe  # type: ignore[attr-defined]
 
 
 def test_a_thumbnail_is_at_most_so_large_and_never_larger_than_the_picture() -> None:
     for finished, edge, size in (((64, 128), 32, (16, 32)), ((64, 128), 256, (64, 128)), ((2048, 8), 16, (16, 1))):
-        data, told = image_files.thumbnail(RGB, finished, edge, 80)
+        data, told = files.thumbnail(RGB, finished, edge, 80)
         assert told == size
         assert Image.open(io.BytesIO(data)).size == size[::-1]
