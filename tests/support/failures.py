@@ -20,6 +20,17 @@ class Failure:
     trailers: dict[str, Any]
 
 
+def reason(error: grpc.RpcError) -> str:
+    """The reason in a rich status, or the name of the code where there is none: gRPC itself ended the call."""
+    told: Any = error
+    info, status = error_details_pb2.ErrorInfo(), status_pb2.Status()
+    for name, value in told.trailing_metadata() or ():
+        if name == "grpc-status-details-bin":
+            status.ParseFromString(value)
+            status.details[0].Unpack(info)
+    return info.reason or str(told.code().name)
+
+
 def failure(call: Callable[[], object]) -> Failure:
     """The failure of `call`, which must fail with a rich status that every client can read."""
     with pytest.raises(grpc.RpcError) as caught:
