@@ -15,13 +15,21 @@ class Accumulator:
 
     def __init__(self) -> None:
         self.job_id = ""
+        self._parts = bytearray()  # of a picture that comes in pieces
         self._pictures: dict[int, Picture] = {}
         self._timings: Timings | None = None
         self._warnings: tuple[str, ...] = ()
         self._acceleration: Acceleration | None = None
 
     def take(self, message: pb.StreamResponse) -> Event | None:
-        """Adds a message, and returns its event; None for an event that is newer than this client."""
+        """Adds a message, and returns its event.
+
+        None for an event that is newer than this client, and for a piece of a picture that more pieces follow. Raises
+        Internal for pieces that do not fit together.
+        """
+        if message.HasField("image_part"):
+            whole = self._join(message)
+            return None if whole is None else self.take(whole)
         event = event_from(message)
         self.job_id = message.job_id
         if isinstance(event, Started):
@@ -31,6 +39,22 @@ class Accumulator:
         elif isinstance(event, Done):
             self._timings = event.timings
         return event
+
+    def _join(self, message: pb.StreamResponse) -> pb.StreamResponse | None:
+        """The message of the whole picture, once its last piece is there."""
+        part = message.image_part
+        if part.offset == 0:
+            self._parts.clear()
+        end = part.offset + len(part.image.data)
+        if part.offset != len(self._parts) or end > part.total_bytes:
+            raise Internal("the pieces of a picture do not fit together", code="INTERNAL")
+        self._parts += part.image.data
+        if end < part.total_bytes:
+            return None
+        whole = pb.StreamResponse(job_id=message.job_id, sequence=message.sequence, image=part.image)
+        whole.image.data = bytes(self._parts)
+        self._parts.clear()
+        return whole
 
     def result(self) -> Result:
         """The result of a stream that has ended. Raises Internal if the job was not done by then."""

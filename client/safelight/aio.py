@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 import grpc.aio
 
 from .accumulator import Accumulator
-from .channel import OPTIONS, QUICK, target, timeout_of
+from .channel import METADATA, OPTIONS, QUICK, target, timeout_of
 from .errors import cancelled, error_from
 from .events import Event
 from .health import METHOD, Check, Checked, Health, health_from
@@ -21,6 +21,7 @@ from .pictures import ImageInput
 from .progress import OnEvent, event_handler
 from .requests import DrawOptions, Previews, generate_request, refine_request, stream_request
 from .results import Result, result_from
+from .retries import TRIES, Tries
 from .v1 import images_pb2 as pb
 from .v1.images_pb2_grpc import ImageServiceStub
 
@@ -41,6 +42,7 @@ class AsyncClient:
     def __init__(self, address: str | None = None, *, timeout: float | None = None) -> None:
         self.address = target(address)
         self.timeout = timeout_of(timeout)
+        self._closed = False
 
     async def generate(
         self,
@@ -85,12 +87,13 @@ class AsyncClient:
         mask: ImageInput | None = None,
         strength: float | None = None,
         previews: Previews | int | None = None,
+        max_image_bytes: int | None = None,
         timeout: float | None = None,
         **options: Unpack[DrawOptions],
     ) -> AsyncStream:
         """Draws pictures, or with `image` redraws one; to be used in an `async with`. See `Client.stream`."""
-        request = stream_request(prompt, image, mask, strength, previews, options)
-        return AsyncStream(self._stub.Stream(request, timeout=self._patience(timeout)))
+        request = stream_request(prompt, image, mask, strength, previews, options, max_image_bytes)
+        return AsyncStream(self._stub.Stream(request, timeout=self._patience(timeout), metadata=METADATA))
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server draws with; the first is the default."""
@@ -98,10 +101,11 @@ class AsyncClient:
 
     async def health(self, model: str | None = None, *, timeout: float | None = None) -> Health:
         """The health of one model, or of the whole server; see `Client.health`."""
-        return health_from(await self._call(self._check, Check(value=model or ""), timeout, QUICK))
+        return health_from(await self._call(self._check, Check(value=model or ""), timeout, QUICK, most=1))
 
     async def close(self) -> None:
         """Cancels the calls that still run, and closes the connection."""
+        self._closed = True
         await self._channel.close()
 
     async def __aenter__(self) -> AsyncClient:
@@ -134,11 +138,22 @@ class AsyncClient:
         request: Request,
         timeout: float | None,
         default: float | None = None,
+        most: int = TRIES,
     ) -> Response:
-        try:
-            return await method(request, timeout=self._patience(timeout, default))
-        except grpc.aio.AioRpcError as error:
-            raise error_from(error) from error
+        tries = Tries(self.address, self._patience(timeout, default), most)
+        while True:
+            try:
+                response = await method(request, timeout=tries.timeout(), metadata=METADATA)
+            except grpc.aio.AioRpcError as error:
+                wait = tries.wait_after(error)
+                if wait is None:
+                    raise error_from(error) from error
+                await asyncio.sleep(wait)
+                if self._closed:
+                    raise cancelled() from error
+            else:
+                tries.succeeded()
+                return response
 
     @staticmethod
     async def _follow(stream: AsyncStream, progress: bool | OnEvent) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -11,31 +10,17 @@ DEFAULT_ADDRESS = "localhost:50051"
 QUICK = 10.0  # seconds for calls that draw nothing, when no timeout is given
 MIB = 1024 * 1024
 
-RETRIES = {
-    "methodConfig": [
-        {
-            # Not Stream: its events cannot be taken back, and its reader sees that it failed.
-            "name": [
-                {"service": "safelight.v1.ImageService", "method": method}
-                for method in ("Generate", "Refine", "ListModels")
-            ],
-            "retryPolicy": {
-                "maxAttempts": 3,
-                "initialBackoff": "0.2s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 3,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
+MAX_RESPONSE = 64 * MIB
+
+# What the server is told with every call: larger answers it refuses before it draws them, not we after.
+METADATA = (("safelight-max-response-bytes", str(MAX_RESPONSE)),)
 
 # gRPC ignores a misspelt name in silence: each of these has a test that fails without it.
-OPTIONS: list[tuple[str, str | int]] = [
-    ("grpc.service_config", json.dumps(RETRIES)),
-    ("grpc.max_receive_message_length", 64 * MIB),
-    # A request above this size is not sent again; the default is 256 KiB, less than most pictures.
-    ("grpc.per_rpc_retry_buffer_size", 64 * MIB),
+OPTIONS: list[tuple[str, int]] = [
+    ("grpc.max_receive_message_length", MAX_RESPONSE),
+    # So that a server that comes back is found within seconds. By default gRPC looks every two minutes in the end, and
+    # calls fail at once meanwhile.
+    ("grpc.max_reconnect_backoff_ms", 5_000),
     # So that a dead network is noticed within a minute, also while the server is silent during long steps. By default
     # gRPC waits a minute for the answer to a ping, whatever keepalive_timeout says (that is TCP's), and sends only two
     # pings in a row.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from types import TracebackType
 from typing import TypeVar, Unpack
 
 import grpc
 
 from .accumulator import Accumulator
-from .channel import OPTIONS, QUICK, target, timeout_of
-from .errors import error_from
+from .channel import METADATA, OPTIONS, QUICK, target, timeout_of
+from .errors import cancelled, error_from
 from .events import Event
 from .health import METHOD, Check, Checked, Health, health_from
 from .models import Model, models_from
@@ -17,6 +18,7 @@ from .pictures import ImageInput
 from .progress import OnEvent, event_handler
 from .requests import DrawOptions, Previews, generate_request, refine_request, stream_request
 from .results import Result, result_from
+from .retries import TRIES, Tries
 from .v1 import images_pb2 as pb
 from .v1.images_pb2_grpc import ImageServiceStub
 
@@ -39,6 +41,7 @@ class Client:
         self.timeout = timeout_of(timeout)
         self._channel = grpc.insecure_channel(self.address, OPTIONS)
         self._stub = ImageServiceStub(self._channel)
+        self._closed = threading.Event()
         self._check = self._channel.unary_unary(METHOD, Check.SerializeToString, Checked.FromString)
 
     def generate(
@@ -91,16 +94,18 @@ class Client:
         mask: ImageInput | None = None,
         strength: float | None = None,
         previews: Previews | int | None = None,
+        max_image_bytes: int | None = None,
         timeout: float | None = None,
         **options: Unpack[DrawOptions],
     ) -> Stream:
         """Draws pictures, or with `image` redraws one, and gives the events as they happen. Use it in a `with`.
 
-        `previews`: an int is one preview every so many steps, 0 is none; default: after every step. The call is never
-        tried again.
+        `previews`: an int is one preview every so many steps, 0 is none; default: after every step. `max_image_bytes`,
+        4096 or more: larger pictures come in messages of this size and are put together here, for a proxy that lets no
+        large ones through. The call is never tried again.
         """
-        request = stream_request(prompt, image, mask, strength, previews, options)
-        return Stream(self._stub.Stream(request, timeout=self._patience(timeout)))
+        request = stream_request(prompt, image, mask, strength, previews, options, max_image_bytes)
+        return Stream(self._stub.Stream(request, timeout=self._patience(timeout), metadata=METADATA))
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server draws with; the first is the default."""
@@ -111,10 +116,11 @@ class Client:
 
         Raises NotFound for a name whose health the server does not know, and Unavailable when there is no server.
         """
-        return health_from(self._call(self._check, Check(value=model or ""), timeout, QUICK))
+        return health_from(self._call(self._check, Check(value=model or ""), timeout, QUICK, most=1))
 
     def close(self) -> None:
         """Cancels the calls that still run, and closes the connection."""
+        self._closed.set()
         self._channel.close()
 
     def __enter__(self) -> Client:
@@ -132,12 +138,31 @@ class Client:
         request: Request,
         timeout: float | None,
         default: float | None = None,
+        most: int = TRIES,
     ) -> Response:
-        call = method.future(request, timeout=self._patience(timeout, default))
+        tries = Tries(self.address, self._patience(timeout, default), most)
+        while True:
+            try:
+                response = self._try(method, request, tries.timeout())
+            except grpc.RpcError as error:
+                wait = tries.wait_after(error)
+                if wait is None:
+                    raise error_from(error) from error
+                if self._closed.wait(wait):
+                    raise cancelled() from error
+            else:
+                tries.succeeded()
+                return response
+
+    @staticmethod
+    def _try(
+        method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None
+    ) -> Response:
+        call = method.future(request, timeout=timeout, metadata=METADATA)
         try:
             return call.result()
-        except grpc.RpcError as error:
-            raise error_from(error) from error
+        except grpc.RpcError:
+            raise
         except BaseException:
             call.cancel()  # Ctrl-C: nobody waits for this any more
             raise

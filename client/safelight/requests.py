@@ -116,17 +116,20 @@ def stream_request(
     strength: float | None,
     previews: Previews | int | None,
     options: DrawOptions,
+    max_image_bytes: int | None = None,
 ) -> pb.StreamRequest:
     """A stream of a Refine if there is an image, else of a Generate. Raises what these raise.
 
     TypeError for a mask or a strength without an image.
     """
-    preview = _preview_options(previews)
+    stream = pb.StreamRequest(preview=_preview_options(previews), max_image_bytes=max_image_bytes)
     if image is not None:
-        return pb.StreamRequest(refine=refine_request(image, prompt, mask, strength, options), preview=preview)
+        stream.refine.CopyFrom(refine_request(image, prompt, mask, strength, options))
+        return stream
     if mask is not None or strength is not None:
         raise TypeError("mask and strength say how to redraw an image, and there is no image")
-    return pb.StreamRequest(generate=generate_request(prompt, options), preview=preview)
+    stream.generate.CopyFrom(generate_request(prompt, options))
+    return stream
 
 
 def _fill(message: Request, options: DrawOptions, more: Mapping[str, object]) -> Request:

@@ -88,4 +88,5 @@ def test_bad_details_do_not_hide_the_error(connect: Connect, raw: bytes, reason:
 def test_no_server(connect: Connect) -> None:
     with pytest.raises(safelight.Unavailable, match="connect") as caught:
         connect("127.0.0.1:1").health()
-    assert caught.value.reason == ""
+    assert caught.value.reason == "UNREACHABLE"
+    assert caught.value.retry_after is not None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, cast
 
 import pytest
-from safelight import AsyncClient, AsyncStream, Client
-from safelight.channel import OPTIONS
+from safelight import AsyncClient, AsyncStream, Client, retries
 
 Connect = Callable[..., Client]
 
@@ -67,13 +65,7 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def quick_retries() -> Iterator[None]:
-    """The client's retries as they are, but 10 ms apart."""
-    (at,) = (at for at, (name, _) in enumerate(OPTIONS) if name == "grpc.service_config")
-    before = OPTIONS[at]
-    config = json.loads(str(before[1]))
-    for method in config["methodConfig"]:
-        method["retryPolicy"] |= {"initialBackoff": "0.01s", "maxBackoff": "0.01s"}
-    OPTIONS[at] = (before[0], json.dumps(config))
-    yield
-    OPTIONS[at] = before
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's retries as they are, but at most 10 ms apart, and with what a new process may spend on them."""
+    monkeypatch.setattr(retries, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(retries, "_budgets", {})

@@ -54,13 +54,13 @@ class FakeServer(ImageServiceServicer):
 
 
 @contextmanager
-def serve(**handlers: Handler) -> Iterator[FakeServer]:
-    """A server on a free port; the handlers are called generate, refine, stream and models."""
+def serve(address: str = "127.0.0.1:0", **handlers: Handler) -> Iterator[FakeServer]:
+    """A server, by default on a free port; the handlers are called generate, refine, stream and models."""
     fake = FakeServer(**handlers)
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     add_ImageServiceServicer_to_server(fake, server)
     health_pb2_grpc.add_HealthServicer_to_server(fake.health, server)
-    fake.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    fake.address = f"127.0.0.1:{server.add_insecure_port(address)}"
     server.start()
     try:
         yield fake

@@ -240,14 +240,16 @@ class RefineResponse(_message.Message):
     def __init__(self, job_id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ...) -> None: ...
 
 class StreamRequest(_message.Message):
-    __slots__ = ("generate", "refine", "preview")
+    __slots__ = ("generate", "refine", "preview", "max_image_bytes")
     GENERATE_FIELD_NUMBER: _ClassVar[int]
     REFINE_FIELD_NUMBER: _ClassVar[int]
     PREVIEW_FIELD_NUMBER: _ClassVar[int]
+    MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     generate: GenerateRequest
     refine: RefineRequest
     preview: PreviewOptions
-    def __init__(self, generate: _Optional[_Union[GenerateRequest, _Mapping]] = ..., refine: _Optional[_Union[RefineRequest, _Mapping]] = ..., preview: _Optional[_Union[PreviewOptions, _Mapping]] = ...) -> None: ...
+    max_image_bytes: int
+    def __init__(self, generate: _Optional[_Union[GenerateRequest, _Mapping]] = ..., refine: _Optional[_Union[RefineRequest, _Mapping]] = ..., preview: _Optional[_Union[PreviewOptions, _Mapping]] = ..., max_image_bytes: _Optional[int] = ...) -> None: ...
 
 class PreviewOptions(_message.Message):
     __slots__ = ("every_steps", "min_interval", "max_edge", "quality", "decoder")
@@ -264,7 +266,7 @@ class PreviewOptions(_message.Message):
     def __init__(self, every_steps: _Optional[int] = ..., min_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_edge: _Optional[int] = ..., quality: _Optional[int] = ..., decoder: _Optional[_Union[PreviewDecoder, str]] = ...) -> None: ...
 
 class StreamResponse(_message.Message):
-    __slots__ = ("job_id", "sequence", "queued", "started", "progress", "preview", "image", "done")
+    __slots__ = ("job_id", "sequence", "queued", "started", "progress", "preview", "image", "done", "image_part")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     QUEUED_FIELD_NUMBER: _ClassVar[int]
@@ -273,6 +275,7 @@ class StreamResponse(_message.Message):
     PREVIEW_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_PART_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     sequence: int
     queued: Queued
@@ -281,7 +284,8 @@ class StreamResponse(_message.Message):
     preview: Preview
     image: Image
     done: Done
-    def __init__(self, job_id: _Optional[str] = ..., sequence: _Optional[int] = ..., queued: _Optional[_Union[Queued, _Mapping]] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[Preview, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ...) -> None: ...
+    image_part: ImagePart
+    def __init__(self, job_id: _Optional[str] = ..., sequence: _Optional[int] = ..., queued: _Optional[_Union[Queued, _Mapping]] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[Preview, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., image_part: _Optional[_Union[ImagePart, _Mapping]] = ...) -> None: ...
 
 class Queued(_message.Message):
     __slots__ = ("position",)
@@ -358,6 +362,16 @@ class Image(_message.Message):
     width: int
     height: int
     def __init__(self, index: _Optional[int] = ..., seed: _Optional[int] = ..., format: _Optional[_Union[ImageFormat, str]] = ..., data: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class ImagePart(_message.Message):
+    __slots__ = ("image", "offset", "total_bytes")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    image: Image
+    offset: int
+    total_bytes: int
+    def __init__(self, image: _Optional[_Union[Image, _Mapping]] = ..., offset: _Optional[int] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class Done(_message.Message):
     __slots__ = ("timings",)

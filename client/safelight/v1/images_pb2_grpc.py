@@ -29,6 +29,11 @@ class ImageServiceStub(object):
     """Draws pictures. Every call is checked whole before any work starts; a call that fails says why in its status
     (google.rpc.ErrorInfo always, google.rpc.BadRequest with every bad field, google.rpc.RetryInfo when it pays to wait),
     never in a message. Cancelling a call, or letting its deadline pass, stops the work inside the current step.
+
+    A reader refuses messages above its limit, which is 4 MiB unless it is told otherwise, and then the drawing is lost.
+    So what will probably be larger is refused before any work (INVALID_ARGUMENT, reason ANSWER_TOO_LARGE). A caller that
+    takes more says so with the metadata key `safelight-max-response-bytes`, a number of bytes, and raises its own limit:
+    grpcurl -max-msg-sz 67108864 -H 'safelight-max-response-bytes: 67108864' ...
     """
 
     def __init__(self, channel):
@@ -63,6 +68,11 @@ class ImageServiceServicer(object):
     """Draws pictures. Every call is checked whole before any work starts; a call that fails says why in its status
     (google.rpc.ErrorInfo always, google.rpc.BadRequest with every bad field, google.rpc.RetryInfo when it pays to wait),
     never in a message. Cancelling a call, or letting its deadline pass, stops the work inside the current step.
+
+    A reader refuses messages above its limit, which is 4 MiB unless it is told otherwise, and then the drawing is lost.
+    So what will probably be larger is refused before any work (INVALID_ARGUMENT, reason ANSWER_TOO_LARGE). A caller that
+    takes more says so with the metadata key `safelight-max-response-bytes`, a number of bytes, and raises its own limit:
+    grpcurl -max-msg-sz 67108864 -H 'safelight-max-response-bytes: 67108864' ...
     """
 
     def Generate(self, request, context):
@@ -128,6 +138,11 @@ class ImageService(object):
     """Draws pictures. Every call is checked whole before any work starts; a call that fails says why in its status
     (google.rpc.ErrorInfo always, google.rpc.BadRequest with every bad field, google.rpc.RetryInfo when it pays to wait),
     never in a message. Cancelling a call, or letting its deadline pass, stops the work inside the current step.
+
+    A reader refuses messages above its limit, which is 4 MiB unless it is told otherwise, and then the drawing is lost.
+    So what will probably be larger is refused before any work (INVALID_ARGUMENT, reason ANSWER_TOO_LARGE). A caller that
+    takes more says so with the metadata key `safelight-max-response-bytes`, a number of bytes, and raises its own limit:
+    grpcurl -max-msg-sz 67108864 -H 'safelight-max-response-bytes: 67108864' ...
     """
 
     @staticmethod

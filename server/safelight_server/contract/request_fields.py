@@ -16,6 +16,7 @@ from .field_reader import FieldReader
 
 LONGEST_PROMPT = 8192
 LARGEST_SIZE = 16384
+LEAST_PIECE = 4096  # bytes of a picture in a message
 SPACINGS = ("leading", "linspace", "trailing")
 FORMATS: dict[int, Format] = {
     pb.IMAGE_FORMAT_UNSPECIFIED: "png",
@@ -119,7 +120,11 @@ def priority(fields: FieldReader) -> Priority:
 
 
 def previews(fields: FieldReader) -> Previews:
-    """Of a StreamRequest: a preview after every step by default; every_steps 0 means none."""
+    """Of a StreamRequest: a preview after every step by default; every_steps 0 means none.
+
+    Checks the size of its pieces as well, which says how pictures travel and is nothing to a job.
+    """
+    fields.integer("max_image_bytes", LEAST_PIECE, LEAST_PIECE, 2**32 - 1)
     part = fields.part("preview")
     interval = part.message.min_interval.seconds + part.message.min_interval.nanos / 1e9
     if not 0 <= interval <= 3600:

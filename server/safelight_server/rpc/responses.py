@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -98,6 +98,24 @@ EVENTS: Mapping[type, tuple[str, Callable[[Any], Any]]] = {
 def stream_response(job_id: str, sequence: int, event: Event) -> pb.StreamResponse:
     field, to_message = EVENTS[type(event)]
     return pb.StreamResponse(job_id=job_id, sequence=sequence, **{field: to_message(event)})
+
+
+def pieces(response: pb.StreamResponse, longest: int) -> Iterator[pb.StreamResponse]:
+    """The response; one with a picture whose file is longer as several, with a piece of it each."""
+    data = response.image.data
+    if len(data) <= longest:
+        yield response
+        return
+    for offset in range(0, len(data), longest):
+        part = pb.StreamResponse(job_id=response.job_id, sequence=response.sequence)
+        part.image_part.image.MergeFrom(_without_data(response.image))
+        part.image_part.image.data = data[offset : offset + longest]
+        part.image_part.offset, part.image_part.total_bytes = offset, len(data)
+        yield part
+
+
+def _without_data(image: pb.Image) -> pb.Image:
+    return pb.Image(index=image.index, seed=image.seed, format=image.format, width=image.width, height=image.height)
 
 
 def model(info: ModelInfo) -> pb.Model:

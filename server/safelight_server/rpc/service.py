@@ -17,7 +17,7 @@ from safelight_server.desk import Desk
 from safelight_server.diffusion.plan import Plan
 from safelight_server.jobs import Done, Event, Image, Previews, Started
 
-from . import responses
+from . import answer_size, responses
 from .calls import Context, M, parse, report, serialize
 
 NAME = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
@@ -59,17 +59,24 @@ class ImageService:
 
     async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:
         async with self._call(context) as job_id:
-            request = parse(pb.StreamRequest, body)
+            request, limit = parse(pb.StreamRequest, body), answer_size.limit_of(context)
             plan, previews = await self._desk.check(partial(stream_from, request, job_id=job_id), context.peer())
+            prefix = f"{request.WhichOneof('request')}."
+            piece = answer_size.piece_size(request.max_image_bytes, plan.job, limit, prefix)
             async with aclosing(self._submit(plan, previews, context)) as events:
                 sequence = 0
                 async for event in events:
                     sequence += 1
-                    yield responses.stream_response(job_id, sequence, event)
+                    whole = responses.stream_response(job_id, sequence, event)
+                    for response in responses.pieces(whole, piece):
+                        answer_size.check_drawn(plan.job, response.ByteSize(), limit, prefix)
+                        yield response
 
     async def _unary(self, body: bytes, context: Context, request: type[Any], response: type[M]) -> M:
         async with self._call(context) as job_id:
+            limit = answer_size.limit_of(context)
             plan = await self._desk.check(partial(plan_from, parse(request, body), job_id=job_id), context.peer())
+            answer_size.check(plan.job, limit)
             answer: Any = response(job_id=job_id)
             async with aclosing(self._submit(plan, None, context)) as events:
                 async for event in events:
@@ -80,6 +87,7 @@ class ImageService:
                         answer.images.append(responses.image(event))
                     elif isinstance(event, Done):
                         answer.timings.CopyFrom(responses.timings(event))
+                    answer_size.check_drawn(plan.job, answer.ByteSize(), limit)
             return answer  # type: ignore[no-any-return]
         raise AssertionError("abort does not return")
 
