@@ -23,7 +23,7 @@ from safelight.retries import Budget
 from support import fake_server as fake
 from support.clients import Connect
 from support.clients import quick_retries as quick_retries
-from support.fake_server import FOREVER, failing, refuse, serve
+from support.fake_server import FOREVER, failing, refuse, serve, serve_at
 
 ALLOWANCE = 2  # requests beyond the calls that a process may spend on an outage
 
@@ -112,13 +112,13 @@ def test_waits_are_drawn_by_lot(monkeypatch: pytest.MonkeyPatch) -> None:
         assert 0.9 * most < max(waits[number]) <= most
 
 
-class _Refused(grpc.RpcError):  # type: ignore[misc]
+class _Refused(grpc.RpcError):
     """As gRPC raises them."""
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNAVAILABLE
 
-    def trailing_metadata(self) -> tuple[tuple[str, str], ...]:
+    def trailing_metadata(self) -> tuple[()]:
         return ()
 
 
@@ -192,7 +192,7 @@ def test_a_server_that_comes_back_is_found(monkeypatch: pytest.MonkeyPatch) -> N
         began = time.monotonic()
         assert tried(client.health) == "Unavailable"
         time.sleep(2.6)
-        with serve(address=address):
+        with serve_at(address):
             while tried(client.models) != "drawn":
                 assert time.monotonic() - began < 4.8, "that is gRPC's own second look"
                 time.sleep(0.05)

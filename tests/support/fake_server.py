@@ -54,8 +54,15 @@ class FakeServer(ImageServiceServicer):
 
 
 @contextmanager
-def serve(address: str = "127.0.0.1:0", **handlers: Handler) -> Iterator[FakeServer]:
-    """A server, by default on a free port; the handlers are called generate, refine, stream and models."""
+def serve(**handlers: Handler) -> Iterator[FakeServer]:
+    """A server on a free port; the handlers are called generate, refine, stream and models."""
+    with serve_at("127.0.0.1:0", **handlers) as fake:
+        yield fake
+
+
+@contextmanager
+def serve_at(address: str, **handlers: Handler) -> Iterator[FakeServer]:
+    """As `serve`, on this address."""
     fake = FakeServer(**handlers)
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     add_ImageServiceServicer_to_server(fake, server)

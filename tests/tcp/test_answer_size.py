@@ -31,7 +31,7 @@ def says(limit: int | str) -> tuple[tuple[str, str], ...]:
 
 def test_a_caller_that_says_nothing_takes_4_mib(stub: ImageServiceStub) -> None:
     began = time.monotonic()
-    source = {"image": picture(), "strength": 1.0}
+    source: dict[str, Any] = {"image": picture(), "strength": 1.0}
     for call in (
         lambda: stub.Generate(pb.GenerateRequest(**LONG)),
         lambda: stub.Refine(pb.RefineRequest(**LONG, **source)),
