@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -12,9 +14,12 @@ from .diffusion.model_info import ModelInfo
 from .diffusion.plan import Plan
 from .engine.engine import Engine
 from .errors import StillLoading
+from .images import decoder, turns
 from .jobs import Done, Event, Previews
 
 log = logging.getLogger(__name__)
+
+CHECKS = 12  # at a time, beside those that a picture holds up
 
 T = TypeVar("T")
 Check = Callable[[Mapping[str, ModelInfo]], T]  # raises InvalidRequest or ModelNotFound
@@ -25,18 +30,23 @@ class Desk:
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
+        # Threads of their own, of which pictures can never hold all. They are started only when they are needed.
+        self._threads = ThreadPoolExecutor(decoder.MOST_THREADS + CHECKS, "check")
 
     def infos(self) -> dict[str, ModelInfo]:
         """The models that are served, by name."""
         return {name: model.info for name, model in self._ready().models.items()}
 
     async def check(self, check: Check[T], caller: object = None) -> T:
-        """What `check` makes of a request. It runs in a thread, for a picture may take a while to unpack.
+        """What `check` makes of a request. It runs in a thread, for a picture may take a while to unpack, and is given
+        up if this is cancelled.
 
         Raises QueueFull or ShuttingDown before any of that, if no job at all would be let in; then what `check` raises.
         """
         self._ready().check_room(caller)
-        return await asyncio.to_thread(check, self.infos())
+        with turns.wanted():
+            here = contextvars.copy_context()  # the id of the call for log lines, and whether its pictures are wanted
+            return await asyncio.get_running_loop().run_in_executor(self._threads, here.run, check, self.infos())
 
     async def submit(
         self, plan: Plan, previews: Previews | None, deadline: float | None, caller: object = None

@@ -57,6 +57,17 @@ class QueueFull(JobError):
         self.metadata = {"waiting": str(waiting)}
 
 
+class PicturesWaiting(JobError):
+    """Before the job is let in: there is no end of uploads to unpack."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "PICTURES_WAITING"
+    retry_after = 2.0
+
+    def __init__(self) -> None:
+        super().__init__("too many pictures are being unpacked; try again in 2 s")
+
+
 class DeadlineTooShort(JobError):
     """Refused before any work, in place of DEADLINE_EXCEEDED after it."""
 

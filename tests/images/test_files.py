@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from safelight_server.arrays import Pixels
-from safelight_server.images import files
-from safelight_server.images.files import BadPicture
+from safelight_server.images import decoder, files
+from safelight_server.images.budget import judge
+from safelight_server.images.header import BadPicture
 from safelight_server.jobs import Output
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
@@ -24,8 +25,8 @@ def file(image: Image.Image, format: str, **options: object) -> bytes:
 
 
 def read(data: bytes, mode: str = "RGB") -> Pixels:
-    picture = files.open_picture(data)
-    return files.pixels_of(picture, mode, files.upright_size(picture))
+    picture = judge(data)
+    return decoder.pixels_of(picture, mode, picture.upright)
 
 
 def test_what_is_written_is_read_again() -> None:
@@ -48,20 +49,20 @@ def test_a_photograph_is_read_upright(orientation: int, turns: int) -> None:
     exif[0x0112] = orientation
     data = file(Image.fromarray(RGB), "JPEG", exif=exif, quality=100, subsampling=0)
     upright = np.rot90(RGB, turns)
-    assert files.upright_size(files.open_picture(data)) == upright.shape[:2]
+    assert judge(data).upright == upright.shape[:2]
     assert np.abs(read(data).astype(int) - upright).mean() < 3
 
 
 def test_another_size_is_resampled() -> None:
-    picture = files.open_picture(file(Image.fromarray(RGB), "PNG"))
+    picture = judge(file(Image.fromarray(RGB), "PNG"))
     expected = Image.fromarray(RGB).resize((16, 32), Image.Resampling.LANCZOS)
-    assert np.array_equal(files.pixels_of(picture, "RGB", (32, 16)), np.asarray(expected))
+    assert np.array_equal(decoder.pixels_of(picture, "RGB", (32, 16)), np.asarray(expected))
 
 
 @pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF", "ICO"])
 def test_other_formats_are_not_even_tried(format: str) -> None:
     with pytest.raises(BadPicture, match="must be a PNG, JPEG or WebP file"):
-        files.open_picture(file(Image.fromarray(RGB), format))
+        judge(file(Image.fromarray(RGB), format))
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +15,9 @@ from safelight_server.arrays import Hw
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.plan import Plan, make_plan
 from safelight_server.errors import InvalidRequest, ModelNotFound, Violation
-from safelight_server.images import files
 from safelight_server.jobs import EXACT, Handoff, Job, Previews, Source
 
-from . import request_fields
+from . import pictures, request_fields
 from .field_reader import FieldReader
 
 Request = pb.GenerateRequest | pb.RefineRequest
@@ -28,11 +27,11 @@ def plan_from(request: Request, infos: Mapping[str, ModelInfo], job_id: str, pre
     """The job that a request asks for, and its steps on each model. `prefix`: where the request lies in a larger one.
 
     Unpacks a Refine's picture, so it takes a moment: call it in a thread. Nothing larger than the job's own size is
-    kept. Raises ModelNotFound, or InvalidRequest with every bad field.
+    kept. Raises InvalidRequest, or ModelNotFound, with every bad field; or PicturesWaiting.
     """
     fields = FieldReader(request, prefix)
-    info = _model(fields, infos)
-    job = _job(fields, info, infos, job_id)
+    _check_models(fields, infos)
+    job = _job(fields, infos[_model(request, infos)], infos, job_id)
     plan = _plan(fields, job, infos)
     fields.finish()
     assert plan is not None, "a job without a plan has a bad field"
@@ -50,6 +49,9 @@ def stream_from(request: pb.StreamRequest, infos: Mapping[str, ModelInfo], job_i
         plan = plan_from(getattr(request, which), infos, job_id, f"{which}.")
     except InvalidRequest as error:
         raise InvalidRequest([*error.violations, *fields.violations]) from None
+    except ModelNotFound as error:
+        error.violations = [*error.violations, *fields.violations]
+        raise
     fields.finish()
     model = plan.job.model
     if previews.tiny and not infos[model].config.has_tiny_decoder:
@@ -57,19 +59,20 @@ def stream_from(request: pb.StreamRequest, infos: Mapping[str, ModelInfo], job_i
     return plan, previews if previews.every else None
 
 
-def _job(fields: FieldReader, info: ModelInfo, infos: Mapping[str, ModelInfo], job_id: str) -> Job:
-    """All of the job but its recipe; what is bad is counted in `fields`."""
+def _job(
+    fields: FieldReader, info: ModelInfo, infos: Mapping[str, ModelInfo], job_id: str, *, unpack: bool = True
+) -> Job:
+    """All of the job but its recipe; what is bad is counted in `fields`. Pictures come last, and only if `unpack`."""
     request, config = fields.message, info.config
     handoff = _handoff(fields, info, infos)
     steps = fields.integer("steps", config.steps, 1, info.limits.max_steps)
-    size, source = _start(fields, info)
     seed = request.seed if fields.has("seed") else secrets.randbits(32)
     count = fields.integer("num_images", 1, 1, info.limits.max_images)
-    return Job(
+    job = Job(
         id=job_id,
         model=info.name,
         prompts=request_fields.prompts(fields),
-        size=size,
+        size=(0, 0),
         steps=steps,
         guidance=fields.number("guidance_scale", config.guidance, 0, 100),
         rescale=fields.number("guidance_rescale", 0.0, 0, 1),
@@ -77,11 +80,13 @@ def _job(fields: FieldReader, info: ModelInfo, infos: Mapping[str, ModelInfo], j
         scheduler=request_fields.scheduler(fields, info),
         sizes=request_fields.sizes(fields),
         handoff=handoff,
-        source=source,
+        source=None,
         output=request_fields.output(fields),
         acceleration=request_fields.acceleration(fields, info, infos[handoff.model] if handoff else info),
         priority=request_fields.priority(fields),
     )
+    size, source = _start(fields, info, unpack)
+    return replace(job, size=size, source=source)
 
 
 def _plan(fields: FieldReader, job: Job, infos: Mapping[str, ModelInfo]) -> Plan | None:
@@ -96,11 +101,37 @@ def _plan(fields: FieldReader, job: Job, infos: Mapping[str, ModelInfo]) -> Plan
         return None
 
 
-def _model(fields: FieldReader, infos: Mapping[str, ModelInfo]) -> ModelInfo:
-    name = fields.message.model or next(iter(infos))
-    if name not in infos:
-        raise ModelNotFound(fields.path("model"), name, list(infos))
-    return infos[name]
+def _model(request: Request, infos: Mapping[str, ModelInfo]) -> str:
+    return request.model or next(iter(infos))
+
+
+def _check_models(fields: FieldReader, infos: Mapping[str, ModelInfo]) -> None:
+    """Raises ModelNotFound if a model is not served, with all that is bad whichever one is meant."""
+    request = fields.message
+    asked = {fields.path("model"): _model(request, infos)}
+    if fields.has("refiner"):
+        asked[fields.path("refiner.model")] = request.refiner.model
+    missing = [ModelNotFound(field, name, list(infos)) for field, name in asked.items() if name not in infos]
+    if not missing:
+        return
+    known = infos.get(_model(request, infos))
+    rest = _bad_for_all(fields, infos, infos.values() if known is None else [known])
+    told = [violation for error in missing for violation in error.violations]
+    fields_told = {violation.field for violation in told}
+    missing[0].violations = [*told, *(violation for violation in rest if violation.field not in fields_told)]
+    raise missing[0]
+
+
+def _bad_for_all(
+    fields: FieldReader, infos: Mapping[str, ModelInfo], models: Collection[ModelInfo]
+) -> Iterator[Violation]:
+    """The bad fields that are bad for each of these models."""
+    found: list[dict[str, Violation]] = []
+    for info in models:
+        own = FieldReader(fields.message, fields.path(""))
+        _job(own, info, infos, "", unpack=False)
+        found.append({violation.field: violation for violation in own.violations})
+    return (violation for field, violation in found[0].items() if all(field in other for other in found))
 
 
 def _handoff(fields: FieldReader, info: ModelInfo, infos: Mapping[str, ModelInfo]) -> Handoff | None:
@@ -108,9 +139,7 @@ def _handoff(fields: FieldReader, info: ModelInfo, infos: Mapping[str, ModelInfo
         return None
     stage = fields.part("refiner")
     name = stage.message.model
-    if name not in infos:
-        raise ModelNotFound(stage.path("model"), name, list(infos))
-    if name not in info.refiners:
+    if name in infos and name not in info.refiners:
         allowed = ", ".join(info.refiners) or "none of those served"
         stage.bad(
             "model", f"must share {info.name}'s latent space and not be an inpainting model ({allowed}), not {name!r}"
@@ -120,7 +149,7 @@ def _handoff(fields: FieldReader, info: ModelInfo, infos: Mapping[str, ModelInfo
         stage.bad(
             "handoff", f"must lie between 0 and 1, not at {fraction:g}: one of the models would have nothing to do"
         )
-    return Handoff(name, fraction)
+    return Handoff(name, fraction) if name in infos else None
 
 
 def _size(fields: FieldReader, info: ModelInfo, default: Hw) -> Hw:
@@ -129,50 +158,16 @@ def _size(fields: FieldReader, info: ModelInfo, default: Hw) -> Hw:
     return fields.integer("height", default[0], *bounds), fields.integer("width", default[1], *bounds)
 
 
-def _start(fields: FieldReader, info: ModelInfo) -> tuple[Hw, Source | None]:
+def _start(fields: FieldReader, info: ModelInfo, unpack: bool) -> tuple[Hw, Source | None]:
     """The size, and for a Refine the picture that it starts from."""
+    native = info.config.native_edge, info.config.native_edge
     if isinstance(fields.message, pb.RefineRequest):
-        return _source(fields, info)
+        return pictures.source(
+            fields, info.limits.edge_multiple, lambda own: _size(fields, info, own or native), unpack=unpack
+        )
     if info.config.kind != "base":
         fields.bad("model", f"{info.name} is made to redraw a picture: call Refine, or name a base model")
-    return _size(fields, info, (info.config.native_edge, info.config.native_edge)), None
-
-
-def _source(fields: FieldReader, info: ModelInfo) -> tuple[Hw, Source | None]:
-    """A Refine's size and start. Headers are read first, and pixels only if the headers are right."""
-    before = len(fields.violations)
-    strength = fields.number("strength", 0.9999 if fields.message.mask else 0.3, 0, 1)
-    try:
-        picture = files.open_picture(fields.message.image)
-    except files.BadPicture as error:
-        fields.bad("image", str(error))
-        return (info.config.native_edge, info.config.native_edge), None
-    own = files.upright_size(picture)
-    multiple = info.limits.edge_multiple
-    size = _size(fields, info, (own[0] - own[0] % multiple, own[1] - own[1] % multiple))
-    mask = None
-    if fields.message.mask:
-        try:
-            mask = files.open_picture(fields.message.mask)
-        except files.BadPicture as error:
-            fields.bad("mask", str(error))
-            return size, None
-        if (found := files.upright_size(mask)) != own:
-            fields.bad("mask", f"must have the image's size {own[1]} x {own[0]}, not {found[1]} x {found[0]}")
-    if len(fields.violations) > before:
-        return size, None
-    return size, _unpack(fields, picture, mask, size, strength)
-
-
-def _unpack(fields: FieldReader, picture: Any, mask: Any, size: Hw, strength: float) -> Source | None:
-    field = "image"
-    try:
-        pixels = files.pixels_of(picture, "RGB", size)
-        field = "mask"
-        return Source(pixels, None if mask is None else files.pixels_of(mask, "L", size), strength)
-    except files.BadPicture as error:
-        fields.bad(field, str(error))
-        return None
+    return _size(fields, info, native), None
 
 
 def _recipe(request: Request, job: Job) -> dict[str, Any]:

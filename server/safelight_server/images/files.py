@@ -1,4 +1,4 @@
-"""Picture files in and out: PNG, JPEG and WebP, by Pillow, with the door's limits in and the recipe as text out."""
+"""Picture files as they go out: PNG with the recipe as text, JPEG and WebP, by Pillow."""
 
 from __future__ import annotations
 
@@ -6,59 +6,11 @@ import io
 import json
 from typing import Any
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from safelight_server import __version__
 from safelight_server.arrays import Hw, Pixels
 from safelight_server.jobs import Output
-
-FORMATS = ("PNG", "JPEG", "WEBP")
-MAX_PIXELS = 4096 * 4096
-
-
-class BadPicture(ValueError):
-    """A file that is no picture we read; the text is the rule and the value."""
-
-
-def open_picture(data: bytes) -> Image.Image:
-    """Reads the header alone: a bomb of some kilobytes is refused before its pixels are unpacked. Raises BadPicture."""
-    try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise BadPicture(f"must be a PNG, JPEG or WebP file; these {len(data)} bytes are none") from None
-    except Image.DecompressionBombError:
-        raise BadPicture(f"must have at most {MAX_PIXELS} pixels, and has far more") from None
-    except Exception:
-        raise BadPicture("cannot be read: the file is broken or breaks off") from None
-    if picture.width * picture.height > MAX_PIXELS:
-        raise BadPicture(f"must have at most {MAX_PIXELS} pixels, not {picture.width} x {picture.height}")
-    return picture
-
-
-def pixels_of(picture: Image.Image, mode: str, size: Hw) -> Pixels:
-    """Unpacks a picture as "RGB" (height, width, 3) or "L" (height, width), upright, resampled to `size` if it differs.
-
-    Lanczos, as diffusers' VaeImageProcessor resamples. Raises BadPicture for a file that breaks off.
-    """
-    try:
-        upright = (ImageOps.exif_transpose(picture) if _may_be_turned(picture) else picture).convert(mode)
-    except Exception:  # Pillow's decoders raise whatever a broken file brings them to
-        raise BadPicture("cannot be read: the file is broken or breaks off") from None
-    if upright.size != size[::-1]:
-        upright = upright.resize(size[::-1], Image.Resampling.LANCZOS)
-    return np.asarray(upright)
-
-
-def upright_size(picture: Image.Image) -> Hw:
-    """(height, width) as it is seen, from the header and the EXIF orientation."""
-    turned = _may_be_turned(picture) and picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-    return (picture.width, picture.height) if turned else (picture.height, picture.width)
-
-
-def _may_be_turned(picture: Image.Image) -> bool:
-    """Cameras write JPEG. A PNG is not asked: Pillow would unpack it to look for EXIF at its end."""
-    return picture.format != "PNG"
 
 
 def save(picture: Pixels, output: Output, recipe: dict[str, Any]) -> bytes:

@@ -1,0 +1,68 @@
+"""A picture's pixels, by Pillow: in this process, or as a program of its own that reads a file and writes them.
+
+python -m safelight_server.images.unpack MODE WIDTH HEIGHT: it may be ended at any moment, and bounds itself too.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from PIL import Image
+
+from .budget import judge
+from .header import BadPicture, Header, broken
+
+MEMORY = 2**30  # bytes: the largest picture that may come takes a good half
+SECONDS = 15
+TURNS = {  # by orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def unpack(header: Header, mode: str, width: int, height: int) -> Image.Image:
+    """The picture as "RGB" or "L", upright, resampled to width x height if its size differs. Raises BadPicture.
+
+    Lanczos, as diffusers' VaeImageProcessor resamples.
+    """
+    try:
+        picture: Image.Image = Image.open(io.BytesIO(b"".join(header.pieces)), formats=(header.format,))
+        if picture.size != (header.width, header.height):
+            raise broken()
+        if header.orientation in TURNS:
+            picture = picture.transpose(TURNS[header.orientation])
+        picture = picture.convert(mode)
+        return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.LANCZOS)
+    except Exception:  # Pillow's decoders raise whatever a broken file brings them to
+        raise broken() from None
+
+
+def main() -> None:
+    """Exits with 1 for a file that cannot be read."""
+    _bound()
+    mode, width, height = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    try:
+        picture = unpack(judge(sys.stdin.buffer.read()), mode, width, height)
+    except BadPicture:
+        sys.exit(1)
+    sys.stdout.buffer.write(picture.tobytes())
+
+
+def _bound() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()
