@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -51,11 +54,15 @@ def pixels_of(header: Header, mode: str, size: Hw) -> Pixels:
 def _in_a_process(file: bytes, mode: str, width: int, height: int) -> bytes:
     """What unpack.py writes; nothing if it fails. The process is gone when this returns or raises."""
     process = _start(mode, str(width), str(height))
+    pipe, process.stdin = process.stdin, None  # communicate() forgets the rest of its input when its time is up
+    feeder = threading.Thread(target=_feed, args=(pipe, file), daemon=True)
+    feeder.start()
     try:
-        return _output(process, file)
+        return _output(process)
     finally:
         process.kill()
         process.communicate()
+        feeder.join()
 
 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:
@@ -73,14 +80,17 @@ def _start(*arguments: str) -> subprocess.Popen[bytes]:
         raise PicturesWaiting from None
 
 
-def _output(process: subprocess.Popen[bytes], file: bytes) -> bytes:
+def _feed(pipe: IO[bytes], file: bytes) -> None:
+    with suppress(OSError), pipe:  # the process may end, or be ended, before it has read all
+        pipe.write(file)
+
+
+def _output(process: subprocess.Popen[bytes]) -> bytes:
     end = time.monotonic() + LONGEST
-    left: bytes | None = file
     while True:
         try:
-            return process.communicate(left, timeout=PULSE)[0]
+            return process.communicate(timeout=PULSE)[0]
         except subprocess.TimeoutExpired:
-            left = None  # communicate goes on by itself with what it was given first
             stop_if_given_up()
             if time.monotonic() > end:
                 raise BadPicture(f"must not take more than {LONGEST:g} s to unpack") from None

@@ -27,16 +27,15 @@ def orientation(metadata: Sequence[memoryview]) -> int:
 
 
 def _in_tiff(tiff: memoryview) -> int | None:
-    """The tag's value in the first directory; the last one counts, as in Pillow."""
+    """The tag's value in the first directory."""
     order = "<" if bytes(tiff[:2]) == b"II" else ">"
     try:
         (start,) = struct.unpack_from(order + "I", tiff, 4)
         (entries,) = struct.unpack_from(order + "H", tiff, start)
     except struct.error:
         return None
-    value = None
     for place in range(start + 2, min(start + 2 + 12 * entries, len(tiff) - 11), 12):
         tag, kind, count = struct.unpack_from(order + "HHI", tiff, place)
         if tag == TAG and kind in NUMBERS and count == 1:
-            (value,) = struct.unpack_from(order + NUMBERS[kind], tiff, place + 8)
-    return value
+            return int(struct.unpack_from(order + NUMBERS[kind], tiff, place + 8)[0])
+    return None

@@ -13,7 +13,10 @@ SIGNATURE = b"\xff\xd8\xff"
 MOST_SCANS = 100  # a progressive file has about 10
 MOST_SEGMENTS = 2_000
 PASSES_A_SCAN = 0.2  # of a plain file's work, where there is more than one
-WINDOW = 2**20  # bytes searched at a time: Python's other threads wait for each search
+WINDOW = 2**18  # bytes searched at a time: Python's other threads wait for each search
+BYTES_A_PIXEL = 8  # at most; the finest quality of noise takes half of that
+SPARE = 2**16
+MOST_BETWEEN = 2**16  # bytes of nothing before a marker
 SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # the kinds of frames; the others are tables
 SOS, EOI, APP0, APP1, ADOBE, LAST_APP, COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")  # none of those that stand within a scan's data
@@ -34,7 +37,7 @@ def read(data: bytes) -> Header:
     """Raises BadPicture."""
     walk, view, place = _Walk(), memoryview(data), 2
     while (place := _next_marker(data, place)) < len(data) and data[place + 1] != EOI:
-        place = _segment(walk, view, place)
+        place = _segment(walk, data, place)
     if walk.size is None or not all(walk.size) or not walk.scans:
         raise broken()
     walk.pieces.append(view[place : place + 2])
@@ -43,17 +46,21 @@ def read(data: bytes) -> Header:
     return Header(data, "JPEG", width, height, passes, walk.pieces, exif.orientation(walk.metadata))
 
 
-def _next_marker(data: bytes, place: int) -> int:
+def _next_marker(data: bytes, place: int, most: int = MOST_BETWEEN) -> int:
     """Where the next one is, or the end of the file."""
+    end = place + most
     while place < len(data):
         if found := MARKER.search(data, place, place + WINDOW + 1):
             return found.start()
         place += WINDOW
+        if place > end:
+            raise BadPicture(f"must have no more data than its pixels need, and has more than {most} bytes of it")
     return len(data)
 
 
-def _segment(walk: _Walk, view: memoryview, place: int) -> int:
+def _segment(walk: _Walk, data: bytes, place: int) -> int:
     """Takes note of one segment, with its data if it is a scan; gives its end."""
+    view = memoryview(data)
     marker = view[place + 1]
     size = int.from_bytes(view[place + 2 : place + 4], "big")
     if size < 2:
@@ -64,7 +71,7 @@ def _segment(walk: _Walk, view: memoryview, place: int) -> int:
     end = place + 2 + size
     if marker == SOS:
         walk.scans += 1
-        end = _next_marker(view.obj, end)  # type: ignore[arg-type] # the bytes that it views
+        end = _scan(walk, data, end)
         if walk.scans > MOST_SCANS:
             raise BadPicture(f"must have at most {MOST_SCANS} scans, and has more")
     elif marker in SOF:
@@ -74,6 +81,13 @@ def _segment(walk: _Walk, view: memoryview, place: int) -> int:
     if not (APP0 < marker <= LAST_APP or marker == COMMENT) or marker == ADOBE:
         walk.pieces.append(view[place:end])
     return end
+
+
+def _scan(walk: _Walk, data: bytes, place: int) -> int:
+    """The end of a scan's data."""
+    if walk.size is None:
+        raise broken()
+    return _next_marker(data, place, walk.size[0] * walk.size[1] * BYTES_A_PIXEL + SPARE)
 
 
 def _size(view: memoryview, place: int, size: int) -> tuple[int, int]:
