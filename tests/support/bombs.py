@@ -32,8 +32,10 @@ def zeros(size: int) -> bytes:
     return b"".join(packed) + squeeze.flush()
 
 
-def flat_png(width: int, height: int, *, colour: int = 2, depth: int = 8, interlaced: bool = False) -> bytes:
-    """All black, of Adam7's seven pictures if `interlaced`."""
+def flat_png(
+    width: int, height: int, *, colour: int = 2, depth: int = 8, interlaced: bool = False, idat: bytes | None = None
+) -> bytes:
+    """All black, of Adam7's seven pictures if `interlaced`; or whatever `idat` says."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
     starts = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -41,7 +43,7 @@ def flat_png(width: int, height: int, *, colour: int = 2, depth: int = 8, interl
     if interlaced:
         sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in starts]
     raw = sum((1 + (w * channels * depth + 7) // 8) * h for w, h in sizes if w > 0 and h > 0)
-    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zeros(raw)) + END
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zeros(raw) if idat is None else idat) + END
 
 
 def with_chunks(png: bytes, *chunks: bytes, last: bool = False) -> bytes:

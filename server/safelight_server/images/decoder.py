@@ -31,6 +31,7 @@ PATIENCE = 20.0  # seconds
 LONGEST = 10.0  # seconds that one may take
 CHEAP, DEAR = (Turns(AT_ONCE, MOST_WAITING, PATIENCE) for _ in range(2))
 MOST_THREADS = 2 * (AT_ONCE + MOST_WAITING)  # that pictures can hold at a time
+PROGRAM = "-m", f"{__package__}.unpack"
 PACKAGES = Path(__file__).parents[2]
 
 
@@ -66,7 +67,7 @@ def _in_a_process(file: bytes, mode: str, width: int, height: int) -> bytes:
 
 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", f"{__package__}.unpack", *arguments]
+    command = [sys.executable, "-P", *PROGRAM, *arguments]
     paths = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
     try:
         return subprocess.Popen(
