@@ -131,9 +131,17 @@ def test_cancel_stops_inside_the_graph_and_leaves_the_network_ready() -> None:
     asyncio.run(run())
 
 
-def test_cancelling_at_a_change_of_shape_leaves_no_mixture_behind(folders: dict[str, str]) -> None:
+def test_cancelling_at_a_change_of_shape_stops_at_once_and_leaves_no_mixture_behind(folders: dict[str, str]) -> None:
     """A UNet that is stopped while its nodes go over to another size must not keep some at the old one."""
     path = Path(folders["vega_lcm"]) / "unet" / "openvino_model.xml"
+    made: list[Watched] = []
+
+    def compile() -> Any:
+        def wrap(request: Any) -> Watched:
+            made.append(Watched(request))
+            return made[-1]
+
+        return Wrapped(ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), wrap)
 
     def inputs(width: int) -> dict[str, Any]:
         sizes = {"sample": (1, 4, 8, width), "encoder_hidden_states": (1, 77, 80), "text_embeds": (1, 40)}
@@ -142,7 +150,7 @@ def test_cancelling_at_a_change_of_shape_leaves_no_mixture_behind(folders: dict[
         return {**fixed, "timestep": np.array([500])}
 
     async def run() -> None:
-        net = CompiledNetwork("unet", lambda: ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+        net = CompiledNetwork("unet", compile)
         right = {width: (await net(inputs(width)))["out_sample"] for width in (8, 32, 16)}
         began = time.perf_counter()
         await net(inputs(16))
@@ -156,7 +164,10 @@ def test_cancelling_at_a_change_of_shape_leaves_no_mixture_behind(folders: dict[
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            assert not net.broken
             assert np.array_equal((await net(inputs(after)))["out_sample"], right[after])
+        assert len(made) == 1, "it was never compiled anew"
+        assert made[0].ends.count("stopped") > 10
 
     asyncio.run(run())
 

@@ -35,7 +35,22 @@ class _Graph:
         }
         self.shapes = {name: _shape(compiled.inputs[index]) for name, (index, _) in self.inputs.items()}
         self.last: dict[int, Shape] = {}  # shapes of the last inference that ended
-        self.ran = False
+        self.smallest: dict[int, Tensor] | None = None  # inputs, all zeros, as small as the smallest that ever ran
+
+    def note(self, given: dict[int, Tensor], shapes: dict[int, Shape]) -> None:
+        """An inference of these inputs has ended."""
+        self.last = shapes
+        if self.smallest is None or _size(given) < _size(self.smallest):
+            self.smallest = {index: np.zeros_like(value[:1]) for index, value in given.items()}
+
+    def unlike(self, *others: dict[int, Shape]) -> dict[int, Tensor]:
+        """Small inputs of other shapes than these."""
+        assert self.smallest is not None
+        for rows in range(1, len(others) + 2):
+            small = {index: np.repeat(value, rows, axis=0) for index, value in self.smallest.items()}
+            if {index: value.shape for index, value in small.items()} not in others:
+                return small
+        raise AssertionError("one of so many differs from all")
 
 
 class CompiledNetwork:
@@ -112,32 +127,47 @@ class CompiledNetwork:
             self._break(graph)
             log.exception("network %s failed", self.name)
             raise InferenceFailed(self.name) from error
-        graph.last = shapes
-        if self._weights and not graph.ran:
+        if self._weights and graph.smallest is None:
             weight_pages.let_go(self._weights)
-        graph.ran = True
+        graph.note(given, shapes)
         # Copies, for the next inference overwrites the request's own.
         return {name: graph.request.get_tensor(port).data.copy() for name, port in graph.ports.items()}
 
     async def _stop(self, graph: _Graph, shapes: dict[int, Shape], waiting: asyncio.Future[Any]) -> None:
         """Ends an inference that nobody waits for any more.
 
-        Not on the way from one shape to another: a graph that is stopped there keeps some nodes at the new shape and
-        some at the old, and its next inferences fail or mix them up. The first inference of a shape runs out.
+        A graph that is stopped on its way from one shape to another keeps some nodes at the new shape and some at the
+        old, and its next inferences fail or mix them up. A small inference at a third shape takes all of them along.
         """
-        if steady := shapes == graph.last:
+        if graph.smallest is not None:  # the very first inference packs the weights: it runs out
             with suppress(RuntimeError):  # of devices that cannot stop: their inference runs out
                 graph.request.cancel()
-        failure = await _settle(waiting)
-        if not steady:
+        if await _settle(waiting) is None:
             graph.last = shapes
-            if failure is not None:
-                self._break(graph)
+        elif shapes != graph.last and not await self._flush(graph, shapes):
+            self._break(graph)
+
+    async def _flush(self, graph: _Graph, shapes: dict[int, Shape]) -> bool:
+        """Runs the graph at a small shape of its own; whether that worked."""
+        if graph.smallest is None:
+            return False
+        small = graph.unlike(shapes, graph.last)
+        try:
+            graph.request.start_async(small, share_inputs=True)
+        except RuntimeError:
+            return False
+        waiting = asyncio.get_running_loop().run_in_executor(self._waiter, graph.request.wait)
+        graph.last = {index: value.shape for index, value in small.items()}
+        return await _settle(waiting) is None
 
     def _break(self, graph: _Graph) -> None:
         """A failed inference can poison the whole compiled graph: nothing more runs on it."""
         if self._graph is graph:
             self._graph = None
+
+
+def _size(inputs: Mapping[int, Tensor]) -> int:
+    return sum(value.size for value in inputs.values())
 
 
 def _shape(port: Any) -> Shape:
