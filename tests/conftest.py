@@ -1,4 +1,4 @@
-"""What many tests share: small exported models, one server that serves them all in f32, and both clients."""
+"""What many tests share: small exported models, a server of them all and one of the demo models, and both clients."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read as grpc is imported; it tells of every server that leaves
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 import grpc
 import pytest
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from support.clients import connect as connect
 from support.pixel_cases import low as low
 from support.servers import ServerProcess, models
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-KINDS = ("base", "zero_snr", "vega_lcm", "refiner", "inpaint")
+from support.tiny_models import MODELS
 
 
 @pytest.fixture(scope="session")
 def folders() -> dict[str, str]:
-    """The folder of each kind of tests/support/tiny_models.py, built where this machine has none."""
+    """The folder of each of tests/support/tiny_models.py, built where this machine has none."""
     # In a process of its own, for exporting warns a lot and keeps its memory.
-    command = [sys.executable, "-m", "support.tiny_models", *KINDS]
+    command = [sys.executable, "-m", "support.tiny_models", *MODELS]
     told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent)
-    return dict(zip(KINDS, told.stdout.split()[-len(KINDS) :], strict=True))
+    return dict(zip(MODELS, told.stdout.split()[-len(MODELS) :], strict=True))
 
 
 @pytest.fixture(scope="session")
 def server(folders: dict[str, str]) -> Iterator[ServerProcess]:
-    """All kinds, in f32. For every test that needs no options of its own, and leaves it as it was."""
+    """All of them, in f32. For every test that needs no options of its own, and leaves it as it was."""
     with ServerProcess(*models(folders), "--precision=f32") as process:
         yield process
 
