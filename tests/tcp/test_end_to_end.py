@@ -87,7 +87,7 @@ def test_models_and_health(client: safelight.Client) -> None:
 def test_a_bad_request_names_its_fields(client: safelight.Client) -> None:
     with pytest.raises(safelight.InvalidRequest) as caught:
         client.generate("x", width=7, steps=0, guidance_scale=float("nan"))
-    assert [violation.field for violation in caught.value.violations] == ["steps", "width", "guidance_scale"]
+    assert {violation.field for violation in caught.value.violations} == {"steps", "width", "guidance_scale"}
     assert caught.value.reason == "INVALID_REQUEST"
     with pytest.raises(safelight.NotFound, match="must be one of base"):
         client.generate("x", model="sd15")
