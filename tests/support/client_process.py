@@ -34,7 +34,8 @@ def drawing_for(server: ServerProcess, how: str) -> Iterator[subprocess.Popen[st
 
 
 def main(address: str, how: str, request_id: str) -> None:
-    stub, metadata = ImageServiceStub(grpc.insecure_channel(address)), (("x-request-id", request_id),)
+    stub = ImageServiceStub(grpc.insecure_channel(address))
+    metadata = (("x-request-id", request_id), ("safelight-max-response-bytes", "100000000"))
     job = pb.GenerateRequest(**LONG)
     if how == "generate":
         call = stub.Generate.future(job, metadata=metadata)
