@@ -20,28 +20,15 @@ from .model_folder import model_config
 from .models import start
 from .models.device import Device
 from .models.registry import Registry
-from .rpc import health, reflection
+from .rpc import health, peer_limits, reflection
 from .rpc.health import Health
 from .rpc.service import NAME, ImageService
 
 log = logging.getLogger(__name__)
 
-MIB = 2**20
 LAST_BYTES = 1.0, 10.0  # seconds for finished pictures to reach slow readers: the least, and the most within the grace
 MORE_THAN_GRACE = 5.0  # seconds that leaving may take beside the grace
 LAST_THREADS = 2.0  # seconds for the threads to end, once all else is put away
-
-# Misspelt options are ignored in silence: tests/tcp/test_server.py has a test for each that fails without it.
-CHANNEL_OPTIONS = (
-    ("grpc.so_reuseport", 0),  # two servers on one port would share it without a word
-    ("grpc.max_receive_message_length", 32 * MIB),
-    ("grpc.max_concurrent_streams", 32),  # per connection: a flood of resets starves nobody else
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients may keep alive between two steps
-    # A client that froze is noticed, and its job stopped. The timeout goes by this name: keepalive_timeout_ms is
-    # for bytes on their way, and leaves a ping its minute.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.http2.ping_timeout_ms", 5_000),
-)
 
 
 @dataclass(frozen=True)
@@ -65,7 +52,7 @@ async def serve(config: Config) -> None:
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
     desk, registry = Desk(), Registry(max_edge=config.max_edge)
     stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
-    server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    server = grpc.aio.server(options=peer_limits.options())
     status, service = Health(), ImageService(desk)
     status.set(dict.fromkeys(("", NAME, *configs), False))
     server.add_generic_rpc_handlers((service.handlers(), status.handlers(), reflection.handlers((NAME, health.NAME))))

@@ -16,7 +16,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
-from safelight_server.server import CHANNEL_OPTIONS
+from safelight_server.rpc import peer_limits
 from support.asking import generate
 from support.client_process import drawing_for
 from support.failures import failure
@@ -69,14 +69,17 @@ def test_clients_begin_to_be_silent(pinging: Future[Any], frozen: dict[str, Futu
 
 
 def test_every_option_has_its_test() -> None:
-    """so_reuseport is in test_loader.py: two servers do not share a port."""
-    assert {name for name, _ in CHANNEL_OPTIONS} == {
+    """so_reuseport is in tests/commands/test_serve.py: two servers do not share a port."""
+    assert {name for name, _ in peer_limits.options()} == {
         "grpc.so_reuseport",
         "grpc.max_receive_message_length",
         "grpc.max_concurrent_streams",
         "grpc.http2.min_ping_interval_without_data_ms",
         "grpc.keepalive_time_ms",
         "grpc.http2.ping_timeout_ms",
+        "grpc.server_handshake_timeout_ms",  # test_connections.py has the last three
+        "grpc.max_connection_idle_ms",
+        "grpc.max_allowed_incoming_connections",
     }
 
 
