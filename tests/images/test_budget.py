@@ -37,6 +37,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("canvas", bombs.webp(16384, 16384), "must have at most 16777216 pixels, not 16384 x 16384"),
     ("riff", bombs.webp(16, 16, *[b"JUNK\0\0\0\0"] * 3000), "must have at most 2000 chunks"),
     ("half a chunk", saved(noise(64, 64), "PNG")[:-2000], "cannot be read"),
+    ("half a png", flat_png(4096, 4096, idat=bombs.zeros(2**22)), "cannot be read"),
     ("half a webp", saved(noise(64, 64), "WEBP")[:-200], "cannot be read"),
 ]
 

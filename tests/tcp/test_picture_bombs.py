@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ REFUSED = [
     bombs.flat_png(2**24, 1),
     bombs.flat_png(13000, 13000, colour=0, depth=1),
     bombs.flat_png(4096, 4096, idat=bombs.zeros(2**20)),
+    bombs.flat_png(4096, 4096, idat=zlib.compress(bytes(2**20), 0)),
     bombs.with_chunks(bombs.flat_png(8, 8), *[bombs.chunk(b"IDAT", b"")] * 30_000),
     bombs.webp(16384, 16384),
     black(64, 64)[:-30],

@@ -20,9 +20,10 @@ def source(fields: FieldReader, multiple: int, make_size: MakeSize, *, unpack: b
 
     Call it last: with bad fields, no pixels are read but those that cost little; and without `unpack` none at all.
     """
-    strength = fields.number("strength", 0.9999 if fields.message.mask else 0.3, 0, 1)
-    picture = _header(fields, "image")
-    mask = _header(fields, "mask") if fields.message.mask else None
+    mask_file = fields.message.mask  # each look at it is a copy
+    strength = fields.number("strength", 0.9999 if mask_file else 0.3, 0, 1)
+    picture = _header(fields, "image", fields.message.image)
+    mask = _header(fields, "mask", mask_file) if mask_file else None
     own = None if picture is None else picture.upright
     size = make_size(own and (own[0] - own[0] % multiple, own[1] - own[1] % multiple))
     if own and mask and mask.upright != own:
@@ -40,9 +41,9 @@ def source(fields: FieldReader, multiple: int, make_size: MakeSize, *, unpack: b
     return size, None if image is None else Source(image, masked, strength)
 
 
-def _header(fields: FieldReader, field: str) -> Header | None:
+def _header(fields: FieldReader, field: str, file: bytes) -> Header | None:
     try:
-        return judge(getattr(fields.message, field))
+        return judge(file)
     except BadPicture as error:
         fields.bad(field, str(error))
         return None

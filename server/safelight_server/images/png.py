@@ -10,6 +10,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # what the pixels hang on
 MOST_CHUNKS = 20_000  # 32 MiB in the smallest pieces that encoders write are a fifth of it
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+MOST_SQUEEZED = 1040  # deflate makes nothing smaller than a 1032nd of it
 SPARE = 2**16  # bytes that packed pixels may be longer than plain ones, beside as much again
 
 
@@ -22,6 +23,8 @@ def read(data: bytes) -> Header:
         raise broken()
     pieces, packed = _chunks(memoryview(data))
     plain = ((width * CHANNELS[colour] * depth + 7) // 8 + 1) * height
+    if packed * MOST_SQUEEZED < plain:
+        raise broken()
     if packed > 2 * plain + SPARE:
         raise BadPicture(f"must have no more data than its pixels need, {plain} bytes, not {packed}")
     return Header(data, "PNG", width, height, (2 if depth == 16 else 1) + (1 if interlaced else 0), pieces)

@@ -14,7 +14,7 @@ from .budget import judge
 from .header import BadPicture, Header, broken
 
 MEMORY = 2**30  # bytes: the largest picture that may come takes a good half
-SECONDS = 15
+SECONDS = 10  # of a core
 TURNS = {  # by orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -44,7 +44,7 @@ def unpack(header: Header, mode: str, width: int, height: int) -> Image.Image:
 
 
 def main() -> None:
-    """Exits with 1 for a file that cannot be read."""
+    """Exits with 1 for a file that cannot be read; is ended by SIGXCPU if that takes too long."""
     _bound()
     mode, width, height = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     try:
@@ -60,7 +60,7 @@ def _bound() -> None:
     except ImportError:  # Windows
         return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
