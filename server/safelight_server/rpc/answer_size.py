@@ -17,8 +17,8 @@ DEFAULT = 4 * 2**20  # what every gRPC library takes by itself
 SMALLEST = 4096
 REST = 1024  # bytes of an answer, and of a picture in it, that are no file
 
-# Bytes per pixel of a picture's file. Photographs take 1.3 to 1.8 as PNG, demo pictures 1.0 to 1.6, and noise 3.0, which
-# would refuse twice what it ought to. JPEG and WebP by quality: a little more than the busiest of the photographs takes.
+# Bytes per pixel of a picture's file. Photographs take 1.3 to 1.8 as PNG and demo pictures 1.0 to 1.6; an estimate for
+# noise, 3.0, would refuse twice what it ought to. JPEG and WebP: a little more than the busiest photograph takes.
 PNG = 1.9
 BY_QUALITY: dict[str, Sequence[tuple[int, float]]] = {
     "jpeg": ((1, 0.05), (30, 0.12), (75, 0.24), (90, 0.4), (95, 0.55), (100, 1.0)),
