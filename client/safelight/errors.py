@@ -181,7 +181,7 @@ def _too_large(text: str) -> InvalidRequest:
     sizes = _SIZES.search(text)
     size, limit = sizes.groups() if sizes else ("", "")
     told = f"{int(size):,} bytes, and at most {int(limit):,} may be sent" if sizes else text
-    if text.startswith("CLIENT: Received"):
+    if "CLIENT: Received" in text:
         message = f"the answer is too large ({told}): ask for fewer or smaller pictures, for JPEG, or use stream()"
     else:
         message = f"the request is too large ({told}): send a smaller image"
