@@ -13,7 +13,7 @@ import grpc.aio
 
 from .accumulator import Accumulator
 from .channel import METADATA, OPTIONS, QUICK, target, timeout_of
-from .errors import cancelled, error_from
+from .errors import cancelled
 from .events import Event
 from .health import METHOD, Check, Checked, Health, health_from
 from .models import Model, models_from
@@ -22,6 +22,7 @@ from .progress import OnEvent, event_handler
 from .requests import DrawOptions, Previews, generate_request, refine_request, stream_request
 from .results import Result, result_from
 from .retries import TRIES, Tries
+from .statuses import error_from
 from .v1 import images_pb2 as pb
 from .v1.images_pb2_grpc import ImageServiceStub
 

@@ -12,7 +12,7 @@ import time
 
 import grpc
 
-from .errors import retry_delay_of
+from .statuses import retry_delay_of
 
 TRIES = 3  # of one call
 FIRST_WAIT, LONGEST_WAIT = 1.0, 3.0  # seconds: the wait is drawn from 0 to this; it grows threefold

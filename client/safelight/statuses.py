@@ -1,0 +1,105 @@
+"""A failed call to the exception that tells it: the one place where a gRPC status and its details are read."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+
+from .errors import EXCEPTIONS, FieldViolation, InvalidRequest, SafelightError
+from .wire import seconds
+
+Detail = TypeVar("Detail", bound=Message)
+
+# How the gRPC libraries of C++ and Go, and of Java, say that a message is over a limit.
+_TOO_LARGE = re.compile(r"(sent|received?|send) message larger than max|message exceeds maximum size", re.IGNORECASE)
+_SIZES = re.compile(r"larger than max \((\d+) vs\.? (\d+)\)")
+# Seconds, drawn by lot, so that those who lost their server in one moment do not all come back in one.
+_COME_BACK = 1.0, 3.0
+
+
+def error_from(error: grpc.RpcError) -> SafelightError:
+    """The exception for a failed call, with what the status and its details say. Raise it `from` the error."""
+    code = error.code()
+    status = _status_of(error)
+    info = next(_details(status, error_details_pb2.ErrorInfo), error_details_pb2.ErrorInfo())
+    text = error.details() or code.name
+    if not info.reason and code is StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(text):
+        return _too_large(text)
+    bad = (entry for part in _details(status, error_details_pb2.BadRequest) for entry in part.field_violations)
+    asked = retry_delay_of(error)
+    failed = EXCEPTIONS.get(code, SafelightError)(
+        text,
+        code=code.name,
+        reason=info.reason,
+        violations=[FieldViolation(entry.field, entry.description) for entry in bad],
+        retry_after=None if asked is None or asked < 0 else asked,
+        metadata=info.metadata,
+    )
+    return _unreachable(failed) if code is StatusCode.UNAVAILABLE and not info.reason else failed
+
+
+def retry_delay_of(error: grpc.RpcError) -> float | None:
+    """Seconds that the server asks callers to wait for; below 0: trying again is no use; None: it does not say."""
+    pushback = _trailers(error).get("grpc-retry-pushback-ms")
+    if pushback is not None:
+        # Whatever is no number means the same as one below 0 (gRFC A6).
+        return int(pushback) / 1000 if re.fullmatch(r"\d{1,9}", str(pushback)) else -1.0
+    told = _details(_status_of(error), error_details_pb2.RetryInfo)
+    return next((seconds(part.retry_delay) for part in told), None)
+
+
+def _too_large(text: str) -> InvalidRequest:
+    sizes = _SIZES.search(text)
+    size, limit = sizes.groups() if sizes else ("", "")
+    told = f"{int(size):,} bytes, and at most {int(limit):,} may be sent" if sizes else text
+    if "CLIENT: Received" in text:
+        message = f"the answer is too large ({told}): ask for fewer or smaller pictures, for JPEG, or use stream()"
+    else:
+        message = f"the request is too large ({told}): send a smaller image"
+    metadata = {"size": size, "limit": limit} if sizes else {}
+    return InvalidRequest(
+        message, code=StatusCode.RESOURCE_EXHAUSTED.name, reason="MESSAGE_TOO_LARGE", metadata=metadata
+    )
+
+
+def _unreachable(failed: SafelightError) -> SafelightError:
+    """For a failure that no server of ours told: it was not there, or went away."""
+    failed.reason = "UNREACHABLE"
+    if failed.retry_after is None:
+        failed.retry_after = round(random.uniform(*_COME_BACK), 1)
+    return failed
+
+
+def _trailers(error: grpc.RpcError) -> dict[str, str | bytes]:
+    # As a tuple: grpc.aio's Metadata looks like a mapping, and that of gRPC 1.71 is one whose keys are pairs.
+    pairs: tuple[Any, ...] = tuple(error.trailing_metadata() or ())
+    return dict(pairs)
+
+
+def _status_of(error: grpc.RpcError) -> status_pb2.Status:
+    return _status(_trailers(error).get("grpc-status-details-bin", b""))
+
+
+def _status(trailer: str | bytes) -> status_pb2.Status:
+    """The rich status in a trailer; an empty one where it cannot be read, which must not hide the error itself."""
+    try:
+        return status_pb2.Status.FromString(trailer if isinstance(trailer, bytes) else b"")
+    except DecodeError:
+        return status_pb2.Status()
+
+
+def _details(status: status_pb2.Status, detail_type: type[Detail]) -> Iterator[Detail]:
+    for packed in status.details:
+        detail = detail_type()
+        try:
+            if packed.Unpack(detail):
+                yield detail
+        except DecodeError:
+            continue
