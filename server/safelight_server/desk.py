@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -57,11 +58,16 @@ class Desk:
         """
         job, (height, width) = plan.job, plan.job.size
         log.info("drawing %d of %d x %d with %s, %d steps", len(job.seeds), width, height, job.model, job.steps)
-        async with aclosing(self._ready().run(plan, previews, deadline, caller)) as events:
-            async for event in events:
-                yield event
-                if isinstance(event, Done):
-                    log.info("done in %.2f s", event.timings["total"])
+        began = time.monotonic()
+        try:
+            async with aclosing(self._ready().run(plan, previews, deadline, caller)) as events:
+                async for event in events:
+                    yield event
+                    if isinstance(event, Done):
+                        log.info("done in %.2f s", event.timings["total"])
+        except (asyncio.CancelledError, GeneratorExit):
+            log.info("cancelled after %.2f s", time.monotonic() - began)
+            raise
 
     def _ready(self) -> Engine:
         if self.engine is None:

@@ -62,4 +62,5 @@ async def _abort(context: Context, error: JobError, trailers: Trailers) -> None:
 
 
 def _printable(text: str) -> str:
-    return "".join(character for character in text[:64] if character.isprintable())
+    """What of an id may stand in a log line and in gRPC's metadata, which takes printable ASCII alone."""
+    return "".join(character for character in text[:64] if " " <= character <= "~")
