@@ -26,7 +26,7 @@ def test_an_export_of_full_size_fits_into_little_memory(kind: str, tmp_path: Pat
     checkpoint, output = tmp_path / kind, tmp_path / "exported"
     script = Path(bench_export.__file__).with_name("random_checkpoint.py")
     subprocess.run([sys.executable, str(script), kind, str(checkpoint)], check=True, stderr=subprocess.DEVNULL)
-    cost = bench_export.measured(bench_export.command("safelight", kind, checkpoint, output), limit=20)
+    cost = bench_export.measure(bench_export.command("safelight", kind, checkpoint, output), limit=20)
     assert cost.ended == "whole"
     assert cost.peak <= MOST
     assert model_config.read(output).kind == ("refiner" if kind == "refiner" else "base")

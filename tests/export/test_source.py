@@ -1,11 +1,9 @@
-"""What `safelight-server export` refuses at the door, before a weight is loaded, and which files it chooses."""
+"""The checkpoints that are refused before a weight is loaded, and the files that are chosen."""
 
 from __future__ import annotations
 
 import json
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +28,7 @@ CLASSES = {
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """Whole as far as the door looks: names, classes and headers."""
+    """Whole as far as `find` looks: names, classes and headers."""
     folder = tmp_path / "checkpoint"
     for part, name in FILES.items():
         (folder / part).mkdir(parents=True)
@@ -136,48 +134,7 @@ def test_pickles_of_transformers_have_a_name_of_their_own() -> None:
     assert source.choose(["pytorch_model.bin"], "model", half=True, pickles=False) == []
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "bin"])
-def test_weights_come_from_either_kind_of_file(kind: str, tmp_path: Path) -> None:
-    """In a process of its own, as an export's are: diffusers and its friends warn as they are imported."""
-    path = tmp_path / f"model.{kind}"
-    program = f"""
-import torch, safetensors.torch
-from pathlib import Path
-from safelight_server.export import checkpoint
-state = {{"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4)}}
-(torch.save if {kind == "bin"} else safetensors.torch.save_file)(state, {str(path)!r})
-read = dict(checkpoint.weights([Path({str(path)!r})], torch.float16))
-assert read.keys() == state.keys() and all(torch.equal(read[key].float(), state[key]) for key in state)
-assert {{value.dtype for value in read.values()}} == {{torch.float16}}
-"""
-    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "why"),
-    [
-        (["--lora", "nobody.safetensors"], "--lora must be a file, and nobody.safetensors is not"),
-        (["--prompts", "nobody.txt"], "--prompts must be a file, and nobody.txt is not"),
-        (["--tiny-vae", "/"], "--tiny-vae must be a folder with config.json and weights, and / is not"),
-        (["--lora", "lora.bin"], "--lora must be a file, and lora.bin is not"),
-        (["--samples", "0"], "--samples must be from 1 on, not 0"),
-        (["--lora-scale", "nan"], "--lora-scale must be from -10 to 10, not nan"),
-    ],
-)
-def test_options_are_checked_first(arguments: list[str], why: str, checkpoint: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "safelight_server", "export", str(checkpoint), str(tmp_path / "out"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, f"safelight-server: {why}\n")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_that_is_there_is_left_alone(checkpoint: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "safelight_server", "export", str(checkpoint), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stderr == f"safelight-server: {tmp_path}: is there already; export writes a new folder\n"
-
-
-def test_without_a_hub_a_name_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_hub_a_name_is_refused_in_one_line() -> None:
     with pytest.raises(LoadError) as raised:
         source.find("nobody/nothing", None, half=True, pickles=False)
     assert str(raised.value).startswith("nobody/nothing: is not here, and the hub says: ")

@@ -1,22 +1,18 @@
-"""Writes small checkpoints of the real classes as the hub has them, a LoRA, and what diffusers draws with them in f32.
-
-Usage: tiny_checkpoints.py FOLDER. For each row of CASES: FOLDER/NAME, a checkpoint; FOLDER/NAME.npy, the picture.
-"""
+"""Writes small checkpoints of the real classes as the hub has them, a LoRA, and the pictures of diffusers in f32."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionXLPipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from PIL import Image
 
-from support.tiny_models import MODELS, UNET
+from support.tiny_models import MODELS
 from support.tiny_pipelines import pipeline
 
 PROMPT = "a red apple"
@@ -29,21 +25,21 @@ CASES: dict[str, dict[str, Any]] = {
 LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "conv1", "conv_shortcut", "time_emb_proj"]
 
 
-def main(folder: Path) -> None:
+def write(folder: Path) -> None:
+    """Writes for each row of CASES NAME, a checkpoint, and NAME.npy, its picture; and a LoRA and a tiny VAE."""
     for name, settings in CASES.items():
         spec = MODELS["vega_lcm" if name == "vega" else name]
         unet = {key: value for key, value in spec["unet"].items() if key != "time_cond_proj_dim"}
         pipe = pipeline(spec | {"unet": unet})
         pipe.save_pretrained(folder / name)
         if name == "vega":
-            pipe = fused(pipe, folder / "lora.safetensors", pipe.unet)
-        np.save(folder / f"{name}.npy", drawn(pipe, settings))
-    lora(UNet2DConditionModel(cross_attention_dim=80, **UNET), folder / "other.safetensors")
+            pipe = fuse(pipe, folder / "lora.safetensors", pipe.unet)
+        np.save(folder / f"{name}.npy", draw(pipe, settings))
     tiny = AutoencoderTiny(encoder_block_out_channels=(16,) * 4, decoder_block_out_channels=(16,) * 4)
     tiny.save_pretrained(folder / "tiny")
 
 
-def drawn(pipe: Any, settings: dict[str, Any]) -> np.ndarray:
+def draw(pipe: Any, settings: dict[str, Any]) -> np.ndarray:
     pipe.set_progress_bar_config(disable=True)
     more = {"image": picture()} if "strength" in settings else {}
     generator = torch.Generator().manual_seed(SEED)
@@ -56,8 +52,8 @@ def picture() -> Image.Image:
     return Image.fromarray((waves * 100 + 128).astype(np.uint8))
 
 
-def fused(pipe: Any, path: Path, unet: Any) -> Any:
-    """The notebook's way: the scheduler, the LoRA loaded, the LoRA fused."""
+def fuse(pipe: Any, path: Path, unet: Any) -> Any:
+    """As the notebook of VegaRT does it: LCM's scheduler, the LoRA loaded, the LoRA fused."""
     lora(unet, path)
     pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
     pipe.load_lora_weights(path.parent, weight_name=path.name)
@@ -72,7 +68,3 @@ def lora(unet: Any, path: Path) -> None:
     layers = {name: value * 0.3 for name, value in get_peft_model_state_dict(unet).items()}
     StableDiffusionXLPipeline.save_lora_weights(path.parent, unet_lora_layers=layers, weight_name=path.name)
     unet.unload_lora()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

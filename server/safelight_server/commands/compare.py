@@ -24,6 +24,8 @@ from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.models import loader
 from safelight_server.models.device import Device
 
+from .parsing import PRECISIONS, add_command, whole_number
+
 PROMPTS = (
     "a lighthouse on a cliff in a storm, oil painting",
     "portrait photograph of an old fisherman, soft window light",
@@ -39,7 +41,7 @@ PROMPTS = (
     "a poster with the word SAFELIGHT in bold letters",
 )
 
-# What the demo models can draw; they alone are made for pictures this small.
+# What the demo models can draw. No other models are made for pictures this small, so this edge tells them apart.
 EMOJI_EDGE = 128
 EMOJI = (
     "a red apple",
@@ -66,31 +68,41 @@ Both draw with A's defaults, from the same seeds, in turns. A busy machine makes
 
 
 def add(commands: Any) -> None:
-    command = commands.add_parser(
+    """Adds the command and its options."""
+    command = add_command(
+        commands,
         "compare",
+        run,
         help="compare two models: size, time, and how far B's pictures are from A's",
         description=__doc__,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.set_defaults(run=run)
     add = command.add_argument
     add("a", type=Path, metavar="A", help="a model folder, the reference")
     add("b", type=Path, metavar="B", help="a model folder of the same kind, as A quantized")
     add("--prompts", type=Path, metavar="FILE", help="one a line (twelve of ours)")
-    add("--steps", type=_count, metavar="N", help="(A's default)")
+    add("--steps", type=whole_number(1, 99999), metavar="N", help="(A's default)")
     add("--guidance", type=float, metavar="SCALE", help="(A's default)")
     add("--size", type=_size, metavar="WxH", help="pixels (A's native size)")
-    add("--seeds", type=_count, default=1, metavar="N", help="pictures of each prompt (%(default)s)")
-    add("--repeats", type=_count, default=1, metavar="N", help="drawings of each picture, for its time (%(default)s)")
+    add("--seeds", type=whole_number(1, 99999), default=1, metavar="N", help="pictures of each prompt (%(default)s)")
+    add(
+        "--repeats",
+        type=whole_number(1, 99999),
+        default=1,
+        metavar="N",
+        help="drawings of each picture, for its time (%(default)s)",
+    )
     add("--device", default="CPU", help="an OpenVINO device: CPU, GPU, GPU.1, ... (%(default)s)")
-    add("--precision", choices=("f32", "bf16", "f16"), help="of the arithmetic (the device's own choice)")
+    add("--precision", choices=PRECISIONS, help="of the arithmetic (the device's own choice)")
     add("--sheet", type=Path, default=Path("compare.png"), metavar="FILE", help="the pictures (%(default)s)")
     add("--json", type=Path, metavar="FILE", help="all figures, each picture's and each step's")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Raises LoadError for folders, options and settings that do not fit, or a network that fails."""
+    """Compares, prints the table, and writes the sheet and the figures.
+
+    Raises LoadError for folders, options and settings that do not fit, or a network that fails.
+    """
     for name, path in (("--sheet", arguments.sheet), ("--json", arguments.json)):
         if path and not path.resolve().parent.is_dir():
             raise LoadError(f"{name} must lie in a folder that is there, not {path}")
@@ -108,37 +120,37 @@ def run(arguments: argparse.Namespace) -> None:
     )
     before = _load_average()
     try:
-        found = asyncio.run(_compared(a, b, Device(arguments.device, arguments.precision), asked))
+        comparison = asyncio.run(_compare(a, b, Device(arguments.device, arguments.precision), asked))
     except JobError as error:
         raise LoadError(str(error)) from None
     except KeyboardInterrupt:
         sys.exit(130)
-    told = figures(found, (before, _load_average()))
-    print(table(told))
-    sheet(found).save(arguments.sheet)
+    measured = figures(comparison, (before, _load_average()))
+    print(table(measured))
+    sheet(comparison).save(arguments.sheet)
     print(f"\nsheet: {arguments.sheet}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"figures: {arguments.json}")
 
 
-async def _compared(a: ModelConfig, b: ModelConfig, device: Device, asked: Asked) -> Comparison:
+async def _compare(a: ModelConfig, b: ModelConfig, device: Device, asked: Asked) -> Comparison:
     style = "{desc:32} {bar} {n}/{total}"
     total = loader.progress_total(a) + loader.progress_total(b)
     with tqdm(total=total, disable=None, bar_format=style, leave=False) as bar:
 
-        def told(what: str) -> None:
+        def on_progress(what: str) -> None:
             bar.set_description_str(what)
             bar.update()
 
-        both = await runs.load(a, b, device, told)
+        both = await runs.load(a, b, device, on_progress)
     total = runs.inferences(asked, a.steps)
     with tqdm(total=total, desc="A B A B", unit="step", disable=None, leave=False) as bar:
         return await runs.draw(both, asked, bar.update)
 
 
 def _prompts(path: Path | None, a: ModelConfig) -> tuple[str, ...]:
-    """Those of the file, each once; ours where none is named."""
+    """The prompts of a file, each once; without a file, those that A can draw: EMOJI or PROMPTS."""
     if path is None:
         return EMOJI if a.native_edge == EMOJI_EDGE else PROMPTS
     try:
@@ -151,12 +163,6 @@ def _prompts(path: Path | None, a: ModelConfig) -> tuple[str, ...]:
     return prompts
 
 
-def _count(text: str) -> int:
-    if not re.fullmatch("[1-9][0-9]{0,4}", text):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 99999, not {text!r}")
-    return int(text)
-
-
 def _size(text: str) -> Hw:
     found = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
     if not found:
@@ -165,5 +171,5 @@ def _size(text: str) -> Hw:
 
 
 def _load_average() -> float:
-    """Of the last minute; -1 where the system counts none."""
+    """The machine's load average of the last minute; -1 where the system has none."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0

@@ -12,9 +12,11 @@ from tqdm import tqdm
 
 from safelight_server.errors import LoadError
 
+from .parsing import add_command
+
 if TYPE_CHECKING:
     from safelight_server.export.exporter import Export
-    from safelight_server.export.plan import Options
+    from safelight_server.export.plan import Options, Task
 
 EPILOG = """\
 examples:
@@ -32,14 +34,15 @@ hybrid: both of convolutions, weights alone of the rest (10 GB for SDXL); weight
 
 
 def add(commands: Any) -> None:
-    command = commands.add_parser(
+    """Adds the command and its options."""
+    command = add_command(
+        commands,
         "export",
+        run,
         help="turn a checkpoint into a folder that the server runs (needs the extra [export])",
         description=__doc__,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.set_defaults(run=run)
     option = command.add_argument
     option("source", metavar="SOURCE", help="a folder in the diffusers layout, or a name on the Hugging Face hub")
     option("output", type=Path, metavar="DIR", help="the folder to make; it appears when it is whole")
@@ -67,21 +70,22 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Raises LoadError for whatever is not as it must be; nothing is left in the place of the folder then."""
+    """Exports a checkpoint. Raises LoadError for whatever is not as it must be; then no folder is made."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise LoadError(f"export needs more packages: pip install 'safelight-server[export]' (no {missing[0]})")
     from safelight_server.export import exporter, source
 
-    options = _options(arguments)
+    options = options_from(arguments)
     found = source.find(arguments.source, arguments.revision, half=options.half, pickles=arguments.allow_pickle)
     try:
-        _export(exporter, exporter.prepare(found, options))
+        _show_progress(exporter, exporter.prepare(found, options))
     except KeyboardInterrupt:
         sys.exit("\nsafelight-server: stopped; the same command goes on from here")
-    print(f"{options.output}: {_megabytes(options.output)}; serve it with: {_serve(options.output)}")
+    print(f"{options.output}: {_megabytes(options.output)}; serve it with: {_serve_command(options.output)}")
 
 
-def _options(arguments: argparse.Namespace) -> Options:
+def options_from(arguments: argparse.Namespace) -> Options:
+    """What the arguments ask for; a LoRA or a tiny VAE that is named on the hub is fetched. Raises LoadError."""
     from safelight_server.export import hub
     from safelight_server.export.plan import Options
 
@@ -115,23 +119,23 @@ def _options(arguments: argparse.Namespace) -> Options:
     )
 
 
-def _export(exporter: Any, export: Export) -> None:
-    """With a bar of the bytes of all parts: the part in work, and the time left."""
+def _show_progress(exporter: Any, export: Export) -> None:
+    """Runs the export, with a bar of the bytes of all tasks: the task that runs, and the time left."""
     seen: dict[str, int] = {}
     style = "{desc:22} {bar} {n_fmt}B/{total_fmt}B {elapsed}<{remaining}"
     with tqdm(unit_scale=True, bar_format=style, mininterval=0.5, total=export.bytes) as bar:
 
-        def told(job: Any, done: int) -> None:
-            bar.set_description_str(job.name, refresh=False)
-            bar.update(max(0, done - seen.get(job.name, 0)))
-            seen[job.name] = max(done, seen.get(job.name, 0))
+        def on_progress(task: Task, done: int) -> None:
+            bar.set_description_str(task.name, refresh=False)
+            bar.update(max(0, done - seen.get(task.name, 0)))
+            seen[task.name] = max(done, seen.get(task.name, 0))
 
-        exporter.run(export, told)
+        exporter.run(export, on_progress)
 
 
 def _megabytes(folder: Path) -> str:
     return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:,.0f} MB"
 
 
-def _serve(folder: Path) -> str:
+def _serve_command(folder: Path) -> str:
     return f"safelight-server serve --model {folder.resolve().name}={folder}"

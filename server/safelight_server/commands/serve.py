@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from safelight_server import demo, logs
 from safelight_server.errors import LoadError
 from safelight_server.models.device import Device
 from safelight_server.server import Config, serve
+
+from .parsing import PRECISIONS, add_command, whole_number
 
 EPILOG = """\
 examples:
@@ -25,14 +27,9 @@ A model is a folder as `optimum-cli export openvino --task text-to-image` writes
 
 
 def add(commands: Any) -> None:
-    command = commands.add_parser(
-        "serve",
-        help="serve one or more models until SIGTERM",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = add_command(
+        commands, "serve", run, help="serve one or more models until SIGTERM", description=__doc__, epilog=EPILOG
     )
-    command.set_defaults(run=run)
     add = command.add_argument
     add("--model", action="append", metavar="NAME=DIR", help="a model folder and its name; the first is the default")
     add("--listen", default="127.0.0.1:50051", metavar="HOST:PORT", help="port 0 takes a free one (%(default)s)")
@@ -48,11 +45,17 @@ def add(commands: Any) -> None:
         metavar="[NAME=]N",
         help="CPU threads; a model that has its own works beside the rest",
     )
-    add("--precision", choices=("f32", "bf16", "f16"), help="of the arithmetic (the device's own choice)")
+    add("--precision", choices=PRECISIONS, help="of the arithmetic (the device's own choice)")
     add("--cache-dir", type=Path, metavar="DIR", help="keep compiled models here: a faster second start")
-    add("--slots", type=_at_least(1), default=16, metavar="N", help="jobs drawn at a time, in turns (%(default)s)")
-    add("--queue", type=_at_least(0), default=32, metavar="N", help="jobs that may wait for a slot (%(default)s)")
-    add("--max-edge", type=_at_least(64), default=2048, metavar="PIXELS", help="largest width and height (%(default)s)")
+    add("--slots", type=whole_number(1), default=16, metavar="N", help="jobs drawn at a time, in turns (%(default)s)")
+    add("--queue", type=whole_number(0), default=32, metavar="N", help="jobs that may wait for a slot (%(default)s)")
+    add(
+        "--max-edge",
+        type=whole_number(64),
+        default=2048,
+        metavar="PIXELS",
+        help="largest width and height (%(default)s)",
+    )
     add("--grace", type=float, default=30.0, metavar="SECONDS", help="for running jobs after SIGTERM (%(default)g)")
     add("--no-verify", action="store_true", help="do not check the files' hashes before loading")
     add("--log-format", choices=sorted(logs.FORMATS), default="human", help="(%(default)s)")
@@ -122,12 +125,3 @@ def _threads(name: str, text: str | None) -> int | None:
     if text is not None and not (text.isdecimal() and int(text)):
         raise LoadError(f"--threads of {name} must be a whole number from 1 on, not {text!r}")
     return None if text is None else int(text)
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least} on, not {text!r}")
-        return int(text)
-
-    return number

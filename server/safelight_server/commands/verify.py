@@ -12,19 +12,23 @@ from tqdm import tqdm
 from safelight_server.errors import LoadError
 from safelight_server.model_folder import seal
 
+from .parsing import add_command
+
 
 def add(commands: Any) -> None:
-    command = commands.add_parser(
+    """Adds the command and its options."""
+    command = add_command(
+        commands,
         "verify",
+        run,
         help="check that the files of model folders are those that were exported",
         description=__doc__,
     )
-    command.set_defaults(run=run)
     command.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a model folder with a seal")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Raises LoadError for the first folder that is not as it was, or that has no seal."""
+    """Checks the folders. Raises LoadError for the first one that is not as it was sealed, or has no seal."""
     for folder in arguments.folders:
         print(f"{folder}: {_verify(folder)}", flush=True)
 

@@ -1,7 +1,7 @@
 """Converts one part of a checkpoint, in a process that gives all its memory back when it ends.
 
-Optimum Intel traces and converts; what it takes 14 GB for is done here in half, since only this part's weights are
-there, mapped and in 16 bits, and since the picture that the graph is traced with is small.
+Optimum Intel traces and converts. By itself it takes 14 GB for SDXL; here it takes half of that, because only this
+part's weights are loaded, mapped and in 16 bits, and because the picture that the graph is traced with is small.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,29 +23,30 @@ from optimum.intel import OVConfig
 from safelight_server.errors import LoadError
 
 from . import checkpoint, lora, tiny
-from .work import main
+from .work import OnProgress, main
 
-# The edges of what is traced, where Optimum asks for them: by their configurations, and by its own measure. SDXL's
-# UNet would see a picture of 1024 pixels otherwise, and keep all that it makes of it.
-CONFIGURED, MEASURED = {"unet": 16, "vae": 64}, 16
+# The edges of the picture that a graph is traced with. Optimum takes some from the parts' configurations, and others as
+# an option. By default SDXL's UNet would be traced with 1024 pixels, and its intermediate results kept in memory.
+CONFIGURED_EDGES, INPUT_EDGE = {"unet": 16, "vae": 64}, 16
 GRAPHS = {"vae": ("vae_encoder", "vae_decoder")}
 
 
 @dataclass(frozen=True)
 class Order:
-    """`part` of the checkpoint in `folder`, its weights in `files`, to sub-folders of `output`."""
+    """Convert `part` of the checkpoint in `folder`, its weights in `files`, into sub-folders of `output`."""
 
     folder: str
-    part: str
+    part: str  # unet, text_encoder, text_encoder_2, vae or vae_tiny
     files: list[str]
     output: str
-    half: bool
-    bytes: int  # what is to be written, about
+    half: bool  # store the weights in 16 bits
+    bytes: int  # about how many will be written
     lora: str | None = None
     lora_scale: float = 1.0
 
 
-def convert(order: Order, told: Callable[[int, int], None]) -> None:
+def run(order: Order, on_progress: OnProgress) -> None:
+    """Writes the part's graphs, configurations and tokenizer; progress counts bytes. Raises LoadError, one line."""
     if order.part == "vae_tiny":
         tiny.convert(Path(order.folder), Path(order.output), order.half)
         return
@@ -53,10 +55,10 @@ def convert(order: Order, told: Callable[[int, int], None]) -> None:
     pipeline = _pipeline(Path(order.folder), order.part, files, dtype)
     if order.lora:
         lora.fuse(pipeline.unet, Path(order.lora), order.lora_scale)
-    for part, edge in CONFIGURED.items():
+    for part, edge in CONFIGURED_EDGES.items():
         getattr(pipeline, part).register_to_config(sample_size=edge)
     graphs = get_diffusion_models_for_export_ext(pipeline)[1]
-    with _watched(Path(order.output), order.bytes, told):
+    with _watch_size(Path(order.output), order.bytes, on_progress):
         for name in GRAPHS.get(order.part, (order.part,)):
             module, config = graphs[name]
             _export(module, config, Path(order.output) / name, order.half)
@@ -81,36 +83,35 @@ def _export(module: Any, config: Any, folder: Path, half: bool) -> None:
         config,
         folder / "openvino_model.xml",
         ov_config=OVConfig(dtype="fp16" if half else "fp32"),
-        input_shapes={"height": MEASURED, "width": MEASURED},
+        input_shapes={"height": INPUT_EDGE, "width": INPUT_EDGE},
         patch_16bit_model=half,
         library_name="diffusers",
     )
     try:
-        ov.Core().read_model(folder / "openvino_model.xml")  # a full disk is not told by those who write
+        # On a full disk, writing a graph raises nothing, but then it cannot be read.
+        ov.Core().read_model(folder / "openvino_model.xml")
     except RuntimeError:
         raise LoadError(f"{folder}: could not be written whole; is the disk full?") from None
 
 
-class _watched:
-    """Tells how many bytes lie in a folder, while they are written."""
+@contextmanager
+def _watch_size(folder: Path, total: int, on_progress: OnProgress) -> Iterator[None]:
+    """Calls `on_progress` every second with the bytes of weights that lie in a folder."""
+    stop = threading.Event()
 
-    def __init__(self, folder: Path, total: int, told: Callable[[int, int], None]) -> None:
-        self._folder, self._total, self._told = folder, total, told
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+    def watch() -> None:
+        while not stop.wait(1.0):
+            written = sum(path.stat().st_size for path in folder.rglob("*.bin"))
+            on_progress(min(written, total), total)
 
-    def _watch(self) -> None:
-        while not self._stop.wait(1.0):
-            written = sum(path.stat().st_size for path in self._folder.rglob("*.bin"))
-            self._told(min(written, self._total), self._total)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        self._thread.join()
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 if __name__ == "__main__":
-    sys.exit(main(Order, convert))
+    sys.exit(main(Order, run))

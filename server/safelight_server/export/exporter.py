@@ -1,4 +1,7 @@
-"""An export: a process for each part, aside; what was made is kept over a stop; the folder appears when it is whole."""
+"""An export: its tasks one after the other, in a folder aside, which takes its place when it is whole.
+
+What a stopped export has made is kept, and the same command goes on from there.
+"""
 
 from __future__ import annotations
 
@@ -13,36 +16,37 @@ from safelight_server.model_folder.manifest import NAME
 
 from . import process, record, sharing
 from . import source as sources
-from .plan import CALIBRATION, Job, Options, jobs
-from .process import Told
+from .plan import CALIBRATION, Options, Task, tasks
+from .process import Execute, OnProgress, in_own_process
 from .source import Source
 
-DONE = ".done.json"  # which jobs are done: their fingerprints, and the folders that they made
-Marks = dict[str, list[str]]
+DONE = ".done.json"
+Marks = dict[str, list[str]]  # of each task that is done: its fingerprint, and the folders that it made
 
 
 @dataclass(frozen=True)
 class Export:
-    """All that is known before the first weight is loaded. `hashes`: the SHA-256 of the checkpoint's files."""
+    """All that is known of an export before the first weight is loaded."""
 
     source: Source
     options: Options
-    aside: Path
-    hashes: dict[str, str]
-    shared: dict[str, str]
-    jobs: list[Job]
+    aside: Path  # the folder that it is made in
+    hashes: dict[str, str]  # the SHA-256 of the checkpoint's files
+    shared: dict[str, str]  # the parts that are read from a folder beside, and its name
+    tasks: list[Task]
 
     @property
     def bytes(self) -> int:
-        return sum(job.bytes for job in self.jobs)
+        """About how many all tasks write."""
+        return sum(task.bytes for task in self.tasks)
 
 
 def prepare(source: Source, options: Options) -> Export:
-    """Raises LoadError for what cannot be begun."""
+    """Plans an export. Raises LoadError if it cannot begin: no place for its folder, or too little room on the disk."""
     aside = options.output.absolute().with_name(f".{options.output.name}.partial")
     hashes = sources.digests(source.files)
     shared = sharing.shared(options, hashes)
-    export = Export(source, options, aside, hashes, shared, jobs(source, options, aside, frozenset(shared)))
+    export = Export(source, options, aside, hashes, shared, tasks(source, options, aside, frozenset(shared)))
     if not aside.parent.is_dir():
         raise LoadError(f"{aside.parent}: is not there; the folder to make must lie in one that is")
     free = shutil.disk_usage(aside.parent).free
@@ -51,56 +55,66 @@ def prepare(source: Source, options: Options) -> Export:
     return export
 
 
-def run(export: Export, told: Told) -> None:
-    """Raises LoadError, one line; then the folder is not there, and what is done is kept for the same command."""
+def run(export: Export, on_progress: OnProgress, execute: Execute = in_own_process) -> None:
+    """Makes the folder. `execute` says how a task is done.
+
+    Raises LoadError, one line. Then the folder is not there, and what is done is kept for the same command.
+    """
     try:
-        _run(export, told)
+        _run(export, on_progress, execute)
     except OSError as error:
         raise LoadError(f"{error.filename or export.aside}: {error.strerror or error}") from None
 
 
-def _run(export: Export, told: Told) -> None:
+def _run(export: Export, on_progress: OnProgress, execute: Execute) -> None:
     export.aside.mkdir(exist_ok=True)
-    done = _kept(_done(export.aside), export.jobs)
+    done = _valid_marks(_read_marks(export.aside), export.tasks)
     record.describe(export.source, export.options, export.aside, export.shared)
-    for job in export.jobs:
-        if job.name not in done:
-            done = {name: mark for name, mark in done.items() if name not in _spoilt(job, export.jobs)}
-            _note(export.aside, done)
-            process.do(job, export.aside, told)
-            done[job.name] = [job.fingerprint, *job.makes]
-            _note(export.aside, done)
-        told(job, job.bytes)
+    for task in export.tasks:
+        if task.name not in done:
+            done = {name: mark for name, mark in done.items() if name not in _undone_by(task, export.tasks)}
+            _write_marks(export.aside, done)
+            process.run(task, export.aside, on_progress, execute)
+            done[task.name] = [task.fingerprint, *task.makes]
+            _write_marks(export.aside, done)
+        on_progress(task, task.bytes)
     _finish(export)
 
 
-def _spoilt(job: Job, jobs: list[Job]) -> set[str]:
-    """The job, and those after it that read or remake its folders."""
-    later = jobs[jobs.index(job) + 1 :]
-    return {job.name} | {
-        other.name for other in later if other.name == CALIBRATION or set(other.makes) & set(job.makes)
+def _undone_by(task: Task, tasks: list[Task]) -> set[str]:
+    """The names of the tasks that must be run, or run again, if this one is: it, and those after it that depend on it.
+
+    A later task depends on it if it remakes the same folders; calibration depends on all parts.
+    """
+    later = tasks[tasks.index(task) + 1 :]
+    return {task.name} | {
+        other.name for other in later if other.name == CALIBRATION or set(other.makes) & set(task.makes)
     }
 
 
-def _kept(done: Marks, jobs: list[Job]) -> Marks:
-    """The marks that still hold: a job that was done otherwise, or is not wanted now, spoilt the folders it made."""
-    wanted = {job.name: job.fingerprint for job in jobs}
-    spoilt = {folder for name, (mark, *makes) in done.items() if wanted.get(name) != mark for folder in makes}
+def _valid_marks(done: Marks, tasks: list[Task]) -> Marks:
+    """The marks that still hold.
+
+    One does not if its task is not among these, or has another fingerprint now; nor do those of other tasks that made
+    the same folders.
+    """
+    wanted = {task.name: task.fingerprint for task in tasks}
+    outdated = {folder for name, (mark, *makes) in done.items() if wanted.get(name) != mark for folder in makes}
     return {
         name: [mark, *makes]
         for name, (mark, *makes) in done.items()
-        if wanted.get(name) == mark and not spoilt & set(makes)
+        if wanted.get(name) == mark and not outdated & set(makes)
     }
 
 
-def _done(aside: Path) -> Marks:
+def _read_marks(aside: Path) -> Marks:
     try:
         return json_file.read(aside / DONE)[1]
     except (OSError, ValueError):
         return {}
 
 
-def _note(aside: Path, done: Marks) -> None:
+def _write_marks(aside: Path, done: Marks) -> None:
     partial = aside / f"{DONE}.partial"
     partial.write_text(json.dumps(done), encoding="utf-8")
     partial.replace(aside / DONE)
@@ -108,10 +122,10 @@ def _note(aside: Path, done: Marks) -> None:
 
 def _finish(export: Export) -> None:
     """Seals the folder and puts it in its place."""
-    parts = {part for job in export.jobs for part in job.makes} | {"scheduler", "model_index.json", NAME}
+    parts = {part for task in export.tasks for part in task.makes} | {"scheduler", "model_index.json", NAME}
     for path in export.aside.iterdir():
         if path.name not in parts:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    told = record.manifest(export.source, export.options, export.aside, export.shared, export.hashes)
-    seal.write(export.aside, told)
+    manifest = record.manifest(export.source, export.options, export.aside, export.shared, export.hashes)
+    seal.write(export.aside, manifest)
     export.aside.rename(export.options.output.absolute())

@@ -1,4 +1,4 @@
-"""Fetches files from the Hugging Face hub: only those that are needed, and none twice."""
+"""Fetches files from the Hugging Face hub: only those that are needed, and each only once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from safelight_server.errors import LoadError
 
 
 def lora(name: str) -> Path:
-    """A file, or the one LoRA in safetensors that a name on the hub stands for."""
+    """The file of a LoRA: `name` itself, or the one safetensors file of the repository of that name on the hub.
+
+    Raises LoadError for a repository that has none or several, and what `fetch` raises.
+    """
     if Path(name).suffix or Path(name).exists():
         return Path(name)
     folder = fetch(name, None, lambda names: [path for path in names if path.endswith(".safetensors")])
@@ -20,7 +23,10 @@ def lora(name: str) -> Path:
 
 
 def tiny_vae(name: str) -> Path:
-    """A folder, or the one that a name on the hub stands for."""
+    """The folder of an AutoencoderTiny: `name` itself, or the repository of that name on the hub.
+
+    Raises what `fetch` raises.
+    """
     if Path(name).exists():
         return Path(name)
     wanted = ("config.json", "diffusion_pytorch_model.safetensors")
@@ -28,7 +34,10 @@ def tiny_vae(name: str) -> Path:
 
 
 def fetch(name: str, revision: str | None, wanted: Callable[[Sequence[str]], list[str]]) -> Path:
-    """The folder in which the wanted files of a repository lie. Raises LoadError, one line."""
+    """The local folder with those files of a repository that `wanted` chooses among its names.
+
+    Raises LoadError, one line, where the hub cannot be reached or has no such repository.
+    """
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 

@@ -1,70 +1,75 @@
-"""What an export does, as data: its options, and the jobs that they come to."""
+"""What an export does, as data: its options, and the tasks that follow from them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .source import Source
 
 MODULE = "safelight_server.export"
-CALIBRATION = "calibration"  # its file beside the parts, while they are made
+CALIBRATION = "calibration"  # the name of the task that records samples, and of its module
 
 
 @dataclass(frozen=True)
 class Options:
-    """`half`: weights in 16 bits. `int8`: how to quantize the UNet. `tiny`: the folder of an AutoencoderTiny."""
+    """What an export is asked for, checked."""
 
-    output: Path
-    half: bool = True
-    lora: Path | None = None
+    output: Path  # the folder to make
+    half: bool = True  # weights in 16 bits, not 32
+    lora: Path | None = None  # fused into the UNet
     lora_scale: float = 1.0
-    scheduler: str = "keep"
-    tiny: Path | None = None
-    share_with: Path | None = None
-    int8: str | None = None
-    int8_vae: bool = False
-    prompts: Path | None = None
-    samples: int = 40
+    scheduler: str = "keep"  # or "lcm"
+    tiny: Path | None = None  # the folder of an AutoencoderTiny
+    share_with: Path | None = None  # an exported folder beside
+    int8: str | None = None  # how to quantize the UNet, a key of quantize.MODES; None: it is not quantized
+    int8_vae: bool = False  # quantize the VAE decoder
+    prompts: Path | None = None  # to calibrate with, one a line; None: those that ship
+    samples: int = 40  # inputs to calibrate with
 
     @property
     def precision(self) -> str:
-        """Of the stored weights."""
+        """That of the stored weights: "f16" or "f32"."""
         return "f16" if self.half else "f32"
 
 
 @dataclass(frozen=True)
-class Job:
-    """One process: `python -m MODULE.module` with `order`. It makes the folders `makes`, or remakes them."""
+class Task:
+    """One process of an export: `python -m MODULE.module` with `order`, which makes or replaces the folders `makes`."""
 
     name: str
     module: str
-    order: dict[str, Any]
+    order: dict[str, Any]  # the fields of the module's Order
     makes: tuple[str, ...]
-    bytes: int  # to be written, about: what the progress bar counts
+    bytes: int  # about how many it writes: what the progress bar counts
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that it works in, beside the finished parts."""
+        return f".{self.name.replace(' ', '-')}"
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the order does, or the files that it reads: then the job is done again."""
+        """It changes when the order does, or a file that the order names: then the task is run again."""
         files = [*self.order.get("files", ()), self.order.get("lora"), self.order.get("prompts")]
         stamps = [[str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in files if path]
         return hashlib.sha256(json.dumps([self.order, stamps], sort_keys=True).encode()).hexdigest()
 
 
-def jobs(source: Source, options: Options, aside: Path, shared: frozenset[str]) -> list[Job]:
-    """In the order in which they run. Parts that another folder has are not made."""
-    found = [job for part in source.weights for job in _convert(source, options, aside, part, shared)]
+def tasks(source: Source, options: Options, aside: Path, shared: frozenset[str]) -> list[Task]:
+    """All tasks, in the order in which they run, to make the folder `aside`. No part in `shared` is made."""
+    found = [task for part in source.weights for task in _conversions(source, options, aside, part, shared)]
     if options.tiny:
         order = {"folder": str(options.tiny.resolve()), "part": "vae_tiny", "files": [], "half": options.half}
-        found.append(_job("vae_tiny", "component", order, ("vae_tiny_decoder", "vae_tiny_encoder"), aside, 10**7))
-    return found + list(_quantize(options, aside))
+        found.append(_task("vae_tiny", "component", order, ("vae_tiny_decoder", "vae_tiny_encoder"), aside, 10**7))
+    return found + list(_quantizations(options, aside))
 
 
-def _convert(source: Source, options: Options, aside: Path, part: str, shared: frozenset[str]) -> Iterator[Job]:
+def _conversions(source: Source, options: Options, aside: Path, part: str, shared: frozenset[str]) -> Iterator[Task]:
     graphs = ("vae_encoder", "vae_decoder") if part == "vae" else (part,)
     tokenizer = [part.replace("text_encoder", "tokenizer")] if part.startswith("text") else []
     makes = tuple(name for name in (*graphs, *tokenizer) if name not in shared)
@@ -78,29 +83,27 @@ def _convert(source: Source, options: Options, aside: Path, part: str, shared: f
     }
     if part == "unet" and options.lora:
         order |= {"lora": str(options.lora.resolve()), "lora_scale": options.lora_scale}
-    yield _job(part, "component", order, makes, aside, source.parameters(part) * (2 if options.half else 4))
+    yield _task(part, "component", order, makes, aside, source.parameters(part) * (2 if options.half else 4))
 
 
-def _quantize(options: Options, aside: Path) -> Iterator[Job]:
+def _quantizations(options: Options, aside: Path) -> Iterator[Task]:
     if not (options.int8 or options.int8_vae):
         return
     prompts = str(options.prompts.resolve()) if options.prompts else None
     inputs = aside / f".{CALIBRATION}" / CALIBRATION
     if options.int8 != "weights" or options.int8_vae:
         order = {"folder": str(aside), "prompts": prompts, "count": options.samples, "vae": options.int8_vae}
-        yield Job(CALIBRATION, CALIBRATION, order | {"output": str(inputs), "sizes": None}, (), 5 * 10**8)
+        yield Task(CALIBRATION, CALIBRATION, order | {"output": str(inputs), "sizes": None}, (), 5 * 10**8)
     parts = [("unet", options.int8)] if options.int8 else []
     parts += [("vae_decoder", "ptq")] if options.int8_vae else []
     for part, mode in parts:
         order = {"part": part, "mode": mode, "inputs": str(inputs)}
-        yield _job(f"int8 {part}", "quantize", order, (part,), aside, 10**9)
+        yield _task(f"int8 {part}", "quantize", order, (part,), aside, 10**9)
 
 
-def _job(name: str, module: str, order: dict[str, Any], makes: tuple[str, ...], aside: Path, size: int) -> Job:
-    output = aside / f".{name.replace(' ', '-')}"
-    told = (
-        {"output": str(output), "bytes": size}
-        if module == "component"
-        else {"graph": str(output / makes[0] / "openvino_model.xml")}
-    )
-    return Job(name, module, order | told, makes, size)
+def _task(name: str, module: str, order: dict[str, Any], makes: tuple[str, ...], aside: Path, size: int) -> Task:
+    task = Task(name, module, order, makes, size)
+    output = aside / task.folder
+    if module == "component":
+        return replace(task, order=order | {"output": str(output), "bytes": size})
+    return replace(task, order=order | {"graph": str(output / makes[0] / "openvino_model.xml")})

@@ -1,4 +1,4 @@
-"""Runs one job of an export in a process of its own, and says what became of it."""
+"""Runs one task of an export in a folder of its own, in a process of its own, and says why where it fails."""
 
 from __future__ import annotations
 
@@ -14,47 +14,59 @@ from typing import Any
 
 from safelight_server.errors import LoadError
 
-from .plan import MODULE, Job
+from . import work
+from .plan import MODULE, Task
 from .work import PROGRESS, REFUSED
 
-Told = Callable[[Job, int], None]  # hears how many of a job's bytes are done
+OnProgress = Callable[[Task, int], None]  # called with a task and how many of its bytes are done
+Execute = Callable[[Task, Path, work.OnProgress], None]  # does a task, with a file for a log; raises LoadError
 
 FULL = ("iostream error", "No space left", "File too large", "Disk quota")  # how OpenVINO and the system say it
 QUIET = {"PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
 
 
-def do(job: Job, aside: Path, told: Told) -> None:
-    """Runs the job in a folder of its own, whose folders then take their places."""
-    made = aside / f".{job.name.replace(' ', '-')}"
+def in_own_process(task: Task, log: Path, on_progress: work.OnProgress) -> None:
+    """Does a task in a new process, which gives all its memory back when it ends.
+
+    Raises LoadError, one line, where the process fails; all that it wrote to stderr is in `log`.
+    """
+    command = [sys.executable, "-m", f"{MODULE}.{task.module}", json.dumps(task.order)]
+    with log.open("w+", encoding="utf-8") as file:
+        with _process(command, file) as process:
+            for line in process.stdout:
+                words = line.split()
+                if words[:1] == [PROGRESS]:
+                    on_progress(int(words[1]), int(words[2]))
+        if process.returncode:
+            file.seek(0)
+            raise LoadError(_reason(task, int(process.returncode), file.read().splitlines(), log))
+
+
+def run(task: Task, aside: Path, on_progress: OnProgress, execute: Execute = in_own_process) -> None:
+    """Runs a task in its own folder in `aside`; then the folders that it made take their places there.
+
+    Raises what `execute` raises; then no folder has changed its place.
+    """
+    made = aside / task.folder
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    if job.module == "quantize":
-        shutil.copytree(aside / job.makes[0], made / job.makes[0], copy_function=os.link)
-    with (aside / f"{made.name}.log").open("w+", encoding="utf-8") as log:
-        code = _watch(job, log, told)
-        if code:
-            log.seek(0)
-            raise LoadError(_why(job, code, log.read().splitlines(), Path(log.name)))
-    for name in job.makes:
+    if task.module == "quantize":
+        shutil.copytree(aside / task.makes[0], made / task.makes[0], copy_function=os.link)
+
+    def count_bytes(done: int, total: int) -> None:
+        on_progress(task, task.bytes * done // max(1, total))
+
+    execute(task, aside / f"{made.name}.log", count_bytes)
+    for name in task.makes:
         shutil.rmtree(aside / name, ignore_errors=True)
         (made / name).rename(aside / name)
-    if job.makes:
+    if task.makes:
         shutil.rmtree(made)
-
-
-def _watch(job: Job, log: Any, told: Told) -> int:
-    command = [sys.executable, "-m", f"{MODULE}.{job.module}", json.dumps(job.order)]
-    with _process(command, log) as process:
-        for line in process.stdout:
-            words = line.split()
-            if words[:1] == [PROGRESS]:
-                told(job, job.bytes * int(words[1]) // max(1, int(words[2])))
-    return int(process.returncode)
 
 
 @contextmanager
 def _process(command: list[str], log: Any) -> Iterator[Any]:
-    """Ended in any case: nothing goes on writing into a folder that is given up."""
+    """Ends the process in any case: nothing may go on writing into a folder that is given up."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | QUIET
     )
@@ -65,13 +77,13 @@ def _process(command: list[str], log: Any) -> Iterator[Any]:
         process.kill()
 
 
-def _why(job: Job, code: int, lines: list[str], log: Path) -> str:
+def _reason(task: Task, code: int, lines: list[str], log: Path) -> str:
     refused = [line.removeprefix(REFUSED) for line in lines if line.startswith(REFUSED)]
     if refused:
         return refused[-1]
     if code == -9:
-        return f"{job.name}: its process was killed, as systems do when memory runs out; its log is {log}"
+        return f"{task.name}: its process was killed, as systems do when memory runs out; its log is {log}"
     last = next((line for line in reversed(lines) if line.strip()), f"exit code {code}")
     if any(sign in last for sign in FULL):
-        return f"{log.parent}: {job.name} could not be written whole; is the disk full?"
-    return f"{job.name}: failed: {last[:300]}; its log is {log}"
+        return f"{log.parent}: {task.name} could not be written whole; is the disk full?"
+    return f"{task.name}: failed: {last[:300]}; its log is {log}"

@@ -1,4 +1,4 @@
-"""What an exported folder says of itself: its index, its scheduler, and where all of it came from."""
+"""Writes what an exported folder says of itself: its index, its scheduler, and where all of it came from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ LCM = {"_class_name": "LCMScheduler", "original_inference_steps": 50, "timestep_
 
 
 def describe(source: Source, options: Options, folder: Path, shared: dict[str, str]) -> None:
-    """All but the networks: the index and the scheduler; enough for the pipeline that calibration runs."""
+    """Writes all files but the parts': the index, the scheduler and a first manifest, which calibration needs.
+
+    Raises LoadError for a checkpoint whose scheduler cannot be read.
+    """
     index = {key: value for key, value in source.index.items() if key != "_name_or_path"}
     path = source.folder / "scheduler" / "scheduler_config.json"
     try:
@@ -43,26 +46,29 @@ def _write(path: Path, value: dict[str, Any]) -> None:
 def manifest(
     source: Source, options: Options, folder: Path, shared: dict[str, str], hashes: dict[str, str]
 ) -> dict[str, Any]:
-    """What safelight.json says beside the seal. `hashes`: the SHA-256 of the checkpoint's files."""
-    read = model_config.read(folder)
-    told: dict[str, Any] = {
-        "defaults": {"steps": read.steps, "guidance_scale": read.guidance},
+    """The values of safelight.json without its seal. `hashes`: the SHA-256 of the checkpoint's files.
+
+    Raises LoadError for a folder that is no model.
+    """
+    config = model_config.read(folder)
+    values: dict[str, Any] = {
+        "defaults": {"steps": config.steps, "guidance_scale": config.guidance},
         "shared": shared,
         "source": {
-            # A folder's own name: what lies above it is nobody's business.
+            # Of a folder only its own name, not its path: that would tell strangers how this disk is organised.
             "name": Path(source.name).resolve().name if Path(source.name).is_dir() else source.name,
             "revision": source.revision,
             "precision": options.precision,
-            "scheduler": read.scheduler,
-            "native_size": [read.native_edge, read.native_edge],
+            "scheduler": config.scheduler,
+            "native_size": [config.native_edge, config.native_edge],
             "files": hashes,
             **_changes(options),
         },
         "versions": {name: version(name) for name in VERSIONS},
     }
-    if read.latent_rgb is not None:
-        told["latent_rgb"] = {"matrix": read.latent_rgb[0].tolist(), "bias": read.latent_rgb[1].tolist()}
-    return told
+    if config.latent_rgb is not None:
+        values["latent_rgb"] = {"matrix": config.latent_rgb[0].tolist(), "bias": config.latent_rgb[1].tolist()}
+    return values
 
 
 def _changes(options: Options) -> dict[str, Any]:

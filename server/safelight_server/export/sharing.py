@@ -1,4 +1,4 @@
-"""Which parts of an export another folder has already: those that were made from the same weights, the same way."""
+"""Finds the parts of an export that another folder has already: made of the same weights, in the same way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from .plan import Options
 
 
 def shared(options: Options, hashes: dict[str, str]) -> dict[str, str]:
-    """The parts that the other folder has from the same weights, with the same precision."""
+    """The parts that the folder `share_with` has as this export would make them, and that folder's name.
+
+    `hashes`: the SHA-256 of the checkpoint's files. Raises LoadError for a folder that is not beside, or has no seal.
+    """
     other = options.share_with
     if other is None:
         return {}
@@ -18,13 +21,19 @@ def shared(options: Options, hashes: dict[str, str]) -> dict[str, str]:
         raise LoadError(f"{other}: must lie beside {options.output}, to share its parts")
     if not seal.check(other):
         raise LoadError(f"{other}: has no seal; only folders that this command exported can be shared")
-    told = json_file.read(other / NAME)[1]
-    theirs = told.get("source", {})
+    theirs = json_file.read(other / NAME)[1].get("source", {})
     if theirs.get("precision") != options.precision:
         return {}
     own = [part for part in _parts(hashes) if (other / part).is_dir() and part not in theirs.get("int8", {})]
-    changed = {"unet", *(["vae_decoder"] if options.int8_vae else [])}  # a UNet is what makes a model another one
-    same = [part for part in own if part not in changed and _of(part, hashes) == _of(part, theirs.get("files", {}))]
+    changed = {
+        "unet",
+        *(["vae_decoder"] if options.int8_vae else []),
+    }  # a UNet is never shared: it is what makes a model another one
+    same = [
+        part
+        for part in own
+        if part not in changed and _files_of(part, hashes) == _files_of(part, theirs.get("files", {}))
+    ]
     return dict.fromkeys(same, other.resolve().name)
 
 
@@ -34,6 +43,6 @@ def _parts(hashes: dict[str, str]) -> list[str]:
     return sorted((parts - {"vae"}) | {"vae_encoder", "vae_decoder"})
 
 
-def _of(part: str, hashes: dict[str, str]) -> dict[str, str]:
+def _files_of(part: str, hashes: dict[str, str]) -> dict[str, str]:
     folder = "vae" if part.startswith("vae") else part
     return {name: digest for name, digest in hashes.items() if name.startswith(f"{folder}/")}

@@ -1,4 +1,4 @@
-"""Finds a checkpoint and says what it holds, or why it cannot be exported, before any weight is loaded."""
+"""Finds a checkpoint, and says what is in it or why it cannot be exported, before any weight is loaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARTS = {
     "UNet2DConditionModel": "diffusion_pytorch_model",
     "AutoencoderKL": "diffusion_pytorch_model",
 }
-ORDER = ("unet", "text_encoder", "text_encoder_2", "vae")  # what is most likely to fail goes first
+ORDER = ("unet", "text_encoder", "text_encoder_2", "vae")  # the part that is most likely to fail goes first
 SMALL = ("text_encoder*/config.json", "unet/config.json", "vae/config.json", "tokenizer*/*", "scheduler/*")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 HEADER = 10**8  # bytes; the format's own limit of a header
@@ -32,32 +32,30 @@ HEADER = 10**8  # bytes; the format's own limit of a header
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint in the diffusers layout. `weights`: the files of each part, in the order of export."""
+    """A checkpoint in the diffusers layout."""
 
-    name: str  # as it was asked for
+    name: str  # as the command gave it: a folder, or a name on the hub
     revision: str | None
     folder: Path
-    index: dict[str, Any]
-    weights: dict[str, list[Path]]
-
-    @property
-    def refiner(self) -> bool:
-        return bool(self.index.get("requires_aesthetics_score"))
+    index: dict[str, Any]  # model_index.json
+    weights: dict[str, list[Path]]  # the files of each part, in the order in which parts are exported
 
     @property
     def files(self) -> list[Path]:
-        """All that has a share in what is exported."""
+        """All files that the export depends on."""
         small = [path for part in SMALL for path in sorted(self.folder.glob(part))]
         return [path for paths in self.weights.values() for path in paths] + small
 
     def parameters(self, part: str) -> int:
+        """How many numbers the weights of a part are."""
         return sum(_parameters(path) for path in self.weights[part])
 
 
 def find(name: str, revision: str | None, *, half: bool, pickles: bool) -> Source:
-    """A local folder, or what the hub has under this name. `half`: files in 16 bits are preferred.
+    """The checkpoint in a local folder, or the one that the hub has under this name. No weight is loaded.
 
-    Raises LoadError, one line, for one that is not of SDXL's kind or lacks something; nothing is loaded.
+    `half`: files in 16 bits are preferred. `pickles`: weights may be read from pickles where there is nothing else.
+    Raises LoadError, one line, for a checkpoint that is not of SDXL's kind or lacks something.
     """
     folder = Path(name) if Path(name).is_dir() else _download(name, revision, half=half, pickles=pickles)
     index = _index(folder)
@@ -96,19 +94,22 @@ def _weights(folder: Path, stem: str, *, half: bool, pickles: bool) -> list[Path
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     found = [folder / name for name in choose(names, stem, half=half, pickles=pickles)]
     if not found:
-        raise LoadError(f"{folder}: has no {stem}.safetensors{_why_not(names)}")
+        raise LoadError(f"{folder}: has no {stem}.safetensors{_pickle_hint(names)}")
     for path in found:
         _parameters(path)
     return found
 
 
-def _why_not(names: Sequence[str]) -> str:
+def _pickle_hint(names: Sequence[str]) -> str:
     pickled = [name for name in names if name.endswith(PICKLES)]
     return f"; {pickled[0]} is a pickle, and can run code: --allow-pickle reads it, weights only" if pickled else ""
 
 
 def choose(names: Sequence[str], stem: str, *, half: bool, pickles: bool) -> list[str]:
-    """The weight files among these names: of one variant, whole or in shards."""
+    """The names of a part's weight files among `names`: one file, or all shards, of one variant. Empty: there is none.
+
+    `stem` is the file's name without its variant and suffix; for `half` and `pickles` see `find`.
+    """
     variants = (".fp16", "") if half else ("", ".fp16")
     ends = ("safetensors", "bin") if pickles else ("safetensors",)
     for end in ends:
@@ -124,7 +125,7 @@ def choose(names: Sequence[str], stem: str, *, half: bool, pickles: bool) -> lis
 
 
 def _parameters(path: Path) -> int:
-    """How many numbers a file holds, by its header. Raises LoadError for a file that is not whole."""
+    """How many numbers a weight file holds, by its header. Raises LoadError for a file that is not whole."""
     if path.suffix != ".safetensors":
         return path.stat().st_size // 2
     try:
@@ -141,7 +142,7 @@ def _parameters(path: Path) -> int:
 
 
 def digests(files: Iterable[Path]) -> dict[str, str]:
-    """The SHA-256 of files, by the names of their folder and theirs."""
+    """The SHA-256 of each file, by its name and its folder's: "unet/config.json"."""
     found = {}
     for path in files:
         with path.open("rb") as file:

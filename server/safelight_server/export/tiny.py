@@ -11,7 +11,7 @@ from diffusers import AutoencoderTiny
 
 from safelight_server.errors import LoadError
 
-# The parts: the folder, the name of what goes in, its channels and that of what comes out.
+# Each part: its folder, the module, the input's name and channels, and the output's name.
 PARTS = (
     ("vae_tiny_decoder", "decoder", ("latent_sample", 4), "sample"),
     ("vae_tiny_encoder", "encoder", ("sample", 3), "latent_sample"),
@@ -19,18 +19,21 @@ PARTS = (
 
 
 def convert(source: Path, output: Path, half: bool) -> None:
-    """Both graphs, with the names that Optimum gives to a VAE's."""
+    """Writes both graphs into sub-folders of `output`, with the names that Optimum gives the ports of a VAE.
+
+    `half`: weights in 16 bits. Raises LoadError for a folder that is no AutoencoderTiny.
+    """
     try:
         vae = AutoencoderTiny.from_pretrained(source, local_files_only=True).eval()
     except (OSError, ValueError, RuntimeError) as error:
         raise LoadError(f"{source}: cannot be read as an AutoencoderTiny: {str(error).splitlines()[0]}") from None
-    for folder, part, (given, channels), made in PARTS:
+    for folder, part, (port, channels), result in PARTS:
         module = getattr(vae, part)
         graph = ov.convert_model(
             module, example_input=torch.zeros(1, channels, 16, 16), input=[("x", [-1, channels, -1, -1])]
         )
-        graph.inputs[0].get_tensor().set_names({given})
-        graph.outputs[0].get_tensor().set_names({made})
+        graph.inputs[0].get_tensor().set_names({port})
+        graph.outputs[0].get_tensor().set_names({result})
         graph.set_friendly_name(folder)
         (output / folder).mkdir(parents=True)
         ov.save_model(graph, output / folder / "openvino_model.xml", compress_to_fp16=half)

@@ -1,0 +1,43 @@
+"""What the commands have in common: how one is added to the command line, and the types of its options' values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+PRECISIONS = ("f32", "bf16", "f16")  # of the arithmetic on a device
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    *,
+    help: str,
+    description: str | None,
+    epilog: str | None = None,
+) -> argparse.ArgumentParser:
+    """Adds a command that `run` runs, and returns its parser. `commands` is what add_subparsers gave."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=description,
+        epilog=epilog,
+        # An epilog has examples, whose lines must stay as they are.
+        formatter_class=argparse.RawDescriptionHelpFormatter if epilog else argparse.HelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of an option whose value is a whole number from `least` on, or up to `most`."""
+    rule = f"from {least} on" if most is None else f"from {least} to {most}"
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            raise argparse.ArgumentTypeError(f"must be a whole number {rule}, not {text!r}")
+        return int(text)
+
+    return number

@@ -1,0 +1,48 @@
+"""safelight-server export: its options are checked first, before a weight is loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safelight_server.__main__ import parser
+from safelight_server.commands.export import options_from
+from safelight_server.errors import LoadError
+
+pytest.importorskip("optimum")
+
+
+def refusal(*arguments: object) -> str:
+    with pytest.raises(LoadError) as raised:
+        options_from(parser().parse_args(["export", *map(str, arguments)]))
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--lora", "nobody.safetensors"], "--lora must be a file, and nobody.safetensors is not"),
+        (["--prompts", "nobody.txt"], "--prompts must be a file, and nobody.txt is not"),
+        (["--tiny-vae", "/"], "--tiny-vae must be a folder with config.json and weights, and / is not"),
+        (["--lora", "lora.bin"], "--lora must be a file, and lora.bin is not"),
+        (["--samples", "0"], "--samples must be from 1 on, not 0"),
+        (["--lora-scale", "nan"], "--lora-scale must be from -10 to 10, not nan"),
+    ],
+)
+def test_options_that_are_refused(arguments: list[str], why: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, tmp_path / "out", *arguments) == why
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    assert refusal(tmp_path, tmp_path) == f"{tmp_path}: is there already; export writes a new folder"
+
+
+def test_the_command_ends_with_one_line_and_makes_no_folder(tmp_path: Path) -> None:
+    """Its options are looked at before the checkpoint, which is not there."""
+    command = [sys.executable, "-m", "safelight_server", "export", "nobody/nothing", "out", "--samples", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "safelight-server: --samples must be from 1 on, not 0\n"
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,55 @@
+"""What the tests of exports share: small checkpoints, the folders that they are exported to, samples for INT8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+# By model of tests/support/tiny_models.py: how many samples are recorded.
+COUNTS = {"base": 60, "vega_lcm": 16, "refiner": 20}
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoints and pictures of tests/support/tiny_checkpoints.py."""
+    from support.exports import quick_and_quiet
+    from support.tiny_checkpoints import write
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    with quick_and_quiet():
+        write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In f32: `base`; and with parts of it `int8`, the same in INT8, `vega`, with the LoRA, and `refiner`."""
+    from support.exports import export
+
+    folder = tmp_path_factory.mktemp("exported")
+    shared = ("--share-with", folder / "base")
+    for name, checkpoint, *options in (
+        ("base", "base", "--tiny-vae", checkpoints / "tiny"),
+        ("int8", "base", "--int8", "--int8-vae", "--samples", "25", *shared),
+        ("vega", "vega", "--lora", checkpoints / "lora.safetensors", *shared),
+        ("refiner", "refiner", *shared),
+    ):
+        export(checkpoints / checkpoint, folder / name, "--weights", "f32", *options)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def samples(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The samples that calibration records of some models: a folder of unet/ and, for base, vae_decoder/."""
+    return {name: record(name, folders[name], tmp_path_factory.mktemp(name)) for name in COUNTS}
+
+
+def record(name: str, model: str, output: Path) -> Path:
+    from safelight_server.export.calibration import Order, run
+
+    progress: list[tuple[int, int]] = []
+    order = Order(model, str(output), count=COUNTS[name], vae=name == "base")
+    run(order, lambda done, total: progress.append((done, total)))
+    assert progress == [(done, len(progress)) for done in range(1, len(progress) + 1)]
+    return output
