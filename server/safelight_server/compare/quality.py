@@ -18,7 +18,7 @@ WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 
 
 def psnr(reference: Pixels, picture: Pixels) -> float:
-    """Decibels over all channels of 8-bit pictures; infinite for the same picture."""
+    """The peak signal-to-noise ratio of two pictures (height, width, 3), in decibels; infinite for equal pictures."""
     error = np.mean((reference.astype(np.float64) - picture) ** 2)
     return 10 * math.log10(PEAK**2 / error) if error else math.inf
 
@@ -27,15 +27,16 @@ def ssim(reference: Pixels, picture: Pixels) -> float:
     """The mean structural similarity of two pictures (height, width, 3), on their luma; 1 for the same picture.
 
     Wang, Bovik, Sheikh, Simoncelli (2004), "Image Quality Assessment: From Error Visibility to Structural Similarity":
-    a Gaussian window, only where it lies wholly inside, and no scaling down before.
+    a Gaussian window, only where it lies wholly inside, and no scaling down before. Raises ValueError for pictures
+    smaller than the window.
     """
     if min(reference.shape[:2]) < WINDOW:
         raise ValueError(f"picture must be at least {WINDOW} pixels high and wide, not {reference.shape[:2]}")
-    x, y = (shown.astype(np.float64) @ np.array(LUMA) for shown in (reference, picture))
-    mean_x, mean_y = _blurred(x), _blurred(y)
-    variance_x = _blurred(x * x) - mean_x * mean_x
-    variance_y = _blurred(y * y) - mean_y * mean_y
-    covariance = _blurred(x * y) - mean_x * mean_y
+    x, y = (pixels.astype(np.float64) @ np.array(LUMA) for pixels in (reference, picture))
+    mean_x, mean_y = _blur(x), _blur(y)
+    variance_x = _blur(x * x) - mean_x * mean_x
+    variance_y = _blur(y * y) - mean_y * mean_y
+    covariance = _blur(x * y) - mean_x * mean_y
     c1, c2 = (K1 * PEAK) ** 2, (K2 * PEAK) ** 2
     likeness = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     scale = (mean_x * mean_x + mean_y * mean_y + c1) * (variance_x + variance_y + c2)
@@ -43,15 +44,15 @@ def ssim(reference: Pixels, picture: Pixels) -> float:
 
 
 def relative_error(reference: npt.NDArray[Any], array: npt.NDArray[Any]) -> float:
-    """The length of the difference over the length of the reference, both as vectors (L2)."""
+    """The length of the difference over that of the reference (L2); infinite if only the reference is all zeros."""
     reference = reference.astype(np.float64)
     difference = float(np.linalg.norm((array - reference).ravel()))
     length = float(np.linalg.norm(reference.ravel()))
     return difference / length if length else math.inf if difference else 0.0
 
 
-def _blurred(plane: Plane) -> Plane:
-    """The window's weighted mean around every pixel that is far enough from the edges."""
+def _blur(plane: Plane) -> Plane:
+    """The mean, weighted by the window, around every pixel that is far enough from the edges."""
     taps = np.exp(-((np.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * SIGMA**2))
     taps /= taps.sum()
     high, wide = (edge - WINDOW + 1 for edge in plane.shape)

@@ -1,4 +1,4 @@
-"""What a comparison found, as figures for a JSON file and as a table to read."""
+"""The results of a comparison, as figures for a JSON file and as a table to read."""
 
 from __future__ import annotations
 
@@ -30,12 +30,15 @@ STAGES: dict[str, Callable[[Seconds], Iterable[float]]] = {
 }
 
 
-def figures(found: Comparison, load: tuple[float, float]) -> Figures:
-    """All of it but the pixels; `load` is the machine's load average before and after. An infinite PSNR is None."""
-    job, pairs = found.job, found.pairs
+def figures(comparison: Comparison, load: tuple[float, float]) -> Figures:
+    """All results except the pixels, as JSON can hold them: what is infinite is None.
+
+    `load` is the machine's load average before and after.
+    """
+    job, pairs = comparison.job, comparison.pairs
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": _machine(found.infos[0].device) | {"load_average": {"before": load[0], "after": load[1]}},
+        "machine": _machine(comparison.infos[0].device) | {"load_average": {"before": load[0], "after": load[1]}},
         "versions": {
             "safelight_server": __version__,
             "openvino": ov.__version__,
@@ -48,9 +51,9 @@ def figures(found: Comparison, load: tuple[float, float]) -> Figures:
             "steps": len(pairs[0].latents),
             "guidance_scale": job.guidance,
             "scheduler": job.scheduler.name,
-            "prompts": len(found.asked.prompts),
-            "seeds": found.asked.seeds,
-            "repeats": found.asked.repeats,
+            "prompts": len(comparison.asked.prompts),
+            "seeds": comparison.asked.seeds,
+            "repeats": comparison.asked.repeats,
         },
         "models": {
             info.name: {
@@ -58,9 +61,9 @@ def figures(found: Comparison, load: tuple[float, float]) -> Figures:
                 "device": info.device,
                 "precision": info.precision,
                 "bytes": _sizes(info.config),
-                "seconds": {stage: _spread([x for one in taken for x in of(one)]) for stage, of in STAGES.items()},
+                "seconds": {stage: _spread([x for one in drawings for x in of(one)]) for stage, of in STAGES.items()},
             }
-            for info, taken in zip(found.infos, found.seconds, strict=True)
+            for info, drawings in zip(comparison.infos, comparison.seconds, strict=True)
         },
         "quality": {
             "identical": sum(np.array_equal(pair.a, pair.b) for pair in pairs),
@@ -82,7 +85,7 @@ def _machine(device: str) -> Figures:
 
 
 def _sizes(config: ModelConfig) -> dict[str, int]:
-    """Of each network's graph and weights, the ones that the folder shares as well, and of all of them."""
+    """The bytes of each network, graph and weights, also of those that are read from another folder; and of all."""
     parts = (*config.encoders, "unet", "vae_encoder", "vae_decoder", *["vae_tiny_decoder"] * config.has_tiny_decoder)
     sizes = {
         part: sum(config.graph(part).with_suffix(end).stat().st_size for end in (".xml", ".bin")) for part in parts
@@ -96,7 +99,7 @@ def _spread(values: Sequence[float]) -> Figures:
 
 
 def _likeness(values: Sequence[float]) -> Figures:
-    # The lower median is some picture's own value: between a number and infinity there is none.
+    # The lower of two middle values: there is no mean of a number and infinity.
     return {"median": _finite(median_low(values)), "worst": _finite(min(values))}
 
 
@@ -111,29 +114,30 @@ def _picture(pair: Pair) -> Figures:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no infinity."""
+    """The value; None for infinity, which JSON does not have."""
     return float(value) if math.isfinite(value) else None
 
 
-def table(told: Figures) -> str:
-    a, b = told["models"].values()
-    settings, machine, quality = told["settings"], told["machine"], told["quality"]
-    load, pictures = machine["load_average"], len(told["pictures"])
+def table(figures: Figures) -> str:
+    """The figures as a table to read."""
+    a, b = figures["models"].values()
+    settings, machine, quality = figures["settings"], figures["machine"], figures["quality"]
+    load, pictures = machine["load_average"], len(figures["pictures"])
     busy = ": this machine is busy" if load["before"] > machine["cores"] / 2 else ""
     size = f"{settings['width']}x{settings['height']}"
     lines = [
-        *(f"{name}  {model['folder']}, {model['precision']}" for name, model in told["models"].items()),
+        *(f"{name}  {model['folder']}, {model['precision']}" for name, model in figures["models"].items()),
         f"{size}, {settings['steps']} steps, {settings['scheduler']}, guidance {settings['guidance_scale']:g}; "
         f"{pictures} pictures, each drawn {settings['repeats']} x by A and B in turns",
-        f"{machine['device']}, {machine['cores']} cores, OpenVINO {told['versions']['openvino'].split('-')[0]}; "
+        f"{machine['device']}, {machine['cores']} cores, OpenVINO {figures['versions']['openvino'].split('-')[0]}; "
         f"load average {load['before']:.1f} before, {load['after']:.1f} after{busy}",
         "",
         _row("size, MB", "A", "B", "B / A"),
-        *(_compared(part, a["bytes"].get(part, 0) / 1e6, b["bytes"].get(part, 0) / 1e6) for part in _parts(a, b)),
+        *(_ratio_row(part, a["bytes"].get(part, 0) / 1e6, b["bytes"].get(part, 0) / 1e6) for part in _parts(a, b)),
         "",
         _row("time, ms", "A", "B", "B / A"),
         *(
-            _compared(f"{stage}, {which}", 1e3 * a["seconds"][stage][which], 1e3 * b["seconds"][stage][which])
+            _ratio_row(f"{stage}, {which}", 1e3 * a["seconds"][stage][which], 1e3 * b["seconds"][stage][which])
             for stage in STAGES
             for which in ("median", "p90")
         ),
@@ -143,7 +147,7 @@ def table(told: Figures) -> str:
         _row("SSIM", *(f"{x:.4f}" for x in quality["ssim"].values())),
         _row("identical", f"{quality['identical']} of {pictures}"),
         "",
-        *_steps(quality["latents"], quality["one_step"]),
+        *_step_rows(quality["latents"], quality["one_step"]),
     ]
     return "\n".join(lines)
 
@@ -152,12 +156,12 @@ def _parts(*models: Figures) -> list[str]:
     return sorted({part: None for model in models for part in model["bytes"]}, key=lambda part: part == "all")
 
 
-def _compared(name: str, a: float, b: float) -> str:
+def _ratio_row(name: str, a: float, b: float) -> str:
     return _row(name, f"{a:,.1f}", f"{b:,.1f}", f"{b / a:.2f}" if a else "-")
 
 
-def _steps(latents: Figures, one_step: Figures) -> list[str]:
-    """Some of the steps, evenly picked, the first and the last among them."""
+def _step_rows(latents: Figures, one_step: Figures) -> list[str]:
+    """Rows of the errors at STEPS_SHOWN steps, evenly picked, the first and the last among them."""
     count = len(latents["median"])
     shown = sorted({round(x) for x in np.linspace(0, count - 1, min(count, STEPS_SHOWN))})
     columns = (latents["median"], latents["worst"], one_step["median"], one_step["worst"])

@@ -18,30 +18,30 @@ AMPLIFIED = 4  # times the difference
 PAPER, INK, FAINT, LAMP = (20, 17, 17), (236, 229, 222), (154, 142, 134), (236, 92, 64)
 
 
-def sheet(found: Comparison) -> Image.Image:
-    """Of each prompt's pictures the one with the lowest PSNR."""
-    shown = [min(_of(found, prompt), key=lambda pair: pair.psnr) for prompt in found.asked.prompts]
+def sheet(comparison: Comparison) -> Image.Image:
+    """The sheet as a picture. Of the pictures of each prompt it shows the one with the lowest PSNR."""
+    shown = [min(_pairs_of(comparison, prompt), key=lambda pair: pair.psnr) for prompt in comparison.asked.prompts]
     bands = [shown[at : at + COLUMNS] for at in range(0, len(shown), COLUMNS)]
-    width, height = _cell(found.job.size)
+    width, height = _cell(comparison.job.size)
     step, band = width + GAP, HEAD + 3 * (height + GAP) + MARGIN
-    # Wide enough for the title, when there is only a prompt or two.
+    # With only one or two prompts, the title needs more room than they do.
     across = max(2 * MARGIN + GUTTER + len(bands[0]) * step - GAP, 640)
     whole = Image.new("RGB", (across, MARGIN + TITLE + len(bands) * band), PAPER)
-    _title(whole, found)
+    _write_title(whole, comparison)
     for number, pairs in enumerate(bands):
         top = MARGIN + TITLE + number * band
-        for row, text in enumerate((*map(_name, found.infos), f"difference x {AMPLIFIED}")):
-            _sideways(whole, text, top + HEAD + row * (height + GAP), height)
+        for row, text in enumerate((*map(_name, comparison.infos), f"difference x {AMPLIFIED}")):
+            _write_sideways(whole, text, top + HEAD + row * (height + GAP), height)
         for column, pair in enumerate(pairs):
             left = MARGIN + GUTTER + column * step
-            _head(whole, pair, left, top, width)
+            _write_head(whole, pair, left, top, width)
             for row, pixels in enumerate((pair.a, pair.b, _difference(pair))):
-                whole.paste(_fitted(pixels, (width, height)), (left, top + HEAD + row * (height + GAP)))
+                whole.paste(_fit(pixels, (width, height)), (left, top + HEAD + row * (height + GAP)))
     return whole
 
 
-def _of(found: Comparison, prompt: str) -> list[Pair]:
-    return [pair for pair in found.pairs if pair.prompt == prompt]
+def _pairs_of(comparison: Comparison, prompt: str) -> list[Pair]:
+    return [pair for pair in comparison.pairs if pair.prompt == prompt]
 
 
 def _cell(size: tuple[int, int]) -> tuple[int, int]:
@@ -50,8 +50,8 @@ def _cell(size: tuple[int, int]) -> tuple[int, int]:
     return round(size[1] * scale), round(size[0] * scale)
 
 
-def _fitted(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
-    """Small pictures keep their pixels to be seen."""
+def _fit(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
+    """The picture at a size. A small one is enlarged without blurring, so that its pixels can be seen."""
     grows = size[0] >= pixels.shape[1]
     return Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS)
 
@@ -61,22 +61,22 @@ def _difference(pair: Pair) -> Pixels:
     return amplified
 
 
-def _title(whole: Image.Image, found: Comparison) -> None:
-    pen, job = ImageDraw.Draw(whole), found.job
-    names = "     ".join(f"{_name(info)}, {info.precision}" for info in found.infos)
+def _write_title(whole: Image.Image, comparison: Comparison) -> None:
+    pen, job = ImageDraw.Draw(whole), comparison.job
+    names = "     ".join(f"{_name(info)}, {info.precision}" for info in comparison.infos)
     settings = (
         f"{job.size[1]}x{job.size[0]}, {job.steps} steps, {job.scheduler.name}, guidance {job.guidance:g}"
-        f"{', of each prompt the seed that differs most' if found.asked.seeds > 1 else ''}"
+        f"{', of each prompt the seed that differs most' if comparison.asked.seeds > 1 else ''}"
     )
     room = whole.width - 2 * MARGIN
     pen.text((MARGIN, MARGIN - 2), _cut(names, _font(20), room), LAMP, _font(20))
     pen.text((MARGIN, MARGIN + 26), _cut(settings, _font(14), room), FAINT, _font(14))
 
 
-def _head(whole: Image.Image, pair: Pair, left: int, top: int, width: int) -> None:
-    pen, lines = ImageDraw.Draw(whole), _wrapped(pair.prompt, _font(14), width)
+def _write_head(whole: Image.Image, pair: Pair, left: int, top: int, width: int) -> None:
+    pen, lines = ImageDraw.Draw(whole), _wrap(pair.prompt, _font(14), width)
     likeness = "identical" if pair.psnr == float("inf") else f"{pair.psnr:.1f} dB, SSIM {pair.ssim:.3f}"
-    # Set from below, so that a prompt of one line stands next to its figures.
+    # From the bottom up, so that a prompt of one line stands right above its figures.
     for up, (text, ink) in enumerate([(f"seed {pair.seed}: {likeness}", FAINT), *((x, INK) for x in lines[::-1])]):
         font = _font(14 if up else 12)
         pen.text((left, top + HEAD - 6 - up * 18), _cut(text, font, width), ink, font, anchor="ld")
@@ -86,18 +86,18 @@ def _name(info: ModelInfo) -> str:
     return f"{info.name}  {info.config.folder.resolve().name}"
 
 
-def _sideways(whole: Image.Image, text: str, top: int, height: int) -> None:
+def _write_sideways(whole: Image.Image, text: str, top: int, height: int) -> None:
     label = Image.new("RGB", (height, GUTTER), PAPER)
     ImageDraw.Draw(label).text((height / 2, GUTTER / 2 - 3), _cut(text, _font(14), height), INK, _font(14), "mm")
     whole.paste(label.rotate(90, expand=True), (MARGIN, top))
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> Sequence[str]:
-    """Two lines, the second cut where it is too long."""
-    prompts = text.split()
-    for count in range(len(prompts), 0, -1):
-        if font.getlength(" ".join(prompts[:count])) <= width or count == 1:
-            return [" ".join(part) for part in (prompts[:count], prompts[count:]) if part]
+def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> Sequence[str]:
+    """The text in one or two lines. The first holds as many words as fit, the second all others."""
+    words = text.split()
+    for count in range(len(words), 0, -1):
+        if font.getlength(" ".join(words[:count])) <= width or count == 1:
+            return [" ".join(part) for part in (words[:count], words[count:]) if part]
     return []
 
 

@@ -6,8 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,6 +19,7 @@ from safelight_server import demo
 from safelight_server.commands.compare import EMOJI, PROMPTS
 from safelight_server.compare.quality import psnr, ssim
 from safelight_server.model_folder.model_config import read
+from support.command_line import Ran, run
 
 VEGA = demo.FOLDERS["demo-vega"]
 ASKED = (
@@ -25,10 +28,11 @@ ASKED = (
 )
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
+@dataclass(frozen=True)
+class Compared:
+    """A run of the command, and the folder that it wrote to."""
+
+    ran: Ran
     folder: Path
 
     @property
@@ -36,14 +40,16 @@ class Ran(NamedTuple):
         return json.loads((self.folder / "figures.json").read_text(encoding="utf-8"))
 
 
-def run(folder: Path, a: Any, b: Any, *options: str) -> Ran:
-    """The command in a process of its own, with two prompts of ours; `folder` is where it writes."""
+def arguments(folder: Path, a: Any, b: Any, *options: str) -> list[str]:
+    """Those of a comparison with our two prompts, to be run in the folder."""
     (folder / "prompts.txt").write_text("\n\n".join(ASKED) + "\n", encoding="utf-8")
-    command = [sys.executable, "-m", "safelight_server", "compare", str(a), str(b), "--prompts=prompts.txt"]
-    done = subprocess.run(
-        [*command, "--json=figures.json", *options], cwd=folder, capture_output=True, text=True, check=False
-    )
-    return Ran(done.returncode, done.stdout, done.stderr, folder)
+    return ["compare", str(a), str(b), "--prompts=prompts.txt", "--json=figures.json", *options]
+
+
+def compare(folder: Path, a: Any, b: Any, *options: str) -> Compared:
+    given = arguments(folder, a, b, *options)
+    with chdir(folder):
+        return Compared(run(*given), folder)
 
 
 def noisy(folder: str, target: Path, share: float) -> Path:
@@ -63,14 +69,24 @@ def noisy(folder: str, target: Path, share: float) -> Path:
 
 
 @pytest.fixture(scope="module")
-def base(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """A tiny model against itself, two seeds, drawn twice."""
+def base(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """A tiny model against itself, two seeds, drawn twice; the command in a process of its own."""
+    folder = tmp_path_factory.mktemp("same")
     options = ("--steps=3", "--size=96x64", "--seeds=2", "--repeats=2", "--precision=f32", "--guidance=4")
-    return run(tmp_path_factory.mktemp("same"), folders["base"], folders["base"], *options)
+    command = [sys.executable, "-m", "safelight_server", *arguments(folder, folders["base"], folders["base"], *options)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return Compared(Ran(done.returncode, done.stdout, done.stderr), folder)
 
 
-def test_a_model_is_identical_to_itself(base: Ran) -> None:
-    assert (base.code, base.err) == (0, "")
+@pytest.fixture(scope="module")
+def others(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """A tiny model against one with another UNet and another scheduler, at twice the sheet's scale."""
+    options = ("--steps=2", "--size=128x128", "--precision=f32")
+    return compare(tmp_path_factory.mktemp("others"), folders["base"], folders["vega_lcm"], *options)
+
+
+def test_a_model_is_identical_to_itself(base: Compared) -> None:
+    assert (base.ran.code, base.ran.err) == (0, "")
     quality = base.figures["quality"]
     assert quality == {
         "identical": 4,
@@ -79,19 +95,19 @@ def test_a_model_is_identical_to_itself(base: Ran) -> None:
         "latents": {"median": [0.0] * 3, "worst": [0.0] * 3},
         "one_step": {"median": [0.0] * 3, "worst": [0.0] * 3},
     }
-    lines = [line.split() for line in base.out.splitlines()]
+    lines = [line.split() for line in base.ran.out.splitlines()]
     assert ["PSNR,", "dB", "identical", "identical"] in lines
     assert ["SSIM", "1.0000", "1.0000"] in lines
     assert ["3", "0", "0", "0", "0"] in lines
-    assert base.out.endswith("\nsheet: compare.png\nfigures: figures.json\n")
+    assert base.ran.out.endswith("\nsheet: compare.png\nfigures: figures.json\n")
 
 
-def test_the_figures_say_all(base: Ran, folders: dict[str, str]) -> None:
-    told = base.figures
-    assert set(told) == {"date", "machine", "versions", "settings", "models", "quality", "pictures"}
-    assert {"safelight_server", "openvino", "numpy", "python"} == set(told["versions"])
-    assert set(told["machine"]["load_average"]) == {"before", "after"}
-    assert told["settings"] == {
+def test_the_figures_say_all(base: Compared, folders: dict[str, str]) -> None:
+    figures = base.figures
+    assert set(figures) == {"date", "machine", "versions", "settings", "models", "quality", "pictures"}
+    assert {"safelight_server", "openvino", "numpy", "python"} == set(figures["versions"])
+    assert set(figures["machine"]["load_average"]) == {"before", "after"}
+    assert figures["settings"] == {
         "width": 96,
         "height": 64,
         "steps": 3,
@@ -102,14 +118,14 @@ def test_the_figures_say_all(base: Ran, folders: dict[str, str]) -> None:
         "repeats": 2,
     }
     for name in "AB":
-        model = told["models"][name]
+        model = figures["models"][name]
         assert (model["folder"], model["device"], model["precision"]) == (folders["base"], "CPU", "f32")
         counts = {stage: spread["count"] for stage, spread in model["seconds"].items()}
         assert counts == {"encode": 8, "step": 24, "decode": 8, "picture": 8}
         unet = Path(folders["base"], "unet")
         assert model["bytes"]["unet"] == sum(path.stat().st_size for path in unet.glob("openvino_model.*"))
         assert model["bytes"].pop("all") == sum(model["bytes"].values())
-    assert [(picture["prompt"], picture["seed"]) for picture in told["pictures"]] == [
+    assert [(picture["prompt"], picture["seed"]) for picture in figures["pictures"]] == [
         (ASKED[0], 0),
         (ASKED[0], 1),
         (ASKED[1], 2),
@@ -117,7 +133,7 @@ def test_the_figures_say_all(base: Ran, folders: dict[str, str]) -> None:
     ]
 
 
-def test_the_sheet_has_a_column_for_each_prompt(base: Ran) -> None:
+def test_the_sheet_has_a_column_for_each_prompt(base: Compared) -> None:
     with Image.open(base.folder / "compare.png") as sheet:
         assert sheet.format == "PNG"
         assert sheet.size == (640, 16 + 60 + 62 + 3 * (171 + 8) + 16)  # a 96x64 picture is 256x171 in it
@@ -129,29 +145,43 @@ def test_the_sheet_has_a_column_for_each_prompt(base: Ran) -> None:
 
 
 def test_a_demo_model_against_itself(tmp_path: Path) -> None:
-    ran = run(tmp_path, VEGA, VEGA, "--sheet=vega.png")
-    assert (ran.code, ran.err) == (0, "")
-    told = ran.figures
-    assert (told["settings"]["steps"], told["settings"]["scheduler"], told["settings"]["width"]) == (4, "lcm", 128)
-    assert told["quality"]["identical"] == 2
-    assert told["models"]["A"]["bytes"]["vae_decoder"] > 1_000_000  # which demo-xl's folder shares
+    compared = compare(tmp_path, VEGA, VEGA, "--sheet=vega.png")
+    assert (compared.ran.code, compared.ran.err) == (0, "")
+    figures = compared.figures
+    assert (figures["settings"]["steps"], figures["settings"]["scheduler"], figures["settings"]["width"]) == (
+        4,
+        "lcm",
+        128,
+    )
+    assert figures["quality"]["identical"] == 2
+    assert figures["models"]["A"]["bytes"]["vae_decoder"] > 1_000_000  # which demo-xl's folder shares
     with Image.open(tmp_path / "vega.png") as sheet:
         assert sheet.size == (640, 16 + 60 + 62 + 3 * 264 + 16)
 
 
-def test_two_models_take_the_same_steps(folders: dict[str, str], tmp_path: Path) -> None:
-    """Another UNet with another scheduler: it is drawn with A's."""
-    ran = run(tmp_path, folders["base"], folders["vega_lcm"], "--steps=2", "--precision=f32")
-    assert (ran.code, ran.err) == (0, "")
-    told = ran.figures
-    assert (told["settings"]["scheduler"], told["settings"]["guidance_scale"]) == ("euler", 5.0)
-    quality = told["quality"]
+def test_two_models_take_the_same_steps(others: Compared) -> None:
+    """B has another scheduler, and is drawn with A's."""
+    assert (others.ran.code, others.ran.err) == (0, "")
+    figures = others.figures
+    assert (figures["settings"]["scheduler"], figures["settings"]["guidance_scale"]) == ("euler", 5.0)
+    quality = figures["quality"]
     assert quality["identical"] == 0
     assert 0 < quality["psnr"]["worst"] <= quality["psnr"]["median"] < 100
     assert -1 < quality["ssim"]["worst"] <= quality["ssim"]["median"] < 1
     for errors in (quality["latents"], quality["one_step"]):
         assert all(0 < median <= worst for median, worst in zip(errors["median"], errors["worst"], strict=True))
-    assert told["models"]["B"]["bytes"].keys() != told["models"]["A"]["bytes"].keys()  # it has no tiny decoder
+    assert figures["models"]["B"]["bytes"].keys() != figures["models"]["A"]["bytes"].keys()  # it has no tiny decoder
+
+
+def test_the_sheet_shows_what_the_figures_measure(others: Compared) -> None:
+    """At twice the picture's own size each pixel is a square of four, so that the sheet can be measured itself."""
+    with Image.open(others.folder / "compare.png") as sheet:
+        pixels = np.asarray(sheet)
+    a, b, difference = (pixels[top : top + 256 : 2, 42 : 42 + 256 : 2] for top in (138, 402, 666))
+    picture = others.figures["pictures"][0]
+    assert psnr(a, b) == pytest.approx(picture["psnr"])
+    assert ssim(a, b) == pytest.approx(picture["ssim"])
+    np.testing.assert_array_equal(difference, np.minimum(4 * np.abs(a.astype(int) - b), 255))
 
 
 def test_more_noise_on_the_weights_is_more_error(folders: dict[str, str], tmp_path: Path) -> None:
@@ -159,29 +189,16 @@ def test_more_noise_on_the_weights_is_more_error(folders: dict[str, str], tmp_pa
     for name, share in (("little", 0.001), ("much", 0.1)):
         (tmp_path / f"out-{name}").mkdir()
         model = noisy(folders["base"], tmp_path / name, share)
-        ran = run(tmp_path / f"out-{name}", folders["base"], model, "--steps=3", "--precision=f32")
-        assert ran.code == 0, ran.err
-        found.append(ran.figures["quality"])
+        compared = compare(tmp_path / f"out-{name}", folders["base"], model, "--steps=3", "--precision=f32")
+        assert compared.ran.code == 0, compared.ran.err
+        found.append(compared.figures["quality"])
     little, much = found
-    for kind in ("latents", "one_step"):
-        assert all(0 < few < many for few, many in zip(little[kind]["worst"], much[kind]["median"], strict=True))
+    for of in ("latents", "one_step"):
+        assert all(0 < few < many for few, many in zip(little[of]["worst"], much[of]["median"], strict=True))
     # B by itself goes astray step by step.
     assert little["latents"]["median"][0] < little["latents"]["median"][2]
     assert much["ssim"]["median"] < little["ssim"]["worst"] <= 1
     assert much["psnr"]["median"] < (little["psnr"]["worst"] or 1000)
-
-
-def test_the_sheet_shows_what_the_figures_measure(folders: dict[str, str], tmp_path: Path) -> None:
-    """At twice the picture's own size each pixel is a square of four, so that the sheet can be measured itself."""
-    ran = run(tmp_path, folders["base"], folders["vega_lcm"], "--steps=1", "--size=128x128", "--precision=f32")
-    assert ran.code == 0, ran.err
-    with Image.open(tmp_path / "compare.png") as sheet:
-        pixels = np.asarray(sheet)
-    a, b, difference = (pixels[top : top + 256 : 2, 42 : 42 + 256 : 2] for top in (138, 402, 666))
-    told = ran.figures["pictures"][0]
-    assert psnr(a, b) == pytest.approx(told["psnr"])
-    assert ssim(a, b) == pytest.approx(told["ssim"])
-    np.testing.assert_array_equal(difference, np.minimum(4 * np.abs(a.astype(int) - b), 255))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +215,7 @@ def test_the_sheet_shows_what_the_figures_measure(folders: dict[str, str], tmp_p
     ],
 )
 def test_refusals(folders: dict[str, str], tmp_path: Path, a: str, b: str, options: tuple[str, ...], text: str) -> None:
-    ran = run(tmp_path, folders[a], folders.get(b, b), *options)
+    ran = compare(tmp_path, folders[a], folders.get(b, b), *options).ran
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("safelight-server: ")
     assert text in ran.err
@@ -209,19 +226,19 @@ def test_refusals(folders: dict[str, str], tmp_path: Path, a: str, b: str, optio
 def test_another_latent_space_is_refused(folders: dict[str, str], tmp_path: Path) -> None:
     other = shutil.copytree(folders["base"], tmp_path / "other")
     config = other / "vae_decoder" / "config.json"
-    told = json.loads(config.read_text(encoding="utf-8"))
+    values = json.loads(config.read_text(encoding="utf-8"))
     for field, value, text in (
         ("block_out_channels", [8, 16, 16], f"VAE factor must be that of {folders['base']}, 8, not 4"),
         ("scaling_factor", 0.5, "VAE scaling must be that of"),
     ):
-        config.write_text(json.dumps(told | {field: value}), encoding="utf-8")
-        ran = run(tmp_path, folders["base"], other)
+        config.write_text(json.dumps(values | {field: value}), encoding="utf-8")
+        ran = compare(tmp_path, folders["base"], other).ran
         assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
         assert text in ran.err
 
 
 def test_settings_are_checked_as_requests_are(folders: dict[str, str], tmp_path: Path) -> None:
-    ran = run(tmp_path, folders["base"], folders["base"], "--size=100x64", "--guidance=-1")
+    ran = compare(tmp_path, folders["base"], folders["base"], "--size=100x64", "--guidance=-1").ran
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert "width: must be a multiple of" in ran.err
     assert "guidance_scale: must be from 0 to 100, not -1" in ran.err
@@ -236,7 +253,7 @@ def test_settings_are_checked_as_requests_are(folders: dict[str, str], tmp_path:
     ],
 )
 def test_options_that_cannot_be_read(tmp_path: Path, option: str, text: str) -> None:
-    ran = run(tmp_path, VEGA, VEGA, option)
+    ran = compare(tmp_path, VEGA, VEGA, option).ran
     assert (ran.code, ran.out) == (2, "")
     assert text in ran.err
 
