@@ -1,4 +1,4 @@
-"""Everything that can be refused or go wrong, each with the gRPC status and the reason that a client is told."""
+"""Everything that can be refused or go wrong, each with the gRPC status and the reason that a client gets."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class JobError(Exception):
 
 
 class InvalidRequest(JobError):
+    """A request with bad fields; `violations` names all of them."""
+
     code = "INVALID_ARGUMENT"
     reason = "INVALID_REQUEST"
 
@@ -38,6 +40,8 @@ class InvalidRequest(JobError):
 
 
 class ModelNotFound(JobError):
+    """A request, in its field `field`, for a model that is not served."""
+
     code = "NOT_FOUND"
     reason = "MODEL_NOT_FOUND"
 
@@ -48,6 +52,8 @@ class ModelNotFound(JobError):
 
 
 class QueueFull(JobError):
+    """As many jobs wait as are allowed to; in `retry_after` seconds there may be room."""
+
     code = "RESOURCE_EXHAUSTED"
     reason = "QUEUE_FULL"
 
@@ -58,7 +64,7 @@ class QueueFull(JobError):
 
 
 class PicturesWaiting(JobError):
-    """Before the job is let in: there is no end of uploads to unpack."""
+    """So many requests with pictures came that no more of these can be unpacked now."""
 
     code = "RESOURCE_EXHAUSTED"
     reason = "PICTURES_WAITING"
@@ -69,7 +75,7 @@ class PicturesWaiting(JobError):
 
 
 class DeadlineTooShort(JobError):
-    """Refused before any work, in place of DEADLINE_EXCEEDED after it."""
+    """The job cannot be done before its deadline: it is refused before any work, not ended after some."""
 
     code = "RESOURCE_EXHAUSTED"
     reason = "DEADLINE_TOO_SHORT"
@@ -81,6 +87,8 @@ class DeadlineTooShort(JobError):
 
 
 class ShuttingDown(JobError):
+    """The server takes no more jobs, because it is about to end."""
+
     code = "UNAVAILABLE"
     reason = "SHUTTING_DOWN"
     retry_after = 1.0
@@ -90,6 +98,8 @@ class ShuttingDown(JobError):
 
 
 class StillLoading(JobError):
+    """The server takes no jobs yet, because it is loading its models."""
+
     code = "UNAVAILABLE"
     reason = "LOADING"
     retry_after = 2.0
@@ -99,6 +109,8 @@ class StillLoading(JobError):
 
 
 class ModelRecovering(JobError):
+    """A network of the model failed, and is being compiled again."""
+
     code = "UNAVAILABLE"
     reason = "MODEL_RECOVERING"
     retry_after = 5.0
@@ -117,7 +129,7 @@ class DeviceStuck(JobError):
 
 
 class InferenceFailed(JobError):
-    """The text told to clients is fixed: what OpenVINO said is for the log."""
+    """A network that failed. The text for clients is fixed: OpenVINO's own message goes to the log."""
 
     code = "INTERNAL"
     reason = "INFERENCE_FAILED"
