@@ -30,7 +30,7 @@ with Client() as client:
     try:
         client.generate("a cactus", steps=150, num_images=16, timeout=0.5)
     except TimedOut:
-        print("half a second was not enough; the server has stopped the work")
+        print("half a second was not enough; the server does not work on it any more")
 
     try:
         client.generate("a cactus", model="no-such-model")

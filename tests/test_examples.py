@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from PIL import Image
-from safelight import Client
+from safelight.v1 import images_pb2 as pb
+from safelight.v1.images_pb2_grpc import ImageServiceStub
 from support.servers import ServerProcess
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -84,11 +86,13 @@ def test_batch_async(folder: Path) -> None:
     assert len(told.splitlines()) == 4
 
 
-def test_errors_and_retries(folder: Path) -> None:
+def test_errors_and_retries(folder: Path, address: str) -> None:
     with ExitStack() as stack:
-        client = stack.enter_context(Client())
-        for _ in range(SLOTS + QUEUE):
-            next(stack.enter_context(client.stream("an owl", steps=150, num_images=16)))
+        for seed in range(SLOTS + QUEUE):  # each by a connection of its own: so all callers have their share
+            options = (("grpc.use_local_subchannel_pool", 1),)
+            channel = stack.enter_context(grpc.insecure_channel(address, options=options))
+            job = pb.GenerateRequest(prompt="an owl", steps=150, num_images=16, seed=100 * seed)
+            next(ImageServiceStub(channel).Stream(pb.StreamRequest(generate=job)))
         process = start("errors_and_retries.py", folder)
         assert process.stdout is not None
         assert process.stdout.readline().startswith("QUEUE_FULL: trying again in ")

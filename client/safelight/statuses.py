@@ -12,10 +12,13 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from .errors import EXCEPTIONS, FieldViolation, InvalidRequest, SafelightError
+from .errors import EXCEPTIONS, FieldViolation, InvalidRequest, SafelightError, TimedOut
 from .wire import seconds
 
 Detail = TypeVar("Detail", bound=Message)
+
+# Whose reason says more than their code: a server that is busy, or a caller who is in a hurry.
+REASONS: dict[str, type[SafelightError]] = {"DEADLINE_TOO_SHORT": TimedOut}
 
 # How the gRPC libraries of C++ and Go, and of Java, say that a message is over a limit.
 _TOO_LARGE = re.compile(r"(sent|received?|send) message larger than max|message exceeds maximum size", re.IGNORECASE)
@@ -34,7 +37,7 @@ def error_from(error: grpc.RpcError) -> SafelightError:
         return _too_large(text)
     bad = (entry for part in _details(status, error_details_pb2.BadRequest) for entry in part.field_violations)
     asked = retry_delay_of(error)
-    failed = EXCEPTIONS.get(code, SafelightError)(
+    failed = REASONS.get(info.reason, EXCEPTIONS.get(code, SafelightError))(
         text,
         code=code.name,
         reason=info.reason,
