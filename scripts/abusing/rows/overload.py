@@ -1,0 +1,48 @@
+"""Ten times the calls that can be done, with deadlines: what is done in time, and how soon the rest is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from abusing.finding import Effort, Finding, at_least, at_most, percentile
+from abusing.process import Asker, Server, ask_together
+
+CLIENTS = 4
+JOB = {"width": 128, "height": 128, "steps": 8}
+TIMES = 10  # the load over what can be done, and the deadline over the time that a job takes alone
+
+
+def measure(effort: Effort) -> Iterator[Finding]:
+    seconds = effort.pick(20.0, 6.0)
+    with Server("--no-verify") as server:
+        _peak(server.address, 3.0)  # the server learns how long its steps take
+        before, alone = _peak(server.address, seconds / 2)
+        calls = _storm(server.address, TIMES * before, TIMES * alone, seconds)
+        after, _ = _peak(server.address, seconds / 2)
+    took = {code: [c["ended"] - c["began"] for c in calls if c["code"] == code] for code in {c["code"] for c in calls}}
+    done, late = took.get("OK", []), took.get("DEADLINE_EXCEEDED", [])
+    refused, peak = took.get("RESOURCE_EXHAUSTED", []), (before + after) / 2
+    others = len(calls) - len(done) - len(late) - len(refused)
+    yield at_least("calls refused, for there were too many", len(refused), 10, control=True)
+    in_time = sum(c["code"] == "OK" and c["ended"] <= seconds for c in calls)
+    name = f"goodput over the peak ({in_time / seconds:.1f} of {before:.1f} a second before, {after:.1f} after)"
+    yield at_least(name, 100 * in_time / seconds / peak, 95, " %")
+    yield at_most("late among the admitted", 100 * len(late) / max(1, len(done) + len(late)), 1, " %")
+    yield at_most("refusals, median", 1000 * percentile(refused, 0.5), 10, " ms")
+    yield at_most("refusals, p99", 1000 * percentile(refused, 0.99), 10, " ms")
+    yield at_most(f"other answers, of {len(calls)}", others, 0)
+
+
+def _peak(address: str, seconds: float) -> tuple[float, float]:
+    """Jobs a second when there is always one to do; and the seconds of a job alone."""
+    [alone] = ask_together([Asker(address, streams=1, seconds=seconds / 2, job=JOB)], seconds + 120)
+    many = ask_together([Asker(address, streams=4, seconds=seconds, job=JOB)], seconds + 120)
+    done = [c for told in many for c in told if c["code"] == "OK" and c["ended"] <= seconds]
+    return len(done) / seconds, percentile([c["ended"] - c["began"] for c in alone if c["code"] == "OK"], 0.5)
+
+
+def _storm(address: str, rate: float, deadline: float, seconds: float) -> list[dict[str, Any]]:
+    what = {"rate": rate / CLIENTS, "deadline": deadline, "seconds": seconds, "job": JOB}
+    told = ask_together([Asker(address, **what) for _ in range(CLIENTS)], seconds + 120)
+    return [call for calls in told for call in calls]
