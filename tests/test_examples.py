@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -87,12 +88,14 @@ def test_batch_async(folder: Path) -> None:
 
 
 def test_errors_and_retries(folder: Path, address: str) -> None:
+    calls: list[Any] = []  # a call that nobody holds is cancelled
     with ExitStack() as stack:
         for seed in range(SLOTS + QUEUE):  # each by a connection of its own: so all callers have their share
             options = (("grpc.use_local_subchannel_pool", 1),)
             channel = stack.enter_context(grpc.insecure_channel(address, options=options))
             job = pb.GenerateRequest(prompt="an owl", steps=150, num_images=16, seed=100 * seed)
-            next(ImageServiceStub(channel).Stream(pb.StreamRequest(generate=job)))
+            calls.append(ImageServiceStub(channel).Stream(pb.StreamRequest(generate=job)))
+            next(calls[-1])
         process = start("errors_and_retries.py", folder)
         assert process.stdout is not None
         assert process.stdout.readline().startswith("QUEUE_FULL: trying again in ")

@@ -10,8 +10,8 @@ SafelightError              .code .reason .message .violations .retry_after .met
 ├── Busy                    RESOURCE_EXHAUSTED: the queue is full; .retry_after says when to come back
 ├── Unavailable             UNAVAILABLE: a server that loads its models or shuts down, or no server there, or none any
 │                           more (reason "UNREACHABLE"); .retry_after says when to come back
-├── TimedOut                DEADLINE_EXCEEDED: the call's timeout has passed; or the server says that it will not do (reason
-│                           "DEADLINE_TOO_SHORT"), and has not begun
+├── TimedOut                DEADLINE_EXCEEDED: the call's timeout has passed; or the server finds it too short (reason
+│                           "DEADLINE_TOO_SHORT"), and does not begin
 ├── Cancelled               CANCELLED: by this side or by the server
 ├── Unsupported             UNIMPLEMENTED: a server that is older than this client
 └── Internal                INTERNAL, UNKNOWN, DATA_LOSS: a fault of the server
