@@ -20,7 +20,7 @@ TASKS = {"refiner": "image-to-image"}
 
 @dataclass(frozen=True)
 class Cost:
-    """`peak`: bytes resident in all processes together, at most; mapped files count, shared pages count once."""
+    """What an export took. `peak`: the most bytes resident in all processes; mapped files count, shared pages once."""
 
     seconds: float
     peak: int
@@ -46,7 +46,7 @@ def main() -> None:
         for tool in arguments.tools:
             output = arguments.folder / f"{kind}-{tool}"
             shutil.rmtree(output, ignore_errors=True)
-            cost = measured(command(tool, kind, checkpoint, output), arguments.limit)
+            cost = measure(command(tool, kind, checkpoint, output), arguments.limit)
             print(cost.row(kind, tool), flush=True)
 
 
@@ -59,8 +59,8 @@ def command(tool: str, kind: str, checkpoint: Path, output: Path) -> list[str]:
     return [str(BIN / "safelight-server"), "export", str(checkpoint), str(output), *int8]
 
 
-def measured(command: list[str], limit: float) -> Cost:
-    """Runs a command; ends it when it takes more than `limit` GB, before the machine does."""
+def measure(command: list[str], limit: float) -> Cost:
+    """Runs a command, and kills it if it takes more than `limit` GB, before the system does."""
     started, peak = time.monotonic(), 0
     process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ended = ""
@@ -78,7 +78,7 @@ def _resident(process: psutil.Process) -> int:
     total = 0
     for one in (process, *process.children(recursive=True)):
         try:
-            # Not RSS: a process that forks would count twice for as long as its child has not begun its own work.
+            # Not RSS: by that, a process that has forked counts twice until its child begins its own work.
             total += one.memory_full_info().pss
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue

@@ -87,13 +87,13 @@ def write(folder: Path, kind: str, dtype: torch.dtype = torch.float16) -> None:
         _tokenizer("!" if name == "tokenizer_2" else "<|endoftext|>").save_pretrained(folder / name)
         index[name] = ["transformers", "CLIPTokenizer"]
     index["scheduler"] = ["diffusers", "EulerDiscreteScheduler"]
-    told = {
+    content = {
         "_class_name": "StableDiffusionXLImg2ImgPipeline" if refiner else "StableDiffusionXLPipeline",
         "force_zeros_for_empty_prompt": not refiner,
         "requires_aesthetics_score": refiner,
         **(index | ({"text_encoder": [None, None], "tokenizer": [None, None]} if refiner else {})),
     }
-    (folder / "model_index.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
+    (folder / "model_index.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def _text(name: str, shape: dict[str, Any]) -> Any:
@@ -103,16 +103,16 @@ def _text(name: str, shape: dict[str, Any]) -> Any:
 
 
 def _save(module: Any, folder: Path, dtype: torch.dtype) -> None:
-    """Weights of variance 1 / fan-in keep the signal's size; biases are nothing, norms one."""
+    """Weights of variance 1 / fan-in keep the size of the signal; biases are 0, norms 1."""
     generator = torch.Generator().manual_seed(0)
     state = {}
     for name, value in tqdm(module.state_dict().items(), desc=folder.name, unit="tensor"):
-        drawn = torch.zeros(value.shape, dtype=dtype)
+        weights = torch.zeros(value.shape, dtype=dtype)
         if value.ndim > 1:
-            drawn.normal_(0, value[0].numel() ** -0.5, generator=generator)
+            weights.normal_(0, value[0].numel() ** -0.5, generator=generator)
         elif name.endswith("weight"):
-            drawn.fill_(1)
-        state[name] = drawn
+            weights.fill_(1)
+        state[name] = weights
     folder.mkdir()
     transformer = folder.name.startswith("text")
     save_file(state, folder / ("model.safetensors" if transformer else "diffusion_pytorch_model.safetensors"))
@@ -120,7 +120,7 @@ def _save(module: Any, folder: Path, dtype: torch.dtype) -> None:
 
 
 def _tokenizer(pad: str) -> Any:
-    """A CLIP tokenizer of letters alone, its two specials where CLIP has them."""
+    """A CLIP tokenizer of letters alone, its two special tokens where CLIP has them."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     letters = sorted(ByteLevel.alphabet())

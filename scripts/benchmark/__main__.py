@@ -31,7 +31,7 @@ def main() -> None:
         if rows:
             with session(case, precision, arguments.cache, arguments.models_folder) as running:
                 for row in rows:
-                    figures = list(measured(running, case, row))
+                    figures = list(measure(running, case, row))
                     keep(figures, arguments.output, precision)  # at once: the next row may take half an hour
                     new += figures
     print(table.goals(new))
@@ -39,13 +39,13 @@ def main() -> None:
 
 
 def keep(figures: Sequence[Figure], output: Path, precision: str) -> None:
-    """Writes them among older ones."""
-    merged = report.merged(report.read(output / "bench.json"), figures)
+    """Writes the figures among those of earlier runs."""
+    merged = report.merge(report.read(output / "bench.json"), figures)
     report.write(output, machine.facts() | {"precision": precision}, merged)
 
 
 def session(case: Case, precision: str, cache: Path, models: Path | None) -> Session:
-    """With all that the case draws with, built where it is not there."""
+    """A session of the case; models that are not there are built."""
     models = models or cache / "models"
     build.ensure(case.models, models)
     logs = cache / "logs"
@@ -53,8 +53,8 @@ def session(case: Case, precision: str, cache: Path, models: Path | None) -> Ses
     return Session(folders.find(case.models, models, cache / "peers"), precision, logs)
 
 
-def measured(running: Session, case: Case, row: int) -> Iterator[Figure]:
-    """The figures of a row, or one that says why there are none."""
+def measure(running: Session, case: Case, row: int) -> Iterator[Figure]:
+    """The figures of a row; if it failed, one that says why."""
     before, began = machine.moment(), time.monotonic()
     print(f"row {row}, {case.name}: {ROWS[row].title}", file=sys.stderr, flush=True)
     try:
@@ -64,7 +64,7 @@ def measured(running: Session, case: Case, row: int) -> Iterator[Figure]:
         figures = [Figure(row, "", case.name, failed=f"{type(error).__name__}: {error}")]
     run = before | {"after": machine.load(), "seconds": round(time.monotonic() - began)}
     for figure in figures:
-        print(f"  {figure.name}: {figure.told()} {figure.failed}", file=sys.stderr, flush=True)
+        print(f"  {figure.name}: {figure.text()} {figure.failed}", file=sys.stderr, flush=True)
         yield figure.during(run)
 
 

@@ -1,4 +1,4 @@
-"""Holds pictures against each other before anything is timed: in f32, with the same seed."""
+"""Compares pictures before anything is timed: in f32, with the same seed."""
 
 from __future__ import annotations
 
@@ -9,56 +9,58 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .asked import Asked
 from .cases import INT8
 from .ours import Ours
 from .peers import worker
-from .peers.process import KINDS, Peer, PeerCrashed
+from .peers.process import PEERS, Peer, PeerCrashed
+from .request import Request
 from .server import Server
 
 Pixels = npt.NDArray[np.uint8]
 
-MOST = 2  # of 255: rounding, at the end of some hundred layers
-# openvino-genai's samplers differ from diffusers' by some 1e-4, and the steps of an INT8 graph make more of that: so do
-# they in optimum-intel, when its latents are scaled by 1 + 1e-4. Such pictures are held together by their mean.
+MOST = 2  # of 255: what rounding comes to after some hundred layers
+# openvino-genai's samplers differ from diffusers' by some 1e-4, and the steps of an INT8 graph enlarge that (in
+# optimum-intel, too, when its latents are scaled by 1 + 1e-4). Such pictures may differ by this in their mean.
 MOST_MEAN = 2
-LEAST_SPREAD = 5  # standard deviation: two flat pictures would be equal whatever the pipelines do
+LEAST_SPREAD = 5  # standard deviation: two flat pictures are equal whatever the pipelines do
 
 
 class Verdict(NamedTuple):
+    """Whether all pictures are the same one, and how far they are from each other."""
+
     equal: bool
-    told: str
+    text: str
 
 
-def verdict(asked: Asked, server: Callable[[], Server], peer: Callable[[str], Peer]) -> Verdict:
-    """Starts one system after the other, for their picture of `asked`."""
+def verdict(request: Request, server: Callable[[], Server], peer: Callable[[str], Peer]) -> Verdict:
+    """Starts one system after the other, and compares their pictures of the request."""
     with closing(Ours(server())) as ours:
-        (reference,) = ours.pictures([asked])
+        (reference,) = ours.pictures([request])
     pictures: dict[str, Pixels] = {}
-    for kind in KINDS:
-        with closing(peer(kind)) as process:
+    for name in PEERS:
+        with closing(peer(name)) as process:
             try:
-                (pictures[kind],) = process(worker.pictures, [asked])
+                (pictures[name],) = process(worker.pictures, [request])
             except PeerCrashed as crash:
                 return Verdict(False, str(crash))
-    return judge(asked, reference, pictures)
+    return judge(request, reference, pictures)
 
 
-def judge(asked: Asked, ours: Pixels, theirs: dict[str, Pixels]) -> Verdict:
+def judge(request: Request, ours: Pixels, theirs: dict[str, Pixels]) -> Verdict:
     """Whether all pictures (height, width, 3) are the same one, and show something."""
     if ours.std() < LEAST_SPREAD:
-        return Verdict(False, f"{asked}: a flat picture, of standard deviation {ours.std():.1f}, proves nothing")
-    far = {kind: difference(ours, picture) for kind, picture in theirs.items()}
+        return Verdict(False, f"{request}: a flat picture, of standard deviation {ours.std():.1f}, proves nothing")
+    far = {name: difference(ours, picture) for name, picture in theirs.items()}
     equal = {
-        kind: most <= MOST or (kind == "genai" and asked.model in INT8 and mean <= MOST_MEAN)
-        for kind, (most, mean) in far.items()
+        name: most <= MOST or (name == "genai" and request.model in INT8 and mean <= MOST_MEAN)
+        for name, (most, mean) in far.items()
     }
-    told = ", ".join(f"{kind} {most}/255 (mean {mean:.1f})" for kind, (most, mean) in far.items())
-    return Verdict(all(equal.values()), f"{asked}, f32: largest difference {told}")
+    text = ", ".join(f"{name} {most}/255 (mean {mean:.1f})" for name, (most, mean) in far.items())
+    return Verdict(all(equal.values()), f"{request}, f32: largest difference {text}")
 
 
 def difference(a: Pixels, b: Pixels) -> tuple[int, float]:
-    """The largest of any channel of any pixel, and the mean; 255 for pictures of different sizes."""
+    """The largest difference of any channel of any pixel, and the mean; 255 for pictures of different sizes."""
     if a.shape != b.shape:
         return 255, 255.0
     far = np.abs(a.astype(int) - b)

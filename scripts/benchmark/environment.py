@@ -1,4 +1,4 @@
-"""The environment of all processes that are started."""
+"""The environment of all processes that the benchmark starts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ QUIET = {
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, in which this package is found; `more` is added."""
+    """The environment of this process, with which theirs can import this package; `more` is added."""
     found = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, **QUIET, "PYTHONPATH": os.pathsep.join(found), **more}

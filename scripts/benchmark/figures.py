@@ -1,4 +1,4 @@
-"""A line of the table: a figure, its goal, and the times that it was made of."""
+"""A line of the table: a figure, its goal, and the times that it was computed from."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ class Goal:
     def met(self, value: float) -> bool:
         return value >= self.limit if self.at_least else value <= self.limit
 
-    def told(self, unit: str) -> str:
+    def text(self, unit: str) -> str:
+        """The goal as the table has it: "≤ 1.01x"."""
         number = {"x": f"{self.limit:g}x", "%": f"{100 * self.limit:g} %", "step": f"{self.limit:g} steps"}[unit]
         return f"{'≥' if self.at_least else '≤'} {number}"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """`samples`: seconds, by who was measured. A figure with `failed` has no value."""
+    """One result of a row. `samples`: seconds, by the way that was timed. A figure with `failed` has no value."""
 
     row: int
     name: str
@@ -43,7 +44,7 @@ class Figure:
     goal: Goal | None = None
     samples: Mapping[str, Summary] = field(default_factory=dict)
     note: str = ""
-    checked: str = ""  # what was held against each other before
+    checked: str = ""  # which pictures were compared before
     failed: str = ""
     run: Mapping[str, Any] = field(default_factory=dict)  # when, at which commit, under what load
 
@@ -56,7 +57,8 @@ class Figure:
         """Whether the goal is met; None without one, or without a value."""
         return None if self.goal is None or self.value is None else self.goal.met(self.value)
 
-    def told(self) -> str:
+    def text(self) -> str:
+        """The value as the table has it, or FAILED."""
         return "FAILED" if self.value is None else FORMATS[self.unit](self.value)
 
     def during(self, run: Mapping[str, Any]) -> Figure:
@@ -66,13 +68,13 @@ class Figure:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
-        goal = Goal(**told["goal"]) if told["goal"] else None
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        goal = Goal(**values["goal"]) if values["goal"] else None
         samples = {
             name: Summary(**{**numbers, "quartiles": tuple(numbers["quartiles"])})
-            for name, numbers in told["samples"].items()
+            for name, numbers in values["samples"].items()
         }
-        return cls(**{**told, "goal": goal, "samples": samples})
+        return cls(**{**values, "goal": goal, "samples": samples})
 
 
 def summaries(times: Mapping[str, Sequence[float]]) -> dict[str, Summary]:

@@ -1,4 +1,4 @@
-"""The folders that are drawn from: as Safelight serves them, and whole copies that the peers can read."""
+"""The folders of the models: as Safelight serves them, and whole copies that the peers can read."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SCHEDULERS = {"demo-vega": DEMO / "demo-xl" / "scheduler"}
 
 
 class Model(NamedTuple):
-    """One model, twice: the graphs of the second folder are links to those of the first."""
+    """One model in two folders; the graphs of the second are links to those of the first."""
 
     ours: Path
     peers: Path
 
 
 def find(names: Iterable[str], models: Path, cache: Path) -> dict[str, Model]:
-    """The folders of these models; copies for the peers are made where the cache has none."""
+    """The folders of these models, by name; copies for the peers are made if the cache has none."""
     ours = {name: DEMO / name if name.startswith("demo") else models / name for name in names}
     return {name: Model(folder, _copy(name, folder, cache)) for name, folder in ours.items()}
 
@@ -40,9 +40,9 @@ def _copy(name: str, folder: Path, cache: Path) -> Path:
     aside = copy.with_name(f".{copy.name}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    read = manifest.read(folder)
+    shared = manifest.read(folder)
     for part in PARTS:
-        _link(read.part(part), aside / part)
+        _link(shared.part(part), aside / part)
     _link(SCHEDULERS.get(name, folder / "scheduler"), aside / "scheduler")
     shutil.copyfile(folder / "model_index.json", aside / "model_index.json")
     if name in SCHEDULERS:
@@ -61,14 +61,14 @@ def _link(source: Path, target: Path) -> None:
 def _name_scheduler(folder: Path) -> None:
     """optimum-intel takes the scheduler's class from the index."""
     index = folder / "model_index.json"
-    _, told = json_file.read(index)
+    _, values = json_file.read(index)
     _, configuration = json_file.read(folder / "scheduler" / "scheduler_config.json")
-    told["scheduler"] = ["diffusers", configuration["_class_name"]]
-    index.write_text(json.dumps(told, indent=2), encoding="utf-8")
+    values["scheduler"] = ["diffusers", configuration["_class_name"]]
+    index.write_text(json.dumps(values, indent=2), encoding="utf-8")
 
 
 def convert_tokenizer(folder: Path) -> None:
-    """As `optimum-cli export openvino` converts one where openvino-tokenizers is installed."""
+    """Converts a tokenizer as `optimum-cli export openvino` does it if openvino-tokenizers is installed."""
     import openvino as ov
     from openvino_tokenizers import convert_tokenizer as convert
     from transformers import AutoTokenizer

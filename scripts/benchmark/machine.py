@@ -34,21 +34,21 @@ def moment() -> dict[str, Any]:
 
 
 def load() -> float:
-    """The average of the last minute."""
+    """The load average of the last minute."""
     return round(os.getloadavg()[0], 2)
 
 
 def best_precision() -> str:
-    """What the CPU itself would choose: bf16 where it calculates in it, else f32."""
+    """The precision that OpenVINO chooses for this CPU: bf16 if it can calculate in it, else f32."""
     import openvino as ov
 
     return "bf16" if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
 
 def _processor() -> str:
-    """With the instructions that decide how fast it multiplies."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    """The processor's name, and those of its instructions that decide how fast it multiplies."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
     facts = {name.strip(): value.strip() for name, value in fields.items()}
     wide = [flag for flag in ("avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if flag in facts.get("flags", "")]

@@ -12,14 +12,14 @@ FIELDS = ("Pss:", "Pss_Anon:")
 
 
 class Memory(NamedTuple):
-    """Bytes: all, and those that are no file's (a file's pages can be given up when memory is short)."""
+    """Bytes: all, and those that belong to no file (the system can drop a file's pages when memory is short)."""
 
     total: int
     anonymous: int
 
 
 def memory(pid: int, proc: Path = PROC) -> Memory:
-    """Of a process and its descendants; nothing for those that have ended meanwhile."""
+    """The memory of a process and its descendants; those that have ended meanwhile count as nothing."""
     total = anonymous = 0
     for one in (pid, *_descendants(pid, proc)):
         found = _rollup(proc / str(one) / "smaps_rollup")
@@ -29,9 +29,9 @@ def memory(pid: int, proc: Path = PROC) -> Memory:
 
 def _descendants(pid: int, proc: Path) -> list[int]:
     found: list[int] = []
-    for told in sorted(proc.glob(f"{pid}/task/*/children")):
+    for file in sorted(proc.glob(f"{pid}/task/*/children")):
         try:
-            children = [int(word) for word in told.read_text(encoding="ascii").split()]
+            children = [int(word) for word in file.read_text(encoding="ascii").split()]
         except OSError:
             continue
         found += children

@@ -16,7 +16,7 @@ VARIABLE = "BENCHMARK_METER"
 
 
 class Readings:
-    """What a metered server has written since the last look."""
+    """Reads what a metered server has written since the last look."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._at = path, 0
@@ -26,11 +26,11 @@ class Readings:
             file.seek(self._at)
             lines = file.readlines()
             self._at = file.tell()
-        return [(kind, float(seconds)) for kind, seconds in map(str.split, lines)]
+        return [(network, float(seconds)) for network, seconds in map(str.split, lines)]
 
 
 def put_meter(path: str) -> None:
-    """From now on, every request that is waited for adds a line."""
+    """From now on, every inference that is waited for adds a line to the file `path`."""
     file = open(path, "a", encoding="ascii", buffering=1)  # noqa: SIM115 - open as long as the process
     wait = ov.InferRequest.wait
 

@@ -23,7 +23,7 @@ VERDICT = {True: "#1a7f37", False: "#b35900", None: INK}
 
 
 def draw(path: Path, figures: Sequence[Figure]) -> None:
-    """Figures of the same times share a panel; those without times, as what failed, have none."""
+    """Writes the picture. Figures of the same times share a panel; those without times, as failed ones, have none."""
     panels = [list(same) for times, same in groupby(figures, key=lambda figure: figure.samples) if times]
     if not panels:
         return
@@ -64,7 +64,7 @@ def _title(axes: Any, figures: Sequence[Figure]) -> None:
     head = f"{first.row}   {first.case}: {ROWS[first.row].title}"
     axes.set_title(head + "\n" * len(figures), loc="left", fontsize=8, weight="bold")
     for line, figure in enumerate(reversed(figures)):
-        goal = f", goal {figure.goal.told(figure.unit)}" if figure.goal else ""
-        told = textwrap.shorten(f"{figure.name}: {figure.told()}{goal}", 76, placeholder="…")
+        goal = f", goal {figure.goal.text(figure.unit)}" if figure.goal else ""
+        line_text = textwrap.shorten(f"{figure.name}: {figure.text()}{goal}", 76, placeholder="…")
         place = {"xytext": (0, 4 + 11 * line), "textcoords": "offset points", "xycoords": "axes fraction"}
-        axes.annotate(told, (0, 1), color=VERDICT[figure.met], **place).set_in_layout(False)
+        axes.annotate(line_text, (0, 1), color=VERDICT[figure.met], **place).set_in_layout(False)

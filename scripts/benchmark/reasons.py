@@ -1,4 +1,4 @@
-"""Why a goal is not met, as far as it is known, by row and case; its figures were taken by hand, on 2026-11-25."""
+"""Why goals are not met, as far as it is known, by row and case. Its figures were taken by hand, on 2026-11-25."""
 
 from __future__ import annotations
 

@@ -15,12 +15,12 @@ def read(path: Path) -> list[Figure]:
     """The figures of earlier runs; none where there is no file."""
     if not path.exists():
         return []
-    told = json.loads(path.read_text(encoding="utf-8"))
-    return [Figure.from_json(figure) for figure in told["figures"]]
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return [Figure.from_json(figure) for figure in content["figures"]]
 
 
-def merged(old: Iterable[Figure], new: Iterable[Figure]) -> list[Figure]:
-    """Rows and cases that were run again are replaced whole: a figure may be called otherwise now."""
+def merge(old: Iterable[Figure], new: Iterable[Figure]) -> list[Figure]:
+    """Old figures and new ones. Where a row was run again on a case, all its old figures go: names may have changed."""
     new = list(new)
     again = {(figure.row, figure.case) for figure in new}
     kept = [figure for figure in old if (figure.row, figure.case) not in again]
@@ -28,7 +28,7 @@ def merged(old: Iterable[Figure], new: Iterable[Figure]) -> list[Figure]:
 
 
 def write(folder: Path, machine: dict[str, Any], figures: list[Figure]) -> None:
-    """bench.json, bench.md and bench.png."""
+    """Writes bench.json, bench.md and bench.png."""
     from . import plot
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,6 +37,7 @@ def write(folder: Path, machine: dict[str, Any], figures: list[Figure]) -> None:
 
 
 def write_text(folder: Path, machine: dict[str, Any], figures: list[Figure]) -> None:
-    told = {"machine": machine, "figures": [figure.to_json() for figure in figures]}
-    (folder / "bench.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Writes bench.json and bench.md."""
+    content = {"machine": machine, "figures": [figure.to_json() for figure in figures]}
+    (folder / "bench.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "bench.md").write_text(table.page(machine, figures), encoding="utf-8")

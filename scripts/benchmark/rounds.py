@@ -1,4 +1,4 @@
-"""Takes turns: every way once in each round, so that what slows the machine for a while slows all alike."""
+"""Times several ways in turns: each once in every round, so that what slows the machine for a while slows all."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ SETTLE = 0.05  # seconds between two ways: the threads of the last one still spi
 def interleave(
     ways: Mapping[str, Way[Measured]], rounds: int, label: str, *, warm: int = 1, settle: float = SETTLE
 ) -> dict[str, list[Measured]]:
-    """What every way measured in each round. Rounds 0 to `warm` - 1 are run first and thrown away.
+    """The result of every way in each of `rounds` rounds. `warm` rounds before them do not count.
 
-    Each round begins with another way (ABC, BCA, CAB): else one of them would always run on what the same other left.
+    Each round begins with another way (ABC, BCA, CAB): else a way would always run after the same other one, whose
+    traces (caches, clocks) it would find.
     """
     names = list(ways)
     measured: dict[str, list[Measured]] = {name: [] for name in names}

@@ -15,11 +15,11 @@ from safelight import Client
 from .environment import environment
 
 PATIENCE = 600.0  # seconds to load full-size models from a cold disk
-SLOTS = 8  # jobs drawn at a time: as many as any row sends
+SLOTS = 8  # jobs drawn at a time: the most that a row sends
 
 
 class Server:
-    """Starts at once; `ready` waits until it serves. `more`: of its environment."""
+    """A server that starts at once; `ready` waits until it serves. `more` are variables of its environment."""
 
     def __init__(
         self,
@@ -40,12 +40,12 @@ class Server:
     def ready(self) -> Client:
         """A client of it. Raises RuntimeError with the last line of its log where it does not come up."""
         deadline = time.monotonic() + PATIENCE
-        while "ready: serving" not in (told := self._log.read_text(encoding="utf-8")):
+        while "ready: serving" not in (log := self._log.read_text(encoding="utf-8")):
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not get ready: {told.strip().splitlines()[-1:]}")
+                raise RuntimeError(f"the server did not get ready: {log.strip().splitlines()[-1:]}")
             time.sleep(0.005)
-        found = re.search(r"listening on [^ ,]*:(\d+)", told)
-        assert found, told
+        found = re.search(r"listening on [^ ,]*:(\d+)", log)
+        assert found, log
         return Client(f"127.0.0.1:{found[1]}")
 
     def close(self) -> None:

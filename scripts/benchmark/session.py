@@ -1,4 +1,4 @@
-"""The systems of one case: started when a row first needs them, kept for the next, stopped together."""
+"""The systems of one case: started when a row first needs one, kept for the next row, stopped together."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from .asked import Asked
 from .checks import Verdict, verdict
 from .folders import Model
 from .ours import Ours
 from .peers.process import Peer
+from .request import Request
 from .server import Server
 
 
 class CheckFailed(RuntimeError):
-    """What would be timed does not draw the same pictures."""
+    """The systems that would be timed do not draw the same pictures."""
 
 
 class Session:
-    """`models`: the folders of all that is drawn with. Logs go to `logs`."""
+    """`models`: the folders of all models that the case draws with. Logs go to the folder `logs`."""
 
     def __init__(self, models: Mapping[str, Model], precision: str, logs: Path) -> None:
         self.models, self.precision, self.logs = models, precision, logs
         self._running = ExitStack()
         self._ours: Ours | None = None
         self._peers: dict[str, Peer] = {}
-        self._verdicts: dict[Asked, Verdict] = {}
+        self._verdicts: dict[Request, Verdict] = {}
 
     @property
     def ours(self) -> Ours:
@@ -38,37 +38,39 @@ class Session:
         return self._ours
 
     def server(self, *names: str, precision: str | None = None, options: Sequence[str] = (), **more: str) -> Server:
-        """A server of its own, of these models; the caller closes it.
+        """A new server of these models; the caller closes it.
 
-        `options`: of its command line. `more`: `module`, what runs in place of safelight_server, and its environment.
+        `options` are those of its command line. `more`: `module` runs in place of safelight_server, all others are
+        variables of its environment.
         """
         folders = {name: self.models[name].ours for name in names}
         options = [f"--precision={precision or self.precision}", *options]
         return Server(folders, self.logs / "server.log", *options, **more)
 
-    def peer(self, kind: str) -> Peer:
-        if kind not in self._peers:
-            self._peers[kind] = self._running.enter_context(closing(self.new_peer(kind)))
-        return self._peers[kind]
+    def peer(self, name: str) -> Peer:
+        """The peer of this name, in its process."""
+        if name not in self._peers:
+            self._peers[name] = self._running.enter_context(closing(self.new_peer(name)))
+        return self._peers[name]
 
-    def new_peer(self, kind: str, precision: str | None = None) -> Peer:
-        """A process of its own; the caller closes it."""
-        folders = {name: model.peers for name, model in self.models.items()}
-        return Peer(kind, folders, precision or self.precision, self.logs)
+    def new_peer(self, name: str, precision: str | None = None) -> Peer:
+        """The peer in a new process; the caller closes it."""
+        folders = {model_name: model.peers for model_name, model in self.models.items()}
+        return Peer(name, folders, precision or self.precision, self.logs)
 
-    def check(self, asked: Asked) -> str:
-        """Holds the pictures of all systems against each other, once; what came of it. Raises CheckFailed."""
-        if asked not in self._verdicts:
+    def check(self, request: Request) -> str:
+        """Compares the pictures of all systems, once for each request; how far apart they are. Raises CheckFailed."""
+        if request not in self._verdicts:
             self.close()  # in f32 a full-size model takes twice the memory
-            ours = partial(self.server, asked.model, precision="f32")
-            self._verdicts[asked] = verdict(asked, ours, partial(self.new_peer, precision="f32"))
-        found = self._verdicts[asked]
+            ours = partial(self.server, request.model, precision="f32")
+            self._verdicts[request] = verdict(request, ours, partial(self.new_peer, precision="f32"))
+        found = self._verdicts[request]
         if not found.equal:
-            raise CheckFailed(found.told)
-        return found.told
+            raise CheckFailed(found.text)
+        return found.text
 
     def close(self) -> None:
-        """Stops all that runs; what is needed later is started again."""
+        """Stops all systems; one that is needed later is started again."""
         self._running.close()
         self._ours, self._peers = None, {}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Summary:
-    """Of n values: the middle one, the least, and the quartiles, between which half of them lie."""
+    """Of n values: the median, the least, and the quartiles, between which half of them lie."""
 
     n: int
     median: float
@@ -24,7 +24,7 @@ class Summary:
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """ValueError for no values."""
+    """The summary of some values. Raises ValueError for none."""
     if not values:
         raise ValueError("a summary needs at least one value")
     low, median, high = (float(value) for value in np.percentile(values, (25, 50, 75)))
@@ -32,7 +32,7 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` (0 to 1) of all are not above."""
+    """The least of the values that `share` (0 to 1) of them do not exceed."""
     return float(np.percentile(values, 100 * share, method="higher"))
 
 

@@ -1,4 +1,4 @@
-"""The figures as a page of Markdown: the rows with their goals, then the times they were made of."""
+"""The figures as a page of Markdown: the rows with their goals, then the times that they were computed from."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def goals(figures: Iterable[Figure]) -> str:
             str(figure.row),
             f"{ROWS[figure.row].title}: {figure.name}",
             figure.case,
-            figure.told(),
-            figure.goal.told(figure.unit) if figure.goal else "",
+            figure.text(),
+            figure.goal.text(figure.unit) if figure.goal else "",
             {None: "", True: "met", False: "**not met**"}[figure.met],
         )
         for figure in figures
@@ -72,19 +72,19 @@ def runs(figures: Iterable[Figure]) -> str:
 
 
 def notes(figures: Iterable[Figure]) -> str:
-    """Where a goal is not met, how far and why; what failed, and what else is to be said."""
+    """A line for each figure that misses its goal (how far, and why), that failed, or that has a note."""
     lines = []
     for figure in figures:
         missed = f"not met, by {_off(figure)}: {reason(figure)}" if figure.met is False else ""
-        if said := "; ".join(filter(None, (missed, figure.failed, figure.note))):
-            lines.append(f"- {figure.row}, {figure.case}, {figure.name or 'all of it'}: {said}")
+        if note := "; ".join(filter(None, (missed, figure.failed, figure.note))):
+            lines.append(f"- {figure.row}, {figure.case}, {figure.name or 'all of it'}: {note}")
     return "\n".join(lines) + "\n"
 
 
 def checks(figures: Iterable[Figure]) -> str:
-    """What was held against each other, each pair of pictures once."""
-    told = dict.fromkeys(line for figure in figures for line in figure.checked.split("; ") if line)
-    return "Held against Safelight's pictures: " + "; ".join(told) + ".\n" if told else ""
+    """Which pictures were compared, each pair once."""
+    compared = dict.fromkeys(line for figure in figures for line in figure.checked.split("; ") if line)
+    return "Held against Safelight's pictures: " + "; ".join(compared) + ".\n" if compared else ""
 
 
 def _off(figure: Figure) -> str:

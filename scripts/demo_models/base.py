@@ -35,23 +35,26 @@ SHAPE: dict[str, Any] = {
 
 
 def build(**changes: Any) -> UNet2DConditionModel:
+    """The UNet with fresh weights; `changes` go over SHAPE."""
     torch.manual_seed(2)
     unet = UNet2DConditionModel(**SHAPE | changes)
-    unet.set_attn_processor(AttnProcessor())  # fused attention is slower in training on a CPU: half as fast in all
+    unet.set_attn_processor(AttnProcessor())  # fused attention makes training on a CPU half as fast
     return unet
 
 
 def train(work: Work, batches: Batches, vae: Any) -> nn.Module:
+    """The trained UNet."""
+
     def loss(unet: nn.Module, generator: torch.Generator) -> torch.Tensor:
-        return diffusion.velocity_loss(unet, batches.draw(diffusion.times(BATCH, generator), generator))
+        return diffusion.velocity_loss(unet, batches.batch(diffusion.times(BATCH, generator), generator))
 
     return fit.fit("base", work, build(), RECIPE, loss, lambda unet, path: sheet(unet, batches, vae, path))
 
 
 def sheet(unet: nn.Module, batches: Batches, vae: Any, path: Path, steps: int = 12, guidance: float = 2.0) -> None:
-    """Sixteen scenes over what is drawn for their captions."""
+    """A picture file: sixteen scenes, and below each what the UNet draws for its caption."""
     generator = torch.Generator().manual_seed(123456789)
-    batch = batches.draw(torch.zeros(16, dtype=torch.long), generator)
+    batch = batches.batch(torch.zeros(16, dtype=torch.long), generator)
     with torch.no_grad():
         rows = [batch.clean, diffusion.sample(unet, batch, steps, guidance)]
         sheets.save(path, [vae.decode(row / vae.config.scaling_factor).sample for row in rows])

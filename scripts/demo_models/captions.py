@@ -1,4 +1,4 @@
-"""The words: names, background colours and the phrasings that put them together."""
+"""Captions: names and background colours, and the phrasings that put them together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WITHOUT_COLOUR = ("{a}", "{name}", "a picture of {a}", "an emoji of {a}")
 
 
 def held_out(name: str, colour: str) -> bool:
-    """Whether this pair is never shown in training: one in twenty, so that composing can be told from remembering."""
+    """Whether this pair is never shown in training: one in twenty, to tell composing from remembering."""
     return colour != PLAIN and hashlib.sha256(f"{name}|{colour}".encode()).digest()[0] % 20 == 0
 
 

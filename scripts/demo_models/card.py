@@ -102,8 +102,8 @@ def write(target: Path, work: Work, stages: list[str], names: int, colours: int)
     (target / "NOTICE").write_text(NOTICE, encoding="utf-8")
 
 
-def trained(target: Path, stage: str) -> tuple[int, float]:
-    """The steps and seconds that the card in `target` tells of a stage."""
+def training_of(target: Path, stage: str) -> tuple[int, float]:
+    """The steps and seconds of a stage, by the card in `target`."""
     row = re.search(rf"\| {stage} \| ([\d,]+) \| ([\d.]+) \|", _read(target))
     assert row, f"the card of {target} knows no stage {stage}"
     return int(row[1].replace(",", "")), 3600 * float(row[2])
@@ -122,7 +122,7 @@ def _machine() -> str:
 
 
 def _stage(folder: Path, before: str) -> str:
-    """A stage's row; that of the card before, or none, where the stage was not trained here."""
+    """A stage's row; if the stage was not trained here, that of the card before, or none."""
     if not (folder / "checkpoint.pt").is_file():
         row = re.search(rf"^\| {folder.name} \|.*$", before, re.MULTILINE)
         return row[0] if row else ""

@@ -1,4 +1,4 @@
-"""What the UNets learn from: the latents of many scenes and the captions that ask for each."""
+"""The data that the UNets learn from: the latents of many scenes, and captions that ask for each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tqdm import tqdm
 from . import fit
 from .captions import COLOURS, caption, held_out
 from .icons import Icons
-from .scenes import Scene, draw, varied
+from .scenes import Scene, draw, vary
 from .work import Work
 
-VARIED = 16_000  # scenes that are small, cut or blurred, beside every plain pair
+VARIED = 16_000  # scenes that are small, cut or blurred, besides one plain scene of every pair
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Dataset:
 
 
 def load(work: Work, icons: Icons, vae: AutoencoderKL) -> Dataset:
-    """All scenes, encoded once into `work`."""
+    """The data set; its latents are encoded once, into `work`."""
     count = work.some(VARIED, 16)
     scenes = _scenes(icons.names, count)
     kept = work / "latents.pt"
@@ -50,7 +50,7 @@ def _scenes(names: list[str], varied_scenes: int) -> list[Scene]:
     """Every pair that is not held out, plain; then as many varied ones, of pairs that are not held out either."""
     pairs = [(i, colour) for i, name in enumerate(names) for colour in COLOURS if not held_out(name, colour)]
     choice = random.Random(1)
-    return [Scene(*pair) for pair in pairs] + [varied(*choice.choice(pairs), choice) for _ in range(varied_scenes)]
+    return [Scene(*pair) for pair in pairs] + [vary(*choice.choice(pairs), choice) for _ in range(varied_scenes)]
 
 
 @torch.no_grad()

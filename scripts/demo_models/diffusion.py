@@ -1,4 +1,4 @@
-"""What all UNets are trained with: SDXL's noise schedule, v-prediction, batches of noised latents, DDIM samples."""
+"""The training of all UNets: SDXL's noise schedule, v-prediction, batches of noised latents, DDIM samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .dataset import Dataset
 from .prompts import PHRASINGS, Prompts
 
 STEPS = 1000
-# v-prediction: at the noisy end the UNet tells the picture itself; an error in epsilon would be multiplied by sigma.
+# v-prediction: at the noisy end the UNet predicts the picture itself. An error in epsilon would be multiplied by sigma.
 SCHEDULER: dict[str, Any] = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -33,7 +33,7 @@ BLANK = 0.04  # the share whose caption says nothing, or the colour alone
 
 @dataclass(frozen=True)
 class Batch:
-    """Noised latents and what the UNet is told of them."""
+    """Noised latents, and the UNet's other inputs for them."""
 
     noisy: torch.Tensor
     time: torch.Tensor
@@ -44,7 +44,7 @@ class Batch:
     noise: torch.Tensor
 
     def velocity(self) -> torch.Tensor:
-        """What a v-predicting UNet should answer."""
+        """The output that a v-predicting UNet should have."""
         signal, sigma = levels(self.time)
         return signal * self.noise - sigma * self.clean
 
@@ -66,7 +66,7 @@ class Batches:
         self.time_ids = data.time_ids()
 
     def rows(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """Scenes, mostly plain ones: those are what people ask for."""
+        """The rows of random scenes, mostly plain ones: those are what people ask for."""
         everything, plain = len(self.data.scenes), self.data.plain
         varied = torch.rand(count, generator=generator) >= PLAIN
         return torch.where(
@@ -75,8 +75,8 @@ class Batches:
             torch.randint(plain, (count,), generator=generator),
         )
 
-    def draw(self, time: torch.Tensor, generator: torch.Generator) -> Batch:
-        """A batch at these times."""
+    def batch(self, time: torch.Tensor, generator: torch.Generator) -> Batch:
+        """A random batch, of one scene for each of these times."""
         rows = self.rows(len(time), generator)
         captions = self._captions(rows, generator)
         features, pooled = (value[captions].to(fit.DEVICE) for value in (self.prompts.features, self.prompts.pooled))
@@ -96,13 +96,13 @@ class Batches:
         )
 
     def _captions(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """One caption for each scene; sometimes a blank one that is true of it."""
+        """A random caption for each scene: rows of the prompts. Some are blank, or name the scene's colour only."""
         choice = torch.rand(len(rows), generator=generator)
         captions = rows * PHRASINGS + torch.randint(PHRASINGS, (len(rows),), generator=generator)
         captions[choice < BLANK / 2] = self.prompts.blank
-        said = (choice >= BLANK / 2) & (choice < BLANK)
-        colours = torch.tensor([self._colour(int(row)) for row in rows[said]], dtype=torch.long)
-        captions[said] = self.prompts.blank + 1 + colours
+        colour_only = (choice >= BLANK / 2) & (choice < BLANK)
+        colours = torch.tensor([self._colour(int(row)) for row in rows[colour_only]], dtype=torch.long)
+        captions[colour_only] = self.prompts.blank + 1 + colours
         return captions
 
     def _colour(self, row: int) -> int:
@@ -110,7 +110,7 @@ class Batches:
 
 
 def times(count: int, generator: torch.Generator, low: int = 0, high: int = STEPS) -> torch.Tensor:
-    """Times in [low, high): mostly even, three in ten from the noisiest fifth, where the caption decides."""
+    """Random times in [low, high): even, but three in ten from the noisiest fifth, where the caption decides."""
     even = torch.randint(low, high, (count,), generator=generator)
     late = torch.randint(high - (high - low) // 5, high, (count,), generator=generator)
     return torch.where(torch.rand(count, generator=generator) < 0.3, late, even)
@@ -118,9 +118,9 @@ def times(count: int, generator: torch.Generator, low: int = 0, high: int = STEP
 
 def answer(unet: Any, batch: Batch) -> torch.Tensor:
     """The UNet's output for a batch, float32."""
-    told = {"text_embeds": batch.pooled, "time_ids": batch.time_ids}
+    conditions = {"text_embeds": batch.pooled, "time_ids": batch.time_ids}
     with torch.autocast(fit.DEVICE.type, torch.bfloat16):
-        output = unet(batch.noisy, batch.time, batch.features, added_cond_kwargs=told, return_dict=False)[0]
+        output = unet(batch.noisy, batch.time, batch.features, added_cond_kwargs=conditions, return_dict=False)[0]
     return output.float()
 
 

@@ -25,8 +25,8 @@ AT_ONCE = 4  # requests in flight
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One picture that is asked for."""
+class Request:
+    """A picture to ask for."""
 
     icon: int
     name: str
@@ -54,7 +54,7 @@ WAYS = (
     Way("demo-vega FP16, 4 steps", {"model": "demo-vega-fp16"}),
 )
 
-# What a picture, noised as at a handoff at 0.8, becomes when it is taken back: where the refiner is the expert.
+# How a model redraws a picture that is noised as at a handoff at 0.8: the part that the refiner is trained for.
 LOW_NOISE: dict[str, Any] = {"strength": 0.2, "steps": 25, "guidance_scale": 1.0}
 TAKEN_BACK = ("demo-xl", "demo-refiner")
 
@@ -66,25 +66,25 @@ class Judge:
         self.known = known
         self._sheets = {name: self._sheet(name) for name in COLOURS}
 
-    def truth(self, asked: Asked) -> np.ndarray:
-        """The very picture, float32 (SIZE, SIZE, 3), 0 to 255."""
-        return self._composed(self.known.full[asked.icon], asked.colour)
+    def truth(self, request: Request) -> np.ndarray:
+        """The picture that was asked for, float32 (SIZE, SIZE, 3), 0 to 255."""
+        return self._compose(self.known.full[request.icon], request.colour)
 
     def nearest(self, picture: np.ndarray, colour: str) -> int:
         """Which icon on this colour is nearest, by the squared difference of 32x32 pixels."""
-        distances = np.square(self._sheets[colour] - _reduced(picture).ravel()).sum(axis=1)
+        distances = np.square(self._sheets[colour] - _reduce(picture).ravel()).sum(axis=1)
         return int(distances.argmin())
 
     def _sheet(self, colour: str) -> np.ndarray:
-        return np.stack([_reduced(self._composed(icon, colour)).ravel() for icon in self.known.full])
+        return np.stack([_reduce(self._compose(icon, colour)).ravel() for icon in self.known.full])
 
     @staticmethod
-    def _composed(icon: np.ndarray, colour: str) -> np.ndarray:
+    def _compose(icon: np.ndarray, colour: str) -> np.ndarray:
         rgba = icon.astype(np.float32).transpose(1, 2, 0)
         return rgba[..., :3] + np.array(COLOURS[colour], np.float32) * (1 - rgba[..., 3:] / 255)
 
 
-def _reduced(picture: np.ndarray) -> np.ndarray:
+def _reduce(picture: np.ndarray) -> np.ndarray:
     edge = SIZE // 32
     return picture.astype(np.float32).reshape(32, edge, 32, edge, 3).mean(axis=(1, 3))
 
@@ -103,42 +103,42 @@ def decibels(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(np.square(a.astype(np.float32) - b).mean(), 1e-3)))
 
 
-def shown_pairs(names: Sequence[str]) -> list[Asked]:
+def shown_pairs(names: Sequence[str]) -> list[Request]:
     """Every name once, on a colour that training showed it on."""
     choice = random.Random(11)
     colours = [choice.choice([colour for colour in COLOURS if not held_out(name, colour)]) for name in names]
-    return [Asked(i, name, colours[i], FIRST_SEED + i) for i, name in enumerate(names)]
+    return [Request(i, name, colours[i], FIRST_SEED + i) for i, name in enumerate(names)]
 
 
-def unseen_pairs(names: Sequence[str]) -> list[Asked]:
+def unseen_pairs(names: Sequence[str]) -> list[Request]:
     """Every pair that was held out."""
     pairs = [(i, colour) for i, name in enumerate(names) for colour in COLOURS if held_out(name, colour)]
-    return [Asked(i, names[i], colour, FIRST_SEED + 10_000 + at) for at, (i, colour) in enumerate(pairs)]
+    return [Request(i, names[i], colour, FIRST_SEED + 10_000 + at) for at, (i, colour) in enumerate(pairs)]
 
 
-async def taken_back(client: AsyncClient, model: str, judge: Judge, wanted: Sequence[Asked]) -> list[float]:
-    """The very pictures, noised and taken back by this model: how near they come, in decibels."""
+async def take_back(client: AsyncClient, model: str, judge: Judge, wanted: Sequence[Request]) -> list[float]:
+    """How near a model comes to the wanted pictures, in decibels, when it redraws these very pictures."""
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(asked: Asked) -> float:
-        truth = judge.truth(asked).round().astype(np.uint8)
+    async def one(request: Request) -> float:
+        truth = judge.truth(request).round().astype(np.uint8)
         async with gate:
             result = await client.refine(
-                Image.fromarray(truth), asked.prompt, model=model, seed=asked.seed, **LOW_NOISE
+                Image.fromarray(truth), request.prompt, model=model, seed=request.seed, **LOW_NOISE
             )
-        return decibels(np.asarray(result.image.convert("RGB")), judge.truth(asked))
+        return decibels(np.asarray(result.image.convert("RGB")), judge.truth(request))
 
     return await asyncio.gather(*map(one, wanted))
 
 
-async def draw(client: AsyncClient, way: Way, wanted: Sequence[Asked]) -> list[np.ndarray]:
+async def draw(client: AsyncClient, way: Way, wanted: Sequence[Request]) -> list[np.ndarray]:
     """The pictures, uint8 (SIZE, SIZE, 3), in order."""
     gate = asyncio.Semaphore(AT_ONCE)
     bar = tqdm(total=len(wanted), desc=way.label, unit="picture")
 
-    async def one(asked: Asked) -> np.ndarray:
+    async def one(request: Request) -> np.ndarray:
         async with gate:
-            result = await client.generate(asked.prompt, seed=asked.seed, **way.settings)
+            result = await client.generate(request.prompt, seed=request.seed, **way.settings)
         bar.update()
         return np.asarray(result.image.convert("RGB"))
 
@@ -146,18 +146,18 @@ async def draw(client: AsyncClient, way: Way, wanted: Sequence[Asked]) -> list[n
         return await asyncio.gather(*map(one, wanted))
 
 
-def row(label: str, judge: Judge, wanted: Sequence[Asked], pictures: Iterable[np.ndarray]) -> str:
-    """How many are what was asked, on the colour that was asked, and how near to the very picture."""
+def row(label: str, judge: Judge, wanted: Sequence[Request], pictures: Iterable[np.ndarray]) -> str:
+    """A row of the table: how many pictures show the wanted icon, how many the colour, and how near all are."""
     drawn = list(zip(wanted, pictures, strict=True))
-    right = [judge.nearest(picture, asked.colour) == asked.icon for asked, picture in drawn]
-    coloured = [background(picture) == asked.colour for asked, picture in drawn]
-    near = [decibels(picture, judge.truth(asked)) for asked, picture in drawn]
+    right = [judge.nearest(picture, request.colour) == request.icon for request, picture in drawn]
+    coloured = [background(picture) == request.colour for request, picture in drawn]
+    near = [decibels(picture, judge.truth(request)) for request, picture in drawn]
     figures = f"{len(drawn):>6} {np.mean(right):>9.1%} {np.mean(coloured):>11.1%} {np.median(near):>8.2f} dB"
     return f"{label:<34}{figures}"
 
 
-def sheet(path: Path, judge: Judge, wanted: Sequence[Asked], drawn: dict[str, list[np.ndarray]], count: int) -> None:
-    """The very pictures over what every way drew, `count` of them evenly picked."""
+def sheet(path: Path, judge: Judge, wanted: Sequence[Request], drawn: dict[str, list[np.ndarray]], count: int) -> None:
+    """A picture file: `count` wanted pictures, evenly picked, and below each what every way drew."""
     picked = [int(at) for at in np.linspace(0, len(wanted) - 1, count)]
     lines = [[judge.truth(wanted[at]).astype(np.uint8) for at in picked]]
     lines += [[pictures[at] for at in picked] for pictures in drawn.values()]
@@ -184,7 +184,7 @@ async def main() -> None:
             label = f"  held-out pairs, {way.label}"
             print(row(label, judge, unseen, await draw(client, way, unseen)), flush=True)
         for model in TAKEN_BACK:
-            near = await taken_back(client, model, judge, shown)
+            near = await take_back(client, model, judge, shown)
             print(f"noised to {LOW_NOISE['strength']:.0%}, taken back by {model}: {np.median(near):.2f} dB")
     for way in ways[1:]:
         pairs = zip(drawn[ways[0].label], drawn[way.label], strict=True)

@@ -1,4 +1,4 @@
-"""Trained weights to the folders that ship: Optimum Intel's export in FP16, INT8 by NNCF, manifests, shared parts."""
+"""Makes the folders that ship of trained weights: Optimum Intel's export in FP16, INT8 by NNCF, shared parts, seals."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Trained:
 
 
 def run(work: Work, trained: Trained, batches: Batches, latent_rgb: dict[str, Any], target: Path = TARGET) -> None:
-    """Writes the folders of what was trained aside, then puts them in the place of those that ship."""
+    """Writes the folders of the trained models aside, then puts them in the place of those that ship."""
     aside = work / "export"
     shutil.rmtree(aside, ignore_errors=True)
     for name in trained.unets:
@@ -111,7 +111,7 @@ def _seal(folder: Path, latent_rgb: dict[str, Any]) -> None:
 
 
 def _shared(folder: Path, owner: Path) -> list[str]:
-    """The parts that the owner has and this folder has not: of one training, the UNets read the same."""
+    """The parts that the owner has and this folder lacks: all UNets of one training read the same."""
     lacking = {path.name for path in owner.iterdir() if path.is_dir()} - {path.name for path in folder.iterdir()}
     first = "text_encoder", "tokenizer"
     return sorted(lacking - set(first if folder.name == "demo-refiner" else ()))
@@ -128,7 +128,7 @@ def _folder(folder: Path, name: str, trained: Trained) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """No space between a graph's tags, no running number in its name; no word in the JSON of where it was made."""
+    """Takes out what makes files larger or differ by chance: spaces between tags, numbers in names, paths in JSON."""
     for path in folder.rglob("*.xml"):
         text = re.sub(r">\s+<", "><", path.read_text(encoding="utf-8"))
         path.write_text(re.sub('<net name="Model[0-9]+"', f'<net name="{path.parent.name}"', text), encoding="utf-8")
@@ -138,7 +138,7 @@ def _tidy(folder: Path) -> None:
 
 
 def _tiny(folder: Path, decoder: Any) -> None:
-    """The tiny decoder's graph, as Optimum would name its ports."""
+    """Writes the tiny decoder's graph, with the names that Optimum would give its ports."""
     graph = ov.convert_model(
         decoder.float().cpu().eval(), example_input=torch.zeros(1, 4, 16, 16), input=[("x", [-1, 4, -1, -1])]
     )
@@ -164,7 +164,7 @@ def _quantize(folder: Path, batches: Batches) -> None:
 
 
 def _rewrite(folder: Path, change: Callable[[Any], Any]) -> None:
-    """A part's graph, changed; written aside first, for the one that is read is mapped."""
+    """Changes a part's graph. It is written aside first, because the file that is read is mapped."""
     path = folder / "openvino_model.xml"
     aside = path.with_name("changed.xml")
     ov.save_model(change(ov.Core().read_model(path)), aside)
@@ -174,11 +174,11 @@ def _rewrite(folder: Path, change: Callable[[Any], Any]) -> None:
 
 
 def calibration(unet: Any, batches: Batches) -> list[dict[str, np.ndarray]]:
-    """The UNet's inputs at all steps of four-step drawing, as the exported graph itself meets them."""
+    """The UNet's inputs at all steps of four-step pictures, as the exported graph itself makes them."""
     generator = torch.Generator().manual_seed(20_000)
     seen = []
     for _ in range(CALIBRATION):
-        batch = batches.draw(torch.tensor([LCM_STEPS[0]]), generator)
+        batch = batches.batch(torch.tensor([LCM_STEPS[0]]), generator)
         latents = batch.noise
         for i, time in enumerate(LCM_STEPS):
             at = replace(batch, noisy=latents, time=torch.tensor([time]))

@@ -1,4 +1,4 @@
-"""The training loop: one for every stage, that shows its progress, survives a stop and goes on where it was."""
+"""The training loop of every stage: it shows its progress, and goes on where it was after a stop."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Run:
         kept = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
         aside = self._file.with_suffix(".partial")
         torch.save({**kept, "step": self.step, "seconds": self.seconds}, aside)
-        aside.rename(self._file)  # a stop while saving leaves the checkpoint before
+        aside.rename(self._file)  # if saving is stopped, the checkpoint before stays
 
     def advance(self, loss: Loss) -> float:
         """One step of training; its seed is its number, so that a run taken up again sees the same batches."""
@@ -98,7 +98,10 @@ class Run:
 def fit(
     name: str, work: Work, model: nn.Module, recipe: Recipe, loss: Loss, sheet: Callable[[nn.Module, Path], None]
 ) -> nn.Module:
-    """Trains `model` by `loss` from where it was left; gives its averaged weights. `sheet` draws what they can do."""
+    """Trains `model` by `loss` from where a run before stopped, and returns the model with averaged weights.
+
+    `sheet` writes a picture file that shows what these can do.
+    """
     recipe = replace(recipe, steps=work.some(recipe.steps, 2))
     run = Run(work / name, model, recipe)
     if run.step >= recipe.steps:
@@ -112,7 +115,7 @@ def fit(
             losses.append(run.advance(loss))
             bar.update()
             if run.step % LOG_EVERY == 0:
-                bar.set_postfix(loss=f"{_note(run, losses):.4f}")
+                bar.set_postfix(loss=f"{_log_loss(run, losses):.4f}")
             if time.monotonic() - saved > SAVE_EVERY or run.step == recipe.steps:
                 run.seconds = before + time.monotonic() - started
                 run.save()
@@ -122,7 +125,7 @@ def fit(
     return run.average
 
 
-def _note(run: Run, losses: list[float]) -> float:
+def _log_loss(run: Run, losses: list[float]) -> float:
     mean = sum(losses) / len(losses)
     losses.clear()
     with (run.folder / "loss.csv").open("a", newline="") as file:

@@ -1,4 +1,4 @@
-"""The pictures: Microsoft's Fluent Emoji (flat, MIT licence), fetched from npm and rendered to RGBA arrays."""
+"""The icons: Microsoft's Fluent Emoji (flat, MIT licence), fetched from npm and rendered to RGBA arrays."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Prompts:
 
 
 def load(work: Work, data: Dataset, tokenizers: Tokenizers, encoders: Encoders) -> Prompts:
-    """All captions, encoded once into `work`."""
+    """The prompts of all captions; they are encoded once, into `work`."""
     choice = random.Random(2)
     captions = [data.caption(i, choice) for i in range(len(data.scenes)) for _ in range(PHRASINGS)]
     blank = len(captions)

@@ -1,4 +1,4 @@
-"""demo-refiner's UNet: an expert for the low-noise end, told the second encoder's features and an aesthetic score."""
+"""demo-refiner's UNet: for the low-noise end, conditioned on the second encoder's features and an aesthetic score."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ SHAPE = base.SHAPE | {
 
 
 def build(teacher: nn.Module) -> UNet2DConditionModel:
-    """Starts from the base's weights where there is a place for them: a part of a layer is better than chance."""
+    """The UNet, with the base's weights where they fit: even a part of a layer is better than random weights."""
     torch.manual_seed(4)
     unet = UNet2DConditionModel(**SHAPE)
     unet.set_attn_processor(AttnProcessor())
     known = teacher.state_dict()
-    weights = {name: _fitted(name, known.get(_source(name)), fresh) for name, fresh in unet.state_dict().items()}
+    weights = {name: _fit_weight(name, known.get(_source(name)), fresh) for name, fresh in unet.state_dict().items()}
     unet.load_state_dict(weights)
     return unet
 
@@ -50,8 +50,8 @@ def _source(name: str) -> str:
     return re.sub(r"^up_blocks\.(\d)", lambda level: f"up_blocks.{int(level[1]) + 1}", name)
 
 
-def _fitted(name: str, known: torch.Tensor | None, fresh: torch.Tensor) -> torch.Tensor:
-    """The base's weight, cut to size. Of the features the base reads two encoders', the refiner the second's."""
+def _fit_weight(name: str, known: torch.Tensor | None, fresh: torch.Tensor) -> torch.Tensor:
+    """The base's weight, cut to size. The base reads the features of both encoders, the refiner those of the second."""
     if known is None or name.startswith("mid_block") or known.shape[0] != fresh.shape[0]:
         return fresh
     if known.shape == fresh.shape:
@@ -62,12 +62,12 @@ def _fitted(name: str, known: torch.Tensor | None, fresh: torch.Tensor) -> torch
 
 
 def score(originals: torch.Tensor) -> torch.Tensor:
-    """The aesthetic score of pictures from originals of so many pixels: 6 for sharp ones, 2 for the most blurred."""
+    """The aesthetic scores of pictures, by the edges of their originals: 6 for sharp ones, 2 for the most blurred."""
     return 2 + 4 * originals.clamp(max=SIZE) / SIZE
 
 
-def told(batch: Batch) -> Batch:
-    """The batch as a refiner is told of it: a blurred picture by its low score, not by the size of its original."""
+def refiner_batch(batch: Batch) -> Batch:
+    """The batch with a refiner's conditions: a blurred picture has a low score, not a small original."""
     sizes = torch.full_like(batch.time_ids[:, :2], SIZE)
     ids = torch.cat([sizes, batch.time_ids[:, 2:4], score(batch.time_ids[:, :1])], dim=1)
     return replace(batch, features=batch.features[..., WIDTHS[0] :], time_ids=ids)
@@ -77,14 +77,14 @@ def train(work: Work, teacher: nn.Module, batches: Batches, vae: Any) -> nn.Modu
     def loss(unet: nn.Module, generator: torch.Generator) -> torch.Tensor:
         times = torch.randint(0, HANDOFF, (BATCH,), generator=generator)
         times[: BATCH // 5] = torch.randint(0, HIGH, (BATCH // 5,), generator=generator)
-        return diffusion.velocity_loss(unet, told(batches.draw(times, generator)))
+        return diffusion.velocity_loss(unet, refiner_batch(batches.batch(times, generator)))
 
     def sheet(unet: nn.Module, path: Any) -> None:
-        """Sixteen scenes, noised to the refiner's limit, over what one look makes of them, over the truth."""
-        batch = batches.draw(torch.full((16,), HIGH - 1), torch.Generator().manual_seed(123456789))
+        """A picture file: sixteen scenes noised to the refiner's limit; below, the UNet's x0 of each, and the truth."""
+        batch = batches.batch(torch.full((16,), HIGH - 1), torch.Generator().manual_seed(123456789))
         signal, sigma = diffusion.levels(batch.time)
         with torch.no_grad():
-            clean = signal * batch.noisy - sigma * diffusion.answer(unet, told(batch))
+            clean = signal * batch.noisy - sigma * diffusion.answer(unet, refiner_batch(batch))
             rows = [batch.noisy, clean, batch.clean]
             sheets.save(path, [vae.decode(row / vae.config.scaling_factor).sample for row in rows])
 

@@ -1,4 +1,4 @@
-"""Pictures as training sees them: an icon on a colour; small or whole, cut and blurred as SDXL's sizes tell."""
+"""The pictures of the training: an icon on a colour; small or whole, cut and blurred as SDXL's sizes say."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .icons import SIZE, SMALL, Icons
 
 @dataclass(frozen=True)
 class Scene:
-    """What one picture shows; `original` (height, width) and `crop` (top, left) are told to the UNet, as in SDXL."""
+    """What one picture shows. `original` (height, width) and `crop` (top, left) condition the UNet, as in SDXL."""
 
     icon: int
     colour: str
@@ -38,10 +38,10 @@ def draw(icons: Icons, scene: Scene) -> torch.Tensor:
     cut = canvas[:, top : top + SIZE, left : left + SIZE]
     colour = np.array(COLOURS[scene.colour], np.float32).reshape(3, 1, 1) / 255
     picture = torch.from_numpy((cut[:3] + colour * (1 - cut[3:])) * 2 - 1)
-    return blurred(picture, scene.original)
+    return blur(picture, scene.original)
 
 
-def blurred(picture: torch.Tensor, original: tuple[int, int]) -> torch.Tensor:
+def blur(picture: torch.Tensor, original: tuple[int, int]) -> torch.Tensor:
     """The picture as it looks when its original had only so many pixels."""
     if min(original) >= SIZE:
         return picture
@@ -49,12 +49,12 @@ def blurred(picture: torch.Tensor, original: tuple[int, int]) -> torch.Tensor:
     return F.interpolate(low, (SIZE, SIZE), mode="bicubic")[0].clamp(-1, 1)
 
 
-def varied(icon: int, colour: str, choice: random.Random) -> Scene:
-    """A scene that is not the plain one: small, cut or from a small original."""
-    kind = choice.random()
-    if kind < 0.35:
+def vary(icon: int, colour: str, choice: random.Random) -> Scene:
+    """A scene that is not plain: small, cut or from a small original, by lot."""
+    variation = choice.random()
+    if variation < 0.35:
         return Scene(icon, colour, small=True)
-    if kind < 0.7:
+    if variation < 0.7:
         return Scene(
             icon, colour, crop=(choice.choice((0, choice.randint(1, 64))), choice.choice((0, choice.randint(1, 64))))
         )

@@ -1,4 +1,4 @@
-"""The weights that ship, back in torch, as checkpoints: where those are gone, training goes on from these."""
+"""Makes checkpoints of the weights that ship: training can go on from these where its own checkpoints are gone."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MODULES: dict[str, tuple[Callable[[Work], nn.Module], fit.Recipe]] = {
     "refiner": (lambda work: refiner.build(base.build()), refiner.RECIPE),
 }
 NAMED = re.compile(r"self\.(?:model\.)?([\w.]+?)(?:_compressed)?")
-# What PyTorch's front end names by the operation that uses it.
+# The weights that PyTorch's front end names after the operation that uses them.
 USED = re.compile(r"__module\.(?:model\.)?(.+)/aten::(linear|_convolution|layer_norm)/(Add|Multiply_1)")
 
 
 def restore(work: Work, stage: str, folder: Path) -> None:
-    """Writes the stage's checkpoint from the exported folders, with the steps and hours that their card tells."""
+    """Writes a stage's checkpoint from the exported folders, with the steps and hours of their card."""
     build, recipe = MODULES[stage]
     module = build(work)
     state = module.state_dict()
@@ -44,7 +44,7 @@ def restore(work: Work, stage: str, folder: Path) -> None:
             state[prefix + name] = value.reshape(shape) if value.numel() > 1 else value.expand(shape)
     module.load_state_dict(state)
     run = fit.Run(work / stage, module, recipe)  # its optimizer starts anew
-    run.step, run.seconds = card.trained(folder, stage)
+    run.step, run.seconds = card.training_of(folder, stage)
     run.save()
 
 
@@ -60,7 +60,7 @@ def weights(graph: Path) -> dict[str, torch.Tensor]:
 
 
 def _outputs(model: Any) -> Iterator[tuple[str, Any]]:
-    """The name of every weight, and the output that holds it whole: after the widening or scaling of what is stored."""
+    """The name of every weight, and the output that has its value: after a stored one is widened or scaled."""
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Constant":
             continue

@@ -1,4 +1,4 @@
-"""The two CLIP text encoders, trained to know how things look: from a caption they must tell the picture's latents.
+"""The two CLIP text encoders, trained to know how things look: from a caption they must predict the picture's latents.
 
 A UNet that reads such features has little left to look up: it learns several times as fast as one whose encoders
 start from nothing, and the encoders can stay as they are, so that every caption is encoded once.
@@ -82,7 +82,7 @@ class Tokenizers:
 
 
 def _vocabulary(names: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """CLIP's, cut down: every byte, alone and at a word's end; the merges of the captions' words; two specials."""
+    """CLIP's vocabulary, cut down: every byte, alone and at a word's end; merges of the captions'; two specials."""
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.Whitespace()
     choice = random.Random(0)
@@ -96,7 +96,7 @@ def _vocabulary(names: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]
 
 
 class Reader(nn.Module):
-    """Tells latents from features by attention from 64 places, and from the pooled vector; used in training alone."""
+    """Predicts latents from features, by attention from 64 places, and from the pooled vector; for training only."""
 
     def __init__(self, width: int = 192) -> None:
         super().__init__()

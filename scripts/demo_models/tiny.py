@@ -1,4 +1,4 @@
-"""The cheap ways to see latents: a tiny decoder (TAESD's, in small) and the linear map to RGB that is nearest."""
+"""The cheap ways to see latents: a tiny decoder (TAESD's, in small), and the linear map to RGB that fits best."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build() -> AutoencoderTiny:
 
 
 def train(work: Work, data: Dataset, icons: Icons) -> nn.Module:
-    """The tiny decoder, which learns the true pictures from the big VAE's latents."""
+    """The tiny decoder, trained to make the true pictures from the big VAE's latents."""
 
     def loss(decoder: nn.Module, generator: torch.Generator) -> torch.Tensor:
         rows = torch.randint(len(data.scenes), (BATCH,), generator=generator).tolist()

@@ -47,11 +47,11 @@ def train(work: Work, icons: Icons) -> AutoencoderKL:
         return reconstruction(given, wanted) + 1e-3 * mean.float().square().mean()
 
     vae = fit.fit("vae", work, build(), RECIPE, loss, lambda model, path: _sheet(model, pictures, path))
-    return _finished(vae, icons)
+    return _finish(vae, icons)
 
 
 def finish_decoder(work: Work, vae: AutoencoderKL, icons: Icons) -> AutoencoderKL:
-    """The VAE with a decoder that learned on, from latents that stay as the UNets know them."""
+    """The VAE with its decoder trained further; the latents stay as the UNets know them."""
     pictures = Pictures(icons)
     parts = nn.ModuleDict({"post_quant_conv": vae.post_quant_conv, "decoder": vae.decoder})
     decoder = copy.deepcopy(parts).requires_grad_(True)  # a trained VAE comes frozen
@@ -73,7 +73,7 @@ def finish_decoder(work: Work, vae: AutoencoderKL, icons: Icons) -> AutoencoderK
 
 
 def reconstruction(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """L1 of the pixels, of their differences (flat areas flat, edges sharp) and of 8x8 means, which teach colours."""
+    """The loss: L1 of the pixels, of their differences (for flat areas and edges) and of 8x8 means (for colours)."""
     edges = sum(F.l1_loss(given.diff(dim=axis), wanted.diff(dim=axis)) for axis in (2, 3))
     means = F.l1_loss(F.avg_pool2d(given, 8), F.avg_pool2d(wanted, 8))
     return F.l1_loss(given, wanted) + edges + 2 * means
@@ -103,8 +103,8 @@ class Pictures:
         return picture.flip(2) if choice.random() < 0.5 else picture
 
 
-def _finished(vae: AutoencoderKL, icons: Icons) -> AutoencoderKL:
-    """Variance all but nothing, as the encoder is used by its mean; the scaling factor from 500 icons."""
+def _finish(vae: AutoencoderKL, icons: Icons) -> AutoencoderKL:
+    """Sets the variance to almost 0, as only the encoder's mean is used, and the scaling factor by 500 icons."""
     with torch.no_grad():
         vae.quant_conv.weight[4:] = 0
         vae.quant_conv.bias[4:] = -20
@@ -121,7 +121,7 @@ def _finished(vae: AutoencoderKL, icons: Icons) -> AutoencoderKL:
 
 @torch.no_grad()
 def _sheet(vae: nn.Module, pictures: Pictures, path: Path) -> None:
-    """Twelve pictures over their reconstructions."""
+    """A picture file: twelve pictures, and below each its reconstruction."""
     choice = random.Random(7)
     wanted = torch.stack([pictures._one(choice, SIZE) for _ in range(12)]).to(fit.DEVICE)
     given = vae.decode(vae.encode(wanted).latent_dist.mean).sample

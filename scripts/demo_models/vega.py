@@ -45,17 +45,17 @@ LORA = LoraConfig(
     ],
 )
 SKIP = diffusion.STEPS // 50  # LCM's solver steps over this many times at once
-GUIDANCE = (1.0, 1.5)  # what the teacher is guided by, drawn for each picture; the student learns it in
+GUIDANCE = (1.0, 1.5)  # the teacher's, at random for each picture: the student learns it in
 
 
 def distil(work: Work, teacher: Any, batches: Batches, vae: Any) -> nn.Module:
-    """The small UNet: starts from the teacher's weights where it has them, learns its answers and the truth."""
+    """The small UNet, trained from the teacher's weights where it has the same, on its outputs and on the truth."""
     unet = base.build(**SHAPE)
     weights = {name: value for name, value in teacher.state_dict().items() if name in unet.state_dict()}
     unet.load_state_dict(weights, strict=False)
 
     def loss(model: nn.Module, generator: torch.Generator) -> torch.Tensor:
-        batch = batches.draw(diffusion.times(BATCH, generator), generator)
+        batch = batches.batch(diffusion.times(BATCH, generator), generator)
         with torch.no_grad():
             taught = diffusion.answer(teacher, batch)
         given = diffusion.answer(model, batch)
@@ -76,14 +76,15 @@ def lcm(work: Work, teacher: Any, batches: Batches, vae: Any) -> nn.Module:
     def loss(model: nn.Module, generator: torch.Generator) -> torch.Tensor:
         place = torch.randint(1, 51, (BATCH,), generator=generator).to(fit.DEVICE)
         late = place * SKIP - 1
-        batch = batches.draw(late, generator)
+        batch = batches.batch(late, generator)
         low, high = GUIDANCE
         scale = low + (high - low) * torch.rand(BATCH, 1, 1, 1, generator=generator).to(fit.DEVICE)
         with torch.no_grad():
-            earlier = _solved(teacher, batch, (late - SKIP).clamp(min=0), scale)
-            target = _consistent(model, earlier)
-        given = _consistent(model, batch)
-        # The truth holds it: consistency alone, with targets of its own making, drifts into noise within 200 steps.
+            earlier = _solve(teacher, batch, (late - SKIP).clamp(min=0), scale)
+            target = consistency(model, earlier)
+        given = consistency(model, batch)
+        # The clean latents hold the student: by consistency alone, whose targets are its own, it drifts into noise
+        # within 200 steps.
         return 0.5 * (_huber(given - target) + _huber(given - batch.clean))
 
     unet = fit.fit("lcm", work, unet, LCM, loss, lambda model, path: _sheet(model, batches, vae, path))
@@ -97,8 +98,8 @@ def _huber(error: torch.Tensor) -> torch.Tensor:
     return (error.square() + 1e-6).sqrt().mean()
 
 
-def _solved(teacher: Any, batch: Batch, then: torch.Tensor, scale: torch.Tensor) -> Batch:
-    """The batch one DDIM step earlier, by the guided teacher."""
+def _solve(teacher: Any, batch: Batch, then: torch.Tensor, scale: torch.Tensor) -> Batch:
+    """The batch with less noise, at the times `then`: one DDIM step by the teacher with guidance `scale`."""
     velocity = diffusion.answer(teacher, batch)
     velocity = velocity + (scale - 1) * (velocity - diffusion.answer(teacher, batch.without_prompt()))
     signal, sigma = levels(batch.time)
@@ -107,7 +108,7 @@ def _solved(teacher: Any, batch: Batch, then: torch.Tensor, scale: torch.Tensor)
     return replace(batch, noisy=signal * clean + sigma * noise, time=then)
 
 
-def _consistent(unet: Any, batch: Batch) -> torch.Tensor:
+def consistency(unet: Any, batch: Batch) -> torch.Tensor:
     """LCM's consistency function: the clean latents, with its scalings (sigma_data 0.5, times scaled by 10)."""
     signal, sigma = levels(batch.time)
     clean = signal * batch.noisy - sigma * diffusion.answer(unet, batch)
@@ -117,14 +118,14 @@ def _consistent(unet: Any, batch: Batch) -> torch.Tensor:
 
 
 @torch.no_grad()
-def draw(unet: Any, batch: Batch, steps: int = 4) -> torch.Tensor:
+def sample(unet: Any, batch: Batch, steps: int = 4) -> torch.Tensor:
     """Clean latents by LCM's multistep sampling, from `batch.noise`."""
     origins = torch.arange(1, 51).flip(0) * SKIP - 1
     points = [int(time) for time in origins[:: 50 // steps][:steps]]
     latents, generator = batch.noise, torch.Generator().manual_seed(0)
     for i, time in enumerate(points):
         at = replace(batch, noisy=latents, time=torch.full_like(batch.time, time))
-        latents = _consistent(unet, at)
+        latents = consistency(unet, at)
         if i + 1 < len(points):
             signal, sigma = levels(torch.full_like(batch.time, points[i + 1]))
             latents = signal * latents + sigma * torch.randn(latents.shape, generator=generator).to(fit.DEVICE)
@@ -132,8 +133,8 @@ def draw(unet: Any, batch: Batch, steps: int = 4) -> torch.Tensor:
 
 
 def _sheet(unet: nn.Module, batches: Batches, vae: Any, path: Path) -> None:
-    batch = batches.draw(torch.zeros(16, dtype=torch.long), torch.Generator().manual_seed(123456789))
+    batch = batches.batch(torch.zeros(16, dtype=torch.long), torch.Generator().manual_seed(123456789))
     with torch.no_grad():
         sheets.save(
-            path, [vae.decode(row / vae.config.scaling_factor).sample for row in (batch.clean, draw(unet, batch))]
+            path, [vae.decode(row / vae.config.scaling_factor).sample for row in (batch.clean, sample(unet, batch))]
         )

@@ -1,4 +1,4 @@
-"""Where a training keeps what it made, and how much of everything it does."""
+"""The folder of a training, and how much of everything it does."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from . import figures, plot, tuning
 from .events import play
 from .lanes import Run
-from .policies import Policy, compared
+from .policies import Policy, to_compare
 from .traces import Arrivals, Job, Traffic
 
 EXAMPLES = """examples:
@@ -46,13 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seed=options.seed,
     )
     played = {
-        arrivals: play_all(arrivals, replace(traffic, arrivals=arrivals), compared(dict(options.gains)))
+        arrivals: play_all(arrivals, replace(traffic, arrivals=arrivals), to_compare(dict(options.gains)))
         for arrivals in options.arrivals
     }
     parts = [f"Made by `{shlex.join(['scripts/simulate', *given])}`, seed {traffic.seed}. {figures.UNITS}"]
     parts += [part for arrivals, rows in played.items() for part in sections(arrivals, rows)]
     if options.tune:
-        parts += [part for arrivals in options.arrivals for part in tuned(replace(traffic, arrivals=arrivals))]
+        parts += [
+            part for arrivals in options.arrivals for part in tuning_sections(replace(traffic, arrivals=arrivals))
+        ]
     text = "\n\n".join(parts) + "\n"
     print(text)
     plot.draw(played, PAGE.with_suffix(".png") if options.write else options.plot)
@@ -61,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def play_all(label: str, traffic: Traffic, policies: Iterable[Policy]) -> dict[str, list[Run]]:
-    """What becomes of the same trace under each policy."""
+    """The runs of one trace under each policy, by its name."""
     jobs = traffic.trace()
-    return {policy.name: _played(f"{label}: {policy.name}", jobs, traffic, policy) for policy in policies}
+    return {policy.name: _play(f"{label}: {policy.name}", jobs, traffic, policy) for policy in policies}
 
 
-def _played(label: str, jobs: Sequence[Job], traffic: Traffic, policy: Policy) -> list[Run]:
+def _play(label: str, jobs: Sequence[Job], traffic: Traffic, policy: Policy) -> list[Run]:
     with tqdm(total=len(jobs), desc=label, unit="job", leave=False, disable=None) as bar:
         return play(jobs, [policy.lane() for _ in traffic.speeds], inline=policy.inline, on_end=bar.update)
 
@@ -77,7 +79,7 @@ def sections(arrivals: str, rows: dict[str, list[Run]]) -> Iterator[str]:
     yield figures.table(rows, figures.BY_PRIORITY)
 
 
-def tuned(traffic: Traffic) -> Iterator[str]:
+def tuning_sections(traffic: Traffic) -> Iterator[str]:
     yield f"## The constants, one varied at a time: {traffic.arrivals} arrivals"
     for constant in tuning.VARIED:
         rows = play_all(f"{traffic.arrivals}, {constant}", traffic, tuning.variants(constant))

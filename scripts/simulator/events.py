@@ -1,4 +1,4 @@
-"""The course of events: jobs come in, their steps go from lane to lane, clients leave and deadlines pass."""
+"""Plays a trace: jobs come in, their steps go from lane to lane, clients leave and deadlines pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .traces import Job
 def play(
     jobs: Sequence[Job], lanes: Sequence[Lane], *, inline: bool, on_end: Callable[[], object] = lambda: None
 ) -> list[Run]:
-    """All jobs to their ends, by order of arrival. `inline`: a job waits for its own preview, as for a callback."""
+    """Plays jobs, given by order of arrival, to their ends.
+
+    `inline`: a job waits for each of its previews, as for a callback.
+    """
     return _Play(jobs, lanes, inline, on_end).run()
 
 
@@ -22,7 +25,7 @@ class _Play:
         self._lanes, self._inline, self._on_end = lanes, inline, on_end
         self._orders = itertools.count()
         self._runs = [Run(job, _rest(job)) for job in jobs]
-        # The clients' side is known beforehand: who comes (0) and who has waited long enough (1), the next one last.
+        # All that clients do is known: each comes (0), and leaves after its patience (1). The next of these is last.
         comes = [(run.job.arrival, 0, i) for i, run in enumerate(self._runs)]
         leaves = [(_patience(run.job), 1, i) for i, run in enumerate(self._runs)]
         self._clients = sorted((event for event in comes + leaves if event[0] < math.inf), reverse=True)

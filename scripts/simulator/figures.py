@@ -1,4 +1,4 @@
-"""What became of the jobs, in figures: Markdown tables with a row for each policy or setting."""
+"""The results of the jobs in figures: Markdown tables with a row for each policy or setting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNITS = (
 
 Wanted = Callable[[Job], bool]
 Values = Callable[[Sequence[Run]], Sequence[float]]  # one for each of some jobs
-Figure = Callable[[Sequence[Run]], float]  # not a number where no job is of the sort
+Figure = Callable[[Sequence[Run]], float]  # NaN where there is no such job
 
 
 class Column(NamedTuple):
@@ -59,7 +59,7 @@ def slowdown(wanted: Wanted = every) -> Values:
 
 
 def wait(runs: Sequence[Run]) -> list[float]:
-    """Seconds of latency beyond the job's own work: starvation shows here."""
+    """Seconds of latency beyond the job's own work. Starvation shows here."""
     return [_latency(run) - run.job.alone for run in _steadfast(runs)]
 
 
@@ -79,7 +79,7 @@ def makespan(runs: Sequence[Run]) -> float:
 
 
 def _steadfast(runs: Iterable[Run]) -> Iterator[Run]:
-    """Those that nothing ends before their picture: the same under every policy, so that latencies can be compared."""
+    """Runs of jobs without a deadline whose client stays: the same under every policy, so latencies can be compared."""
     return (run for run in runs if run.job.deadline is None and run.job.leaves is None)
 
 
@@ -125,7 +125,7 @@ BY_PRIORITY = (
 
 
 def table(rows: Mapping[str, Sequence[Run]], columns: Sequence[Column], corner: str = "") -> str:
-    """In Markdown, seconds without a word."""
+    """The table in Markdown; seconds have no unit."""
     head = f"| {corner} | {' | '.join(column.header for column in columns)} |\n|---|{'---|' * len(columns)}\n"
     lines = (f"| {name} | {' | '.join(column.cell(runs) for column in columns)} |" for name, runs in rows.items())
     return head + "\n".join(lines)

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 
 from .traces import Job, Step
 
-LOSS = 1.06  # measured: two compiled UNets on the same cores take so much longer together than one after the other
+LOSS = 1.06  # measured: how much longer two compiled UNets take at once on the same cores than one after the other
 
 
 @dataclass(eq=False, slots=True)
 class Run:
-    """A job on its way."""
+    """A job, and how far it is."""
 
     job: Job
     rest: list[float]  # estimated seconds of work from each step on
     at: int = 0
     served: float = 0.0
-    entered: dict[int, int] = field(default_factory=dict)  # by lane: when it first came there, as a number of order
-    ended: float | None = None  # with the picture, or without: its deadline came, or its client left
+    entered: dict[int, int] = field(default_factory=dict)  # by lane: the order of its first coming there
+    ended: float | None = None  # with its picture; or without, by its deadline or its client
     finished: bool = False
     delays: list[float] = field(default_factory=list)  # seconds from each step to its preview
 
@@ -55,28 +55,28 @@ Gains = Mapping[int, float]  # so many steps of one graph as one batch: so many 
 
 
 class Lane(ABC):
-    """Tells what runs and until when. `next` is None while it is idle."""
+    """A device. Its jobs' steps and previews wait before it and run on it as its class says."""
 
-    next: float | None = None
+    next: float | None = None  # when something ends; None while it is idle
 
     @abstractmethod
     def add(self, task: Task, now: float) -> None: ...
 
     @abstractmethod
     def drop(self, run: Run, now: float) -> None:
-        """What waits or runs of this job is no longer wanted; a step is stopped within milliseconds: at once, here."""
+        """Drops all of a job that waits or runs. A running step takes milliseconds to stop: no time, here."""
 
     @abstractmethod
     def start(self, now: float) -> None:
-        """After all that happened at this moment."""
+        """Starts what can start, after everything else that happened at this moment."""
 
     @abstractmethod
     def done(self, now: float) -> Sequence[Task]:
-        """What ends at `next`, which is now."""
+        """The tasks that end now, at `next`."""
 
 
 class StepLane(Lane):
-    """One step at a time, to its end; joined with others of its graph if `gains` has a batch that they fill."""
+    """One step at a time, to its end. Steps of one graph are joined if they fill a batch of `gains`."""
 
     def __init__(self, choose: Choose, gains: Gains) -> None:
         self._choose = choose
@@ -96,12 +96,12 @@ class StepLane(Lane):
     def start(self, now: float) -> None:
         if self._waiting and not self._running:
             first = self._waiting.pop(self._choose(self._waiting, now))
-            self._running = [first, *self._joined(first, now)]
+            self._running = [first, *self._join(first, now)]
             for task in self._running:
                 task.began = now
             self.next = now + first.seconds * self._gains[len(self._running)]
 
-    def _joined(self, first: Task, now: float) -> list[Task]:
+    def _join(self, first: Task, now: float) -> list[Task]:
         if first.graph is None or len(self._gains) == 1:
             return []
         alike = [task for task in self._waiting if task.graph == first.graph]
@@ -118,7 +118,7 @@ class StepLane(Lane):
 
 
 class SharedLane(Lane):
-    """Threads: all that is there runs at once, each with an equal share, and slower for it."""
+    """Threads: all tasks run at once, each with an equal share of the device, and slower in all."""
 
     def __init__(self, loss: float = LOSS) -> None:
         self._loss = loss

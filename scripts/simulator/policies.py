@@ -1,4 +1,4 @@
-"""The policies that are compared: two ways of calling pipelines without a scheduler, two textbook ones, and ours."""
+"""The policies to compare: two ways of calling pipelines without a scheduler, two textbook ones, and ours."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Policy(NamedTuple):
 
 
 def first_come(waiting: Sequence[Task], now: float) -> int:
-    """Who came to the lane first keeps it: a lock around the pipeline."""
+    """The job that came to the lane first keeps it, as with a lock around the pipeline."""
     return min(range(len(waiting)), key=lambda i: waiting[i].entered)
 
 
 def round_robin(waiting: Sequence[Task], now: float) -> int:
-    """Whose last step is longest ago: a fair lock around the device."""
+    """The job whose last step is longest ago, as with a fair lock around the device."""
     return min(range(len(waiting)), key=lambda i: waiting[i].order)
 
 
@@ -34,7 +34,7 @@ def shortest_first(waiting: Sequence[Task], now: float) -> int:
 
 
 def safelight(waiting: Sequence[Task], now: float, tuning: Tuning = TUNING) -> int:
-    """The server's own function, told what its lanes tell it."""
+    """The server's own function, on the same facts as its lanes give it."""
     return policy.choose([ready(task, now) for task in waiting], tuning)
 
 
@@ -54,8 +54,8 @@ def ours(tuning: Tuning = TUNING, gains: Gains | None = None, name: str = "Safel
     return Policy(name, partial(StepLane, partial(safelight, tuning=tuning), gains or {}))
 
 
-def compared(gains: Gains) -> list[Policy]:
-    """The rows of the table; a last one where batches pay."""
+def to_compare(gains: Gains) -> list[Policy]:
+    """The rows of the table. With `gains`, a last one in which steps are joined."""
     rows = [
         Policy("whole jobs in turn (a lock)", partial(StepLane, first_come, {}), inline=True),
         Policy("processor sharing (threads)", SharedLane, inline=True),

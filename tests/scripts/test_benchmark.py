@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from benchmark import __main__ as command
 from benchmark import checks, memory, report, table
-from benchmark.asked import Asked
 from benchmark.cases import CASES, Case
 from benchmark.figures import Figure, Goal, summaries
 from benchmark.folders import find
 from benchmark.metered import Readings
 from benchmark.peers import worker
 from benchmark.peers.process import Peer, PeerCrashed
+from benchmark.request import Request
 from benchmark.rounds import interleave
 from benchmark.rows import ROWS, Row
 from benchmark.rows.against import fastest
@@ -74,7 +74,7 @@ def test_ways_take_turns_and_the_first_round_is_thrown_away() -> None:
 )
 def test_goals(goal: Goal, value: float, met: bool) -> None:
     assert goal.met(value) is met
-    assert goal.told("x") == {True: "≥ 2x", False: "≤ 1.01x"}[goal.at_least]
+    assert goal.text("x") == {True: "≥ 2x", False: "≤ 1.01x"}[goal.at_least]
 
 
 def test_the_better_peer_is_the_faster_one() -> None:
@@ -84,21 +84,21 @@ def test_the_better_peer_is_the_faster_one() -> None:
 
 
 def test_no_cache_knows_a_numbered_prompt() -> None:
-    asked = [Asked("demo-vega", 64, 1).numbered(number) for number in (0, 1, 12)]
-    assert len({one.prompt for one in asked}) == len({one.seed for one in asked}) == 3
-    assert len({len(one.prompt) for one in asked}) == 1
+    requests = [Request("demo-vega", 64, 1).numbered(number) for number in (0, 1, 12)]
+    assert len({one.prompt for one in requests}) == len({one.seed for one in requests}) == 3
+    assert len({len(one.prompt) for one in requests}) == 1
 
 
 def test_memory_counts_a_process_and_its_descendants(tmp_path: Path) -> None:
     for pid, children, total, anonymous in ((1, "2 4", 100, 50), (2, "3", 10, 5), (3, "", 1, 1)):
         (tmp_path / f"{pid}/task/{pid}").mkdir(parents=True)
         (tmp_path / f"{pid}/task/{pid}/children").write_text(children)
-        told = f"00-ff ---p 00 [rollup]\nRss: 999 kB\nPss: {total} kB\nPss_Anon: {anonymous} kB\nPss_File: 7 kB\n"
-        (tmp_path / f"{pid}/smaps_rollup").write_text(told)
+        rollup = f"00-ff ---p 00 [rollup]\nRss: 999 kB\nPss: {total} kB\nPss_Anon: {anonymous} kB\nPss_File: 7 kB\n"
+        (tmp_path / f"{pid}/smaps_rollup").write_text(rollup)
     assert memory.memory(1, tmp_path) == (111 * 1024, 56 * 1024), "4 has ended"
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system tells no PSS")
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system counts no PSS")
 def test_the_peak_is_seen_after_it_is_over() -> None:
     before = memory.memory(os.getpid())
     with memory.Peak(os.getpid(), interval=0.001) as peak:
@@ -110,7 +110,7 @@ def test_the_peak_is_seen_after_it_is_over() -> None:
 
 
 def test_pictures_are_held_against_each_other() -> None:
-    exact, int8 = Asked("demo-xl", 8, 1), Asked("demo-vega", 8, 1)
+    exact, int8 = Request("demo-xl", 8, 1), Request("demo-vega", 8, 1)
     off, one = PICTURE + np.uint8(3), PICTURE.copy()
     one[0, 0, 0] += 100  # INT8 makes more of what samplers round
     assert checks.judge(exact, PICTURE, {"optimum": PICTURE + np.uint8(2)}).equal
@@ -121,7 +121,7 @@ def test_pictures_are_held_against_each_other() -> None:
     assert not checks.judge(int8, PICTURE, {"genai": off}).equal
     assert not checks.judge(exact, PICTURE, {"optimum": PICTURE[:4]}).equal
     flat = np.full((8, 8, 3), 7, np.uint8)
-    assert "flat" in checks.judge(exact, flat, {"optimum": flat}).told
+    assert "flat" in checks.judge(exact, flat, {"optimum": flat}).text
 
 
 def test_decibels() -> None:
@@ -135,8 +135,8 @@ def test_a_failed_check_gives_no_number(monkeypatch: pytest.MonkeyPatch, capsys:
         raise CheckFailed("another picture")
 
     monkeypatch.setitem(ROWS, 1, Row("fails", fails, ("demo",)))
-    (found,) = command.measured(Session({}, "f32", Path()), CASES["demo"], 1)
-    assert (found.value, found.met, found.told()) == (None, None, "FAILED")
+    (found,) = command.measure(Session({}, "f32", Path()), CASES["demo"], 1)
+    assert (found.value, found.met, found.text()) == (None, None, "FAILED")
     page = table.page(MACHINE, [found])
     assert "| FAILED |" in page
     assert "CheckFailed: another picture" in page
@@ -158,7 +158,7 @@ def test_results_are_kept_until_their_row_is_run_again(tmp_path: Path) -> None:
     assert report.read(tmp_path / "bench.json") == old
     assert json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["machine"] == MACHINE
     assert (tmp_path / "bench.md").read_text(encoding="utf-8") == table.page(MACHINE, old)
-    found = report.merged(old, [figure(value=2.0)])
+    found = report.merge(old, [figure(value=2.0)])
     assert [(one.row, one.case, one.value) for one in found] == [
         (1, "demo", 2.0),
         (1, "vegart-512", 1.004),
@@ -171,7 +171,7 @@ def test_every_row_has_a_case_and_every_case_its_models() -> None:
     assert list(ROWS) == list(range(1, 11))
     assert {case for row in ROWS.values() for case in row.cases} == CASES.keys()
     for case in CASES.values():
-        assert {asked.model for asked in (case.short, case.long, case.quick, case.heavy)} <= set(case.models)
+        assert {request.model for request in (case.short, case.long, case.quick, case.heavy)} <= set(case.models)
 
 
 def test_a_meter_is_read_from_where_it_was_left(tmp_path: Path) -> None:
@@ -200,11 +200,11 @@ def test_a_peer_draws_our_picture(tmp_path: Path) -> None:
     models = find(["demo-vega"], tmp_path, tmp_path)
     assert find(["demo-vega"], tmp_path, tmp_path) == models
     session = Session(models, "f32", tmp_path)
-    asked = CASES["demo"].short
+    request = CASES["demo"].short
     with session:
-        (ours,) = session.ours.pictures([asked])
-        (theirs,) = session.peer("genai")(worker.pictures, [asked])
-    assert checks.judge(asked, ours, {"genai": theirs}).equal
+        (ours,) = session.ours.pictures([request])
+        (theirs,) = session.peer("genai")(worker.pictures, [request])
+    assert checks.judge(request, ours, {"genai": theirs}).equal
     assert theirs.std() > 50
 
 

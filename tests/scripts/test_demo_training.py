@@ -42,10 +42,10 @@ def shapes() -> Icons:
 def test_a_caption_says_the_name_and_the_colour() -> None:
     choice = random.Random(0)
     for _ in range(200):
-        said = caption("owl", "teal", choice)
-        assert "owl" in said
-        assert "teal" in said
-        assert "a owl" not in said
+        text = caption("owl", "teal", choice)
+        assert "owl" in text
+        assert "teal" in text
+        assert "a owl" not in text
     assert any("teal" not in caption("owl", "white", choice) for _ in range(20))
     assert caption("owl", "teal", choice, small=True).split("owl")[0].strip().endswith(("small", "tiny", "little"))
 
@@ -119,21 +119,21 @@ def test_noise_levels_and_consistency_are_those_of_diffusers() -> None:
     )
     velocity = torch.randn(1, 4, 16, 16)
     wanted = scheduler.step(velocity, int(batch.time), batch.noisy).denoised
-    given = vega._consistent(lambda *args, **named: (velocity,), batch)
+    given = vega.consistency(lambda *args, **named: (velocity,), batch)
     torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_the_judge_knows_the_truth_when_it_sees_it(shapes: Icons) -> None:
     judge = evaluate.Judge(shapes)
-    for asked in evaluate.shown_pairs(shapes.names) + evaluate.unseen_pairs(shapes.names):
-        truth = judge.truth(asked)
-        assert judge.nearest(truth, asked.colour) == asked.icon
-        assert evaluate.background(truth) == asked.colour
+    for request in evaluate.shown_pairs(shapes.names) + evaluate.unseen_pairs(shapes.names):
+        truth = judge.truth(request)
+        assert judge.nearest(truth, request.colour) == request.icon
+        assert evaluate.background(truth) == request.colour
         assert evaluate.decibels(truth, truth) > 60
 
 
 def test_the_weights_that_ship_come_back_as_those_of_torch(tmp_path: Path) -> None:
-    """A restored stage says what the exported graph says, and has the steps that the card tells."""
+    """A restored stage has the outputs of the exported graph, and the steps of the card."""
     work = Work(tmp_path)
     for stage in ("vae", "base"):
         shipped.restore(work, stage, export.TARGET)
@@ -141,20 +141,20 @@ def test_the_weights_that_ship_come_back_as_those_of_torch(tmp_path: Path) -> No
     assert kept["base"]["step"] >= base.RECIPE.steps
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(2, 4, 16, 16, generator=generator)
-    told = {"text_embeds": torch.randn(2, 160, generator=generator), "time_ids": torch.full((2, 6), 128.0)}
+    conditions = {"text_embeds": torch.randn(2, 160, generator=generator), "time_ids": torch.full((2, 6), 128.0)}
     features, times = torch.randn(2, 32, 256, generator=generator), torch.tensor([500, 20])
     unet, autoencoder = base.build().eval(), vae.build().eval()
     unet.load_state_dict(kept["base"]["average"])
     autoencoder.load_state_dict(kept["vae"]["average"])
-    inputs = {"sample": latents, "timestep": times, "encoder_hidden_states": features, **told}
+    inputs = {"sample": latents, "timestep": times, "encoder_hidden_states": features, **conditions}
     with torch.no_grad():
-        answer = unet(latents, times, features, added_cond_kwargs=told).sample
+        answer = unet(latents, times, features, added_cond_kwargs=conditions).sample
         picture = autoencoder.decode(latents[:1]).sample
-    np.testing.assert_allclose(answer, said("unet", inputs), atol=5e-3)
-    np.testing.assert_allclose(picture, said("vae_decoder", {"latent_sample": latents[:1]}), atol=1e-3)
+    np.testing.assert_allclose(answer, outputs_of("unet", inputs), atol=5e-3)
+    np.testing.assert_allclose(picture, outputs_of("vae_decoder", {"latent_sample": latents[:1]}), atol=1e-3)
 
 
-def said(part: str, inputs: dict[str, torch.Tensor]) -> np.ndarray:
+def outputs_of(part: str, inputs: dict[str, torch.Tensor]) -> np.ndarray:
     path = export.TARGET / "demo-xl" / part / "openvino_model.xml"
     request = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
     request.start_async({name: value.numpy() for name, value in inputs.items()})

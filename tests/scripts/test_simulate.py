@@ -14,7 +14,7 @@ from safelight_server.lanes.policy import Ready
 from simulator import figures
 from simulator.events import play
 from simulator.lanes import Choose, Lane, Run, SharedLane, StepLane
-from simulator.policies import compared, first_come, ours, round_robin, shortest_first
+from simulator.policies import first_come, ours, round_robin, shortest_first, to_compare
 from simulator.traces import Job, Step, Traffic
 
 STEPWISE = [first_come, round_robin, shortest_first]
@@ -130,7 +130,7 @@ def trace(**values: object) -> list[Job]:
 
 @pytest.mark.parametrize("arrivals", ["poisson", "bursty"])
 def test_a_trace_has_the_load_it_was_asked_for(arrivals: str) -> None:
-    jobs = trace(jobs=20_000, arrivals=arrivals, load=0.7, speeds=(1.0, 3.0))
+    jobs = trace(jobs=6_000, arrivals=arrivals, load=0.7, speeds=(1.0, 3.0))
     busy = [sum(step.seconds for job in jobs for step in job.steps if step.lane == lane) for lane in range(2)]
     assert np.array(busy) / jobs[-1].arrival == pytest.approx([0.7, 0.7], rel=0.1)
     gaps = np.diff([job.arrival for job in jobs])
@@ -166,10 +166,10 @@ def test_ours_is_the_function_of_the_server(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_the_policy_is_for_shows_in_the_figures() -> None:
-    traffic = Traffic(jobs=1500, arrivals="bursty")
+    traffic = Traffic(jobs=800, arrivals="bursty")
     jobs = traffic.trace()
     played: dict[str, list[Run]] = {
-        each.name: play(jobs, [each.lane() for _ in traffic.speeds], inline=each.inline) for each in compared({})
+        each.name: play(jobs, [each.lane() for _ in traffic.speeds], inline=each.inline) for each in to_compare({})
     }
     locked, shared, _, shortest, safelight = played.values()
     interactive = figures.mean(figures.latency(figures.of(Priority.INTERACTIVE)))
@@ -184,9 +184,9 @@ def test_the_command_prints_tables_and_draws(tmp_path: Path, capsys: pytest.Capt
     from simulator.__main__ import main
 
     main(["--jobs", "60", "--gains", "2:1.5", "--tune", "--arrivals", "poisson", "--plot", str(tmp_path / "a.png")])
-    told = capsys.readouterr().out
-    assert "| Safelight, joined |" in told
-    assert f"| **{policy.TUNING.ageing}** |" in told, "the server's own value is among those that are tried"
+    printed = capsys.readouterr().out
+    assert "| Safelight, joined |" in printed
+    assert f"| **{policy.TUNING.ageing}** |" in printed, "the server's own value is among those that are tried"
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 

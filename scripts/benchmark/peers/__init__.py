@@ -1,1 +1,1 @@
-"""What Safelight is measured against. Each peer works in a process of its own; its clock runs there."""
+"""What Safelight is compared with. Each peer works in a process of its own, and is timed there."""

@@ -1,6 +1,6 @@
-"""What a user of a peer would write: import, load, draw. Row 10 times it from the start of the process.
+"""The program that a user of a peer would write: import, load, draw. Row 10 times it from the start of its process.
 
-python -m benchmark.peers.first KIND PRECISION '[[FOLDER, EDGE, STEPS, GUIDANCE], ...]' says "drawn" when it is done.
+python -m benchmark.peers.first PEER PRECISION '[[FOLDER, EDGE, STEPS, GUIDANCE], ...]' prints "drawn" when it is done.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import json
 import sys
 from pathlib import Path
 
-from benchmark.asked import Asked
+from benchmark.request import Request
 
 
 def main() -> None:
-    kind, precision, pictures = sys.argv[1:]
-    pipeline = importlib.import_module(f"{__package__}.{kind}").Pipeline
+    peer, precision, pictures = sys.argv[1:]
+    pipeline = importlib.import_module(f"{__package__}.{peer}").Pipeline
     loaded = [
         (
             pipeline(Path(folder), {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}),
-            Asked(folder, edge, steps, guidance),
+            Request(folder, edge, steps, guidance),
         )
         for folder, edge, steps, guidance in json.loads(pictures)
     ]
-    for pipe, asked in loaded:
-        pipe.draw(asked)
+    for pipe, request in loaded:
+        pipe.draw(request)
     print("drawn", flush=True)
 
 

@@ -11,7 +11,7 @@ import openvino as ov
 import openvino_genai as genai
 from safelight_server.samplers import noise
 
-from benchmark.asked import Asked
+from benchmark.request import Request
 
 Pixels = npt.NDArray[np.uint8]
 Latents = npt.NDArray[np.float32]
@@ -26,7 +26,7 @@ class Noise(genai.Generator):  # type: ignore[misc] # mypy is not shown it
         self._seed, self._position = seed, 0
 
     def next(self) -> float:
-        raise NotImplementedError("only whole tensors are drawn")
+        raise NotImplementedError("only whole tensors are asked for")
 
     def randn_tensor(self, shape: ov.Shape) -> ov.Tensor:
         values, self._position = noise.randn(self._seed, self._position, tuple(shape))
@@ -37,21 +37,21 @@ class Pipeline:
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self._pipeline = genai.Text2ImagePipeline(str(folder), "CPU", **settings)
 
-    def draw(self, asked: Asked, on_step: OnStep | None = None) -> Pixels:
-        """A picture (edge, edge, 3); `on_step` sees the latents after each step, and says whether to stop."""
+    def draw(self, request: Request, on_step: OnStep | None = None) -> Pixels:
+        """A picture (edge, edge, 3). `on_step` gets the latents after each step, and returns whether to stop."""
         options = {}
         if on_step:
             options["callback"] = lambda step, steps, latents: on_step(latents.data)
         images = self._pipeline.generate(
-            asked.prompt,
-            width=asked.edge,
-            height=asked.edge,
-            num_inference_steps=asked.steps,
-            guidance_scale=asked.guidance,
-            generator=Noise(asked.seed),
+            request.prompt,
+            width=request.edge,
+            height=request.edge,
+            num_inference_steps=request.steps,
+            guidance_scale=request.guidance,
+            generator=Noise(request.seed),
             **options,
         )
-        drawn: list[Pixels] = list(images.data) if images.data.ndim else []  # nothing, of one that was stopped
+        drawn: list[Pixels] = list(images.data) if images.data.ndim else []  # a picture that was stopped is empty
         return drawn[0] if drawn else np.empty((0, 0, 3), np.uint8)
 
     def decode(self, latents: Latents) -> Pixels:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from optimum.intel import OVStableDiffusionXLPipeline
 
-from benchmark.asked import Asked
+from benchmark.request import Request
 
 Pixels = npt.NDArray[np.uint8]
 Latents = npt.NDArray[np.float32]
@@ -23,26 +23,26 @@ class Pipeline:
         self._pipeline = OVStableDiffusionXLPipeline.from_pretrained(folder, device="CPU", ov_config=settings)
         self._pipeline.set_progress_bar_config(disable=True)
 
-    def draw(self, asked: Asked, on_step: OnStep | None = None) -> Pixels:
-        """A picture (edge, edge, 3); `on_step` sees the latents after each step, and says whether to stop."""
-        return self.batch([asked], on_step)[0]
+    def draw(self, request: Request, on_step: OnStep | None = None) -> Pixels:
+        """A picture (edge, edge, 3). `on_step` gets the latents after each step, and returns whether to stop."""
+        return self.batch([request], on_step)[0]
 
-    def batch(self, asked: Sequence[Asked], on_step: OnStep | None = None) -> list[Pixels]:
-        """Several prompts in one call; all of one size, steps and guidance."""
+    def batch(self, requests: Sequence[Request], on_step: OnStep | None = None) -> list[Pixels]:
+        """The pictures of several prompts in one call; all requests have one size, steps and guidance."""
 
-        def ended(pipeline: Any, step: int, timestep: Any, told: dict[str, Any]) -> dict[str, Any]:
-            pipeline._interrupt = on_step is not None and on_step(told["latents"])  # as diffusers' guide stops one
-            return told
+        def on_step_end(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            pipeline._interrupt = on_step is not None and on_step(tensors["latents"])  # as diffusers' guide stops one
+            return tensors
 
-        first = asked[0]
+        first = requests[0]
         images = self._pipeline(
-            [one.prompt for one in asked],
+            [one.prompt for one in requests],
             width=first.edge,
             height=first.edge,
             num_inference_steps=first.steps,
             guidance_scale=first.guidance,
-            generator=[torch.Generator().manual_seed(one.seed) for one in asked],
-            callback_on_step_end=ended if on_step else None,
+            generator=[torch.Generator().manual_seed(one.seed) for one in requests],
+            callback_on_step_end=on_step_end if on_step else None,
         ).images
         return [np.asarray(image) for image in images]
 

@@ -1,4 +1,4 @@
-"""A peer in a process of its own: what it does is timed there, and where it crashes this is told."""
+"""A peer in a process of its own, which times what it does; a crash of it is an exception here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from . import worker
 
-KINDS = ("genai", "optimum")
+PEERS = ("genai", "optimum")
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -20,13 +20,13 @@ class PeerCrashed(RuntimeError):
 
 
 class Peer:
-    """`kind` is one of KINDS. Functions of `worker` are called in its process, one at a time."""
+    """A process of the peer `name`, one of PEERS. Functions of `worker` are called in it, one at a time."""
 
-    def __init__(self, kind: str, folders: Mapping[str, Path], precision: str, logs: Path) -> None:
-        self.kind, self._log = kind, logs / f"{kind}.log"
+    def __init__(self, name: str, folders: Mapping[str, Path], precision: str, logs: Path) -> None:
+        self.name, self._log = name, logs / f"{name}.log"
         processes = multiprocessing.get_context("spawn")
         self._pipe, theirs = processes.Pipe()
-        arguments = (theirs, kind, dict(folders), precision, self._log)
+        arguments = (theirs, name, dict(folders), precision, self._log)
         self._process = processes.Process(target=worker.serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()  # so that its end is the end of the pipe
@@ -34,14 +34,14 @@ class Peer:
     def __call__(
         self, function: Callable[Arguments, Answer], *arguments: Arguments.args, **options: Arguments.kwargs
     ) -> Answer:
-        """The function's answer. Raises what it raises, and PeerCrashed."""
+        """The answer of a function of `worker`. Raises what that raises, and PeerCrashed."""
         try:
             self._pipe.send((function, arguments, options))
             answer, error = self._pipe.recv()
         except (EOFError, OSError):
             self._process.join()
             raise PeerCrashed(
-                f"{self.kind} crashed in {function.__name__}, with exit code {self._process.exitcode}; "
+                f"{self.name} crashed in {function.__name__}, with exit code {self._process.exitcode}; "
                 f"its last words: {self._log}"
             ) from None
         if error:

@@ -1,4 +1,4 @@
-"""The peer's side: loads pipelines when they are first asked for, and takes the time of what they do."""
+"""The peer's process: loads each pipeline when it is first needed, and times what it does."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.asked import Asked
 from benchmark.environment import QUIET
+from benchmark.request import Request
 
 
 class Caller(NamedTuple):
-    """One of several at once, who asks for one picture after the other; `start` in seconds after the first caller."""
+    """One of several callers at once, who asks for one picture after the other."""
 
-    asked: Sequence[Asked]
-    start: float
+    requests: Sequence[Request]
+    start: float  # seconds after the first caller
     copy: int  # the pipeline that is used
 
 
-_kind = ""
+_peer = ""
 _folders: Mapping[str, Path] = {}
 _settings: dict[str, str] = {}
 _pipelines: dict[tuple[str, int], Any] = {}
@@ -34,14 +34,14 @@ _turns: dict[tuple[str, int] | None, threading.Lock] = defaultdict(threading.Loc
 
 
 def settings(precision: str) -> dict[str, str]:
-    """What the peers are told beside the folder: the same as our server tells OpenVINO."""
+    """The settings of a peer's pipeline, which are those that our server gives to OpenVINO."""
     return {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
 
 
-def serve(pipe: Connection, kind: str, folders: Mapping[str, Path], precision: str, log: Path) -> None:
+def serve(pipe: Connection, peer: str, folders: Mapping[str, Path], precision: str, log: Path) -> None:
     """Answers calls until the pipe is closed. What is printed goes to `log`."""
-    global _kind, _folders, _settings
-    _kind, _folders, _settings = kind, folders, settings(precision)
+    global _peer, _folders, _settings
+    _peer, _folders, _settings = peer, folders, settings(precision)
     os.environ |= QUIET
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
@@ -56,27 +56,28 @@ def serve(pipe: Connection, kind: str, folders: Mapping[str, Path], precision: s
 
 
 def pipeline(model: str, copy: int = 0) -> Any:
-    """Loads it first where it is not."""
+    """The pipeline of a model, loaded if it is not yet. `copy` numbers several of one model."""
     if (model, copy) not in _pipelines:
-        module = importlib.import_module(f"{__package__}.{_kind}")
+        module = importlib.import_module(f"{__package__}.{_peer}")
         _pipelines[model, copy] = module.Pipeline(_folders[model], _settings)
     return _pipelines[model, copy]
 
 
-def pictures(asked: Sequence[Asked]) -> list[Any]:
-    return [pipeline(one.model).draw(one).copy() for one in asked]
+def pictures(requests: Sequence[Request]) -> list[Any]:
+    """The pictures, each uint8 (edge, edge, 3)."""
+    return [pipeline(one.model).draw(one).copy() for one in requests]
 
 
-def draw(asked: Asked) -> float:
+def draw(request: Request) -> float:
     """Seconds to a picture in memory; no file is made of it."""
-    pipe, began = pipeline(asked.model), time.perf_counter()
-    pipe.draw(asked)
+    pipe, began = pipeline(request.model), time.perf_counter()
+    pipe.draw(request)
     return time.perf_counter() - began
 
 
-def first_preview(asked: Asked) -> float:
+def first_preview(request: Request) -> float:
     """Seconds to the picture that the VAE makes of the latents after the first step."""
-    pipe, began = pipeline(asked.model), time.perf_counter()
+    pipe, began = pipeline(request.model), time.perf_counter()
     shown: list[float] = []
 
     def show(latents: Any) -> bool:
@@ -84,11 +85,11 @@ def first_preview(asked: Asked) -> float:
         shown.append(time.perf_counter() - began)
         return True
 
-    pipe.draw(asked, show)
+    pipe.draw(request, show)
     return shown[0]
 
 
-def stop(asked: Asked, step: float, phase: float) -> float:
+def stop(request: Request, step: float, phase: float) -> float:
     """Seconds from the wish to stop, `phase` of a step after the first step, until the pipeline is free."""
     wished: list[float] = []
 
@@ -103,25 +104,26 @@ def stop(asked: Asked, step: float, phase: float) -> float:
             timers[0].start()
         return bool(wished)
 
-    pipeline(asked.model).draw(asked, on_step)
+    pipeline(request.model).draw(request, on_step)
     if not wished:
         raise RuntimeError(f"drew to its end within {phase:.2f} of a step of {step:.3f} s after the first")
     return time.perf_counter() - wished[0]
 
 
 def together(callers: Sequence[Caller], locked: bool) -> list[float]:
-    """When each caller had all pictures, in seconds after the first one came; `locked`: one picture at a time.
+    """When each caller had all its pictures, in seconds after the first caller began.
 
-    Else one at a time of each copy: neither peer takes calls from several threads.
+    `locked`: one picture at a time in all. Else one at a time of each pipeline: neither peer takes calls from several
+    threads.
     """
-    for asked, _, copy in callers:
-        for one in asked:
+    for requests, _, copy in callers:
+        for one in requests:
             pipeline(one.model, copy)
     began = time.perf_counter()
 
     def call(caller: Caller) -> float:
         time.sleep(max(0.0, began + caller.start - time.perf_counter()))
-        for one in caller.asked:
+        for one in caller.requests:
             with _turns[None if locked else (one.model, caller.copy)]:
                 pipeline(one.model, caller.copy).draw(one)
         return time.perf_counter() - began
@@ -130,9 +132,9 @@ def together(callers: Sequence[Caller], locked: bool) -> list[float]:
         return list(pool.map(call, callers))
 
 
-def batches(calls: Sequence[Sequence[Asked]]) -> float:
+def batches(calls: Sequence[Sequence[Request]]) -> float:
     """Seconds for calls of several prompts each, one after the other; openvino-genai has no such call."""
     pipe, began = pipeline(calls[0][0].model), time.perf_counter()
-    for asked in calls:
-        pipe.batch(asked)
+    for requests in calls:
+        pipe.batch(requests)
     return time.perf_counter() - began

@@ -1,23 +1,22 @@
-"""Rows 2 and 3: nearly the same picture for less work, against the peers as they are; the error is told."""
+"""Rows 2 and 3: nearly the same picture for less work, beside the peers as they are, with the error of the pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from benchmark.asked import Asked
 from benchmark.cases import Case
 from benchmark.checks import decibels
-from benchmark.figures import Figure, Goal, summaries
-from benchmark.peers import worker
-from benchmark.rounds import interleave
+from benchmark.figures import Figure, Goal
+from benchmark.request import Request
 from benchmark.session import Session
 from benchmark.summary import median
 
-from .against import fastest, peers
+from .against import beside_peers
 
-# The only place that says how acceleration is asked for.
+# How acceleration is asked for: here alone.
 TINY = {"tiny_decoder": True}
 CACHE = {"deep_cache_interval": 3}
 CACHE_AND_CUT = {"deep_cache_interval": 3, "guidance_until": 0.5}
@@ -26,7 +25,7 @@ FEW = {"vegart-512": Goal(2.5, at_least=True)}
 MANY = {"vegart-256": Goal(2.0, at_least=True)}
 COMPARED = 3  # pictures
 
-# What the error of each way is told of: demo-xl at its own defaults.
+# The error of each way is measured on demo-xl at its own defaults.
 DEFAULTS: dict[str, Any] = {"steps": 25, "guidance": 2.0}
 WAYS: dict[str, dict[str, Any]] = {
     "DeepCache, every 2nd step": {"acceleration": {"deep_cache_interval": 2}},
@@ -43,20 +42,14 @@ PICTURES = 6
 
 
 def few_steps(session: Session, case: Case) -> Iterator[Figure]:
-    """Safelight with INT8, the tiny decoder and a prompt that it has seen; the peers with the folder as exported."""
+    """Safelight with INT8, the tiny decoder and a prompt that it has cached; the peers with the folder as exported."""
     checked = session.check(case.short)
     fast = replace(case.quick, acceleration=TINY)
-    times = interleave(
-        {
-            "safelight": lambda n: session.ours.draw(fast),
-            "safelight, exact": lambda n: session.ours.draw(case.short.numbered(n)),
-            **peers(session, worker.draw, case.short),
-        },
-        case.rounds,
-        f"row 2, {case.name}",
-    )
-    samples = summaries(times)
-    peer = fastest(samples)
+    ours = {
+        "safelight": lambda n: session.ours.draw(fast),
+        "safelight, exact": lambda n: session.ours.draw(case.short.numbered(n)),
+    }
+    samples, peer = beside_peers(session, f"row 2, {case.name}", ours, case.short, case.rounds)
     yield Figure(
         2,
         f"faster than {peer}",
@@ -71,32 +64,20 @@ def few_steps(session: Session, case: Case) -> Iterator[Figure]:
 
 
 def many_steps(session: Session, case: Case) -> Iterator[Figure]:
-    """The same folder, steps and guidance; every third step whole, and no guidance in the second half."""
+    """All with the same folder, steps and guidance; ours with every third step whole, or also half of the guidance."""
     checked = session.check(case.long)
     ways = {
         "DeepCache": replace(case.long, acceleration=CACHE),
         "DeepCache, guidance cut": replace(case.long, acceleration=CACHE_AND_CUT),
     }
-    times = interleave(
-        {
-            "safelight, DeepCache": lambda n: session.ours.draw(ways["DeepCache"].numbered(n)),
-            "safelight, DeepCache, guidance cut": lambda n: session.ours.draw(
-                ways["DeepCache, guidance cut"].numbered(n)
-            ),
-            **peers(session, worker.draw, case.long),
-        },
-        min(case.rounds, 7),
-        f"row 3, {case.name}",
-    )
-    samples = summaries(times)
-    peer = fastest(samples)
+    ours = {f"safelight, {name}": partial(_draw, session, fast) for name, fast in ways.items()}
+    samples, peer = beside_peers(session, f"row 3, {case.name}", ours, case.long, min(case.rounds, 7))
     for name, fast in ways.items():
-        ours = f"safelight, {name}"
         yield Figure(
             3,
             f"{name}: faster than {peer}",
             case.name,
-            value=samples[peer].median / samples[ours].median,
+            value=samples[peer].median / samples[f"safelight, {name}"].median,
             goal=MANY.get(case.name) if fast.acceleration == CACHE_AND_CUT else None,
             samples=samples,
             note=_error(session, case.long, fast),
@@ -106,8 +87,12 @@ def many_steps(session: Session, case: Case) -> Iterator[Figure]:
         yield from errors(session, replace(case.long, **DEFAULTS))
 
 
-def errors(session: Session, exact: Asked) -> Iterator[Figure]:
-    """How far each way is from the exact picture of the same prompt and seed; no time is taken."""
+def _draw(session: Session, request: Request, number: int) -> float:
+    return session.ours.draw(request.numbered(number))
+
+
+def errors(session: Session, exact: Request) -> Iterator[Figure]:
+    """How far the pictures of each way are from the exact ones of the same prompts and seeds; nothing is timed."""
     prompts = [exact.numbered(number) for number in range(PICTURES)]
     pictures = session.ours.pictures(prompts)
     for name, way in WAYS.items():
@@ -121,7 +106,7 @@ def errors(session: Session, exact: Asked) -> Iterator[Figure]:
         yield Figure(3, f"nearness of {name}", "demo", unit="dB", value=median(near), note=note)
 
 
-def _error(session: Session, exact: Asked, fast: Asked) -> str:
+def _error(session: Session, exact: Request, fast: Request) -> str:
     """How far the pictures are from the exact ones of the same seed."""
     near = [
         decibels(*session.ours.pictures([exact.numbered(number), fast.numbered(number)])) for number in range(COMPARED)

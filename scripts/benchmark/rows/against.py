@@ -1,26 +1,36 @@
-"""Which peer a figure is held against: the better one, row by row."""
+"""Times our ways beside the peers' on one request; a figure is held against the faster peer, row by row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from benchmark.asked import Asked
-from benchmark.peers.process import KINDS
+from benchmark.figures import summaries
+from benchmark.peers import worker
+from benchmark.peers.process import PEERS
+from benchmark.request import Request
+from benchmark.rounds import interleave
 from benchmark.session import Session
 from benchmark.summary import Summary
 
-
-def peers(session: Session, work: Callable[[Asked], float], asked: Asked) -> dict[str, Callable[[int], float]]:
-    """Each peer's way of doing a worker's `work`, round by round."""
-    return {kind: partial(_once, session, kind, work, asked) for kind in KINDS}
+Way = Callable[[int], float]  # seconds, of the round of this number
+Work = Callable[[Request], float]  # a function of `worker`
 
 
-def _once(session: Session, kind: str, work: Callable[[Asked], float], asked: Asked, number: int) -> float:
-    return session.peer(kind)(work, asked.numbered(number))
+def beside_peers(
+    session: Session, label: str, ours: Mapping[str, Way], request: Request, rounds: int, work: Work = worker.draw
+) -> tuple[dict[str, Summary], str]:
+    """The times of our ways and of each peer's `work` on the request, taken in turns; and the faster peer."""
+    peers = {name: partial(_once, session, name, work, request) for name in PEERS}
+    samples = summaries(interleave({**ours, **peers}, rounds, label))
+    return samples, fastest(samples)
+
+
+def _once(session: Session, name: str, work: Work, request: Request, number: int) -> float:
+    return session.peer(name)(work, request.numbered(number))
 
 
 def fastest(samples: Mapping[str, Summary], ways: Iterable[str] | None = None) -> str:
-    """Of these ways, or of all that are not ours, the one with the least median."""
+    """The way with the least median: of these, or of all that are not ours."""
     others = list(ways) if ways is not None else [name for name in samples if not name.startswith("safelight")]
     return min(others, key=lambda name: samples[name].median)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from benchmark.asked import Asked
 from benchmark.cases import Case
 from benchmark.figures import Figure, Goal
 from benchmark.peers import worker
 from benchmark.peers.worker import Caller
+from benchmark.request import Request
 from benchmark.rounds import interleave
 from benchmark.session import Session
 from benchmark.summary import Summary, summary
@@ -26,12 +26,12 @@ GOALS = {"vegart-256": (Goal(0.55), Goal(0.20), Goal(1.00))}  # over threads, ov
 TWICE = Goal(2.0, at_least=True)
 NO_ROOM = {"vegart-256": ("optimum, lock",)}  # in 24 GB, beside four pipelines of the other peer, which is faster there
 
-Call = tuple[Sequence[Asked], float]  # what one caller asks, one after the other, from when on
+Call = tuple[Sequence[Request], float]  # the requests of one caller, one after the other, and when it begins
 Way = Callable[[int], list[float]]
 
 
 def mixed(session: Session, case: Case) -> Iterator[Figure]:
-    """One long job comes first, three short ones right after it: each tells when it was done."""
+    """One long job comes first, three short ones right after it; how long each takes."""
     checked = f"{session.check(case.long)}; {session.check(case.short)}"
     calls = partial(_mixed, case)
     ways: dict[str, Way] = {
@@ -56,13 +56,13 @@ def mixed(session: Session, case: Case) -> Iterator[Figure]:
 
 
 def eight(session: Session, case: Case) -> Iterator[Figure]:
-    """Eight callers, always a short job of each under way: how many a second."""
+    """Eight callers, each with one short job after the other: how many jobs a second."""
     checked = session.check(case.short)
     calls = partial(_eight, case)
     ways: dict[str, Way] = {"safelight": partial(_ours, session, calls)}
-    for kind in ("genai", "optimum"):
-        ways[f"{kind}, lock"] = partial(_theirs, session, kind, calls, 0)
-        ways[f"{kind}, {CALLERS} copies"] = partial(_theirs, session, kind, calls, CALLERS)
+    for peer in ("genai", "optimum"):
+        ways[f"{peer}, lock"] = partial(_theirs, session, peer, calls, 0)
+        ways[f"{peer}, {CALLERS} copies"] = partial(_theirs, session, peer, calls, CALLERS)
     ways["optimum, one batch by hand"] = partial(_batches, session, calls)
     done = interleave(ways, min(case.rounds, 4), f"row 9, {case.name}")
     session.close()
@@ -76,8 +76,8 @@ def eight(session: Session, case: Case) -> Iterator[Figure]:
 
 def _mixed(case: Case, number: int) -> list[Call]:
     long = replace(case.long, steps=SDXL_LIKE.get(case.name, case.long.steps))
-    asked = [long.numbered(number), *(case.short.numbered(SHORT * number + at) for at in range(SHORT))]
-    return [([one], GAP * place) for place, one in enumerate(asked)]
+    requests = [long.numbered(number), *(case.short.numbered(SHORT * number + at) for at in range(SHORT))]
+    return [([one], GAP * place) for place, one in enumerate(requests)]
 
 
 def _eight(case: Case, number: int) -> list[Call]:
@@ -94,15 +94,16 @@ def _ours(session: Session, calls: Callable[[int], list[Call]], number: int) -> 
     return session.ours.together(calls(number))
 
 
-def _theirs(session: Session, kind: str, calls: Callable[[int], list[Call]], copies: int, number: int) -> list[float]:
-    """`copies`: pipelines of each model, that the callers share evenly; 0: one, behind a lock."""
-    callers = [Caller(asked, start, place % max(1, copies)) for place, (asked, start) in enumerate(calls(number))]
-    return session.peer(kind)(worker.together, callers, not copies)
+def _theirs(session: Session, peer: str, calls: Callable[[int], list[Call]], copies: int, number: int) -> list[float]:
+    """`copies`: how many pipelines of each model the callers share evenly; 0: one, behind a lock."""
+    numbered = enumerate(calls(number))
+    callers = [Caller(requests, start, place % max(1, copies)) for place, (requests, start) in numbered]
+    return session.peer(peer)(worker.together, callers, not copies)
 
 
 def _batches(session: Session, calls: Callable[[int], list[Call]], number: int) -> list[float]:
-    """A picture of each caller in one call, as if they had waited for each other."""
-    rounds = list(zip(*(asked for asked, _ in calls(number)), strict=True))
+    """One picture of each caller in one call, as if the callers had waited for each other."""
+    rounds = list(zip(*(requests for requests, _ in calls(number)), strict=True))
     return [session.peer("optimum")(worker.batches, rounds)]
 
 

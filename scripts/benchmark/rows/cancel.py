@@ -19,7 +19,7 @@ GOAL = Goal(0.05)
 
 
 def measure(session: Session, case: Case) -> Iterator[Figure]:
-    """The lane is free when the next job's first step begins: that step's end is told, and its length known."""
+    """The lane is free when the next job's first step begins: at the event of its end, less its known length."""
     step = _step(session, case)
     phases = random.Random(7)
     ours = interleave(
@@ -40,7 +40,7 @@ def measure(session: Session, case: Case) -> Iterator[Figure]:
         min(case.rounds, 3),
         f"row 7, {case.name}, peers",
     )
-    late = {kind: percentile(seconds, 0.95) / step for kind, seconds in stops.items()}
+    late = {peer: percentile(seconds, 0.95) / step for peer, seconds in stops.items()}
     yield Figure(
         7,
         "p95",
@@ -50,12 +50,12 @@ def measure(session: Session, case: Case) -> Iterator[Figure]:
         goal=GOAL,
         samples={"safelight": summary(free), **summaries(stops)},
         note=f"a step of {case.heavy} takes {step:.3f} s; p95 of stopping "
-        + ", ".join(f"{kind}: {share:.2f} steps" for kind, share in late.items()),
+        + ", ".join(f"{peer}: {share:.2f} steps" for peer, share in late.items()),
     )
 
 
 def _step(session: Session, case: Case) -> float:
-    """Seconds of a step when nothing else runs; the first of a new size takes longer."""
+    """Seconds of a step when nothing else runs, of the second run: the first of a new size takes longer."""
     for number in range(2):
-        watched = session.ours.watched(case.heavy.numbered(number), Previews(every=0))
+        watched = session.ours.watch(case.heavy.numbered(number), Previews(every=0))
     return median(watched.steps)

@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmark.cases import Case
-from benchmark.figures import Figure, Goal, summaries
-from benchmark.peers import worker
-from benchmark.rounds import interleave
+from benchmark.figures import Figure, Goal
 from benchmark.session import Session
 
-from .against import fastest, peers
+from .against import beside_peers
 
 GOALS = {"vegart-256": Goal(1.02), "vegart-512": Goal(1.01)}
 
 
 def measure(session: Session, case: Case) -> Iterator[Figure]:
+    """Safelight's time over the faster peer's."""
     checked = session.check(case.short)
-    times = interleave(
-        {
-            "safelight": lambda n: session.ours.draw(case.short.numbered(n)),
-            **peers(session, worker.draw, case.short),
-        },
-        case.rounds,
-        f"row 1, {case.name}",
-    )
-    samples = summaries(times)
-    peer = fastest(samples)
+    ours = {"safelight": lambda n: session.ours.draw(case.short.numbered(n))}
+    samples, peer = beside_peers(session, f"row 1, {case.name}", ours, case.short, case.rounds)
     yield Figure(
         1,
         f"latency over {peer}'s",

@@ -22,7 +22,7 @@ GOALS = {"vegart-512": Goal(0.005)}
 
 
 def measure(session: Session, case: Case) -> Iterator[Figure]:
-    """The server runs with a meter: what OpenVINO says that each inference took."""
+    """The server runs with a meter, which records how long OpenVINO says that each inference took."""
     session.close()
     meter = session.logs / "meter"
     meter.write_bytes(b"")
@@ -53,11 +53,11 @@ def measure(session: Session, case: Case) -> Iterator[Figure]:
 
 
 def _parts(ours: Ours, readings: Readings, case: Case, format: Format, number: int) -> tuple[float, float]:
-    """Seconds of one request that were no inference, and those of the UNet."""
+    """Seconds of one request outside inferences, and in those of the UNet."""
     readings.new()
     wall = ours.draw(replace(case.short, output=format).numbered(number))
     read = readings.new()
-    unet = [seconds for kind, seconds in read if kind == "unet"]
+    unet = [seconds for network, seconds in read if network == "unet"]
     if len(unet) != case.short.steps:
         raise RuntimeError(f"the meter saw {len(unet)} inferences of the UNet, not {case.short.steps}")
     return wall - sum(seconds for _, seconds in read), sum(unet)

@@ -7,16 +7,16 @@ from functools import partial
 
 from safelight import Previews
 
-from benchmark.asked import Asked
 from benchmark.cases import Case
-from benchmark.figures import Figure, Goal, summaries
+from benchmark.figures import Figure, Goal
 from benchmark.ours import Watched
 from benchmark.peers import worker
+from benchmark.request import Request
 from benchmark.rounds import interleave
 from benchmark.session import Session
 from benchmark.summary import median, summary
 
-from .against import fastest, peers
+from .against import beside_peers
 
 LINEAR, TINY = Previews(every=1, decoder="linear"), Previews(every=1, decoder="tiny")  # 256 px at most, as by default
 NONE = Previews(every=0)
@@ -25,26 +25,20 @@ CHEAP = {"linear": Goal(0.01), "tiny decoder": Goal(0.06)}
 
 
 def first(session: Session, case: Case) -> Iterator[Figure]:
-    """The peers decode what their callback is given after the first step, with the VAE."""
+    """The peers decode the latents that their callback gets after the first step, with the VAE."""
     checked = session.check(case.short)
-    times = interleave(
-        {
-            "safelight, tiny decoder": lambda n: session.ours.first_preview(case.short.numbered(n), TINY),
-            "safelight, linear": lambda n: session.ours.first_preview(case.short.numbered(n), LINEAR),
-            **peers(session, worker.first_preview, case.short),
-        },
-        case.rounds,
-        f"row 5, {case.name}",
-    )
-    samples = summaries(times)
-    peer = fastest(samples)
-    for kind in ("tiny decoder", "linear"):
-        ours = f"safelight, {kind}"
+    ours = {
+        "safelight, tiny decoder": lambda n: session.ours.first_preview(case.short.numbered(n), TINY),
+        "safelight, linear": lambda n: session.ours.first_preview(case.short.numbered(n), LINEAR),
+    }
+    label = f"row 5, {case.name}"
+    samples, peer = beside_peers(session, label, ours, case.short, case.rounds, worker.first_preview)
+    for decoder in ("tiny decoder", "linear"):
         yield Figure(
             5,
-            f"{kind}, over {peer}'s",
+            f"{decoder}, over {peer}'s",
             case.name,
-            value=samples[ours].median / samples[peer].median,
+            value=samples[f"safelight, {decoder}"].median / samples[peer].median,
             goal=SOON.get(case.name),
             samples=samples,
             checked=checked,
@@ -52,7 +46,7 @@ def first(session: Session, case: Case) -> Iterator[Figure]:
 
 
 def cost(session: Session, case: Case) -> Iterator[Figure]:
-    """What a stream with previews takes longer than one without, as a share of the time of its steps."""
+    """How much longer a stream with previews takes than one without, as a share of the time of its steps."""
     watch = partial(_watch, session, case.short)
     streams = interleave(
         {"none": partial(watch, NONE), "linear": partial(watch, LINEAR), "tiny decoder": partial(watch, TINY)},
@@ -61,28 +55,30 @@ def cost(session: Session, case: Case) -> Iterator[Figure]:
     )
     steps = median([sum(stream.steps) for stream in streams["none"]])
     samples = {
-        f"safelight, previews: {kind}": summary([stream.seconds for stream in seen]) for kind, seen in streams.items()
+        f"safelight, previews: {decoder}": summary([stream.seconds for stream in watched])
+        for decoder, watched in streams.items()
     }
-    for kind, goal in CHEAP.items():
-        extra = [after.seconds - before.seconds for before, after in zip(streams["none"], streams[kind], strict=True)]
+    for decoder, goal in CHEAP.items():
+        both = zip(streams["none"], streams[decoder], strict=True)
+        extra = [after.seconds - before.seconds for before, after in both]
         yield Figure(
             6,
-            kind,
+            decoder,
             case.name,
             unit="%",
             value=median(extra) / steps,
             goal=goal if case.name != "demo" else None,
             samples=samples,
-            note=f"{_came(streams[kind], case.short.steps)}; the steps take {steps:.3f} s",
+            note=f"{_count_previews(streams[decoder], case.short.steps)}; the steps take {steps:.3f} s",
         )
 
 
-def _watch(session: Session, asked: Asked, previews: Previews, number: int) -> Watched:
-    return session.ours.watched(asked.numbered(number), previews)
+def _watch(session: Session, request: Request, previews: Previews, number: int) -> Watched:
+    return session.ours.watch(request.numbered(number), previews)
 
 
-def _came(streams: Sequence[Watched], steps: int) -> str:
-    """A reader that is too slow gets the newest preview alone; those that were left out were not paid for."""
+def _count_previews(streams: Sequence[Watched], steps: int) -> str:
+    """How many previews came. RuntimeError for too few: one that was left out for a slow reader has cost nothing."""
     came = sum(stream.previews for stream in streams)
     if came < 0.9 * steps * len(streams):
         raise RuntimeError(f"{came} previews came of {steps * len(streams)}: too few to tell what they cost")

@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from benchmark.asked import Asked
 from benchmark.cases import Case
 from benchmark.environment import environment
 from benchmark.figures import Figure, Goal, summaries
 from benchmark.memory import Memory, Peak
 from benchmark.ours import Ours
-from benchmark.peers.process import KINDS
+from benchmark.peers.process import PEERS
+from benchmark.request import Request
 from benchmark.rounds import interleave
 from benchmark.session import Session
 
@@ -26,7 +26,7 @@ SMALL = {"vegart-256": Goal(0.75)}
 
 
 def measure(session: Session, case: Case) -> Iterator[Figure]:
-    """The files have been read before: all find them in the page cache."""
+    """The check has read all files before, so that all systems find them in the page cache."""
     checked = session.check(case.short)
     session.close()
     cache = f"--cache-dir={session.logs / 'compiled'}"
@@ -43,19 +43,19 @@ def measure(session: Session, case: Case) -> Iterator[Figure]:
     samples = summaries(times)
     peer = fastest(samples)
     for name, goal in (("safelight", SOON.get(case.name)), ("safelight, nothing cached", None)):
-        told = "start to first picture" + name.removeprefix("safelight")
+        what = "start to first picture" + name.removeprefix("safelight")
         value = samples[name].median / samples[peer].median
-        yield Figure(10, f"{told}, over {peer}'s", case.name, value=value, goal=goal, samples=samples, checked=checked)
+        yield Figure(10, f"{what}, over {peer}'s", case.name, value=value, goal=goal, samples=samples, checked=checked)
     yield _memory(session, case)
 
 
 def _memory(session: Session, case: Case) -> Figure:
-    """The most that is taken while both models are loaded and draw, once each."""
-    asked = case.pair
-    peaks = {"safelight": _peak_of_ours(session, asked)}
-    peaks |= {kind: _peak_of_theirs(session, kind, asked) for kind in KINDS}
-    peer = min(KINDS, key=lambda kind: peaks[kind].total)
-    told = ", ".join(
+    """The most memory while both models are loaded and each draws once."""
+    requests = case.pair
+    peaks = {"safelight": _peak_of_ours(session, requests)}
+    peaks |= {name: _peak_of_theirs(session, name, requests) for name in PEERS}
+    peer = min(PEERS, key=lambda name: peaks[name].total)
+    figures = ", ".join(
         f"{name} {most.total / 1e9:.2f} GB ({most.anonymous / 1e9:.2f} without files' pages)"
         for name, most in peaks.items()
     )
@@ -65,7 +65,7 @@ def _memory(session: Session, case: Case) -> Figure:
         case.name,
         value=peaks["safelight"].total / peaks[peer].total,
         goal=SMALL.get(case.name),
-        note=f"{' and '.join(one.model for one in asked)}; PSS: {told}",
+        note=f"{' and '.join(one.model for one in requests)}; PSS: {figures}",
     )
 
 
@@ -76,36 +76,36 @@ def _ours(session: Session, case: Case, *options: str) -> float:
         return time.perf_counter() - began
 
 
-def _peak_of_ours(session: Session, asked: Sequence[Asked]) -> Memory:
-    server = session.server(*(one.model for one in asked))
+def _peak_of_ours(session: Session, requests: Sequence[Request]) -> Memory:
+    server = session.server(*(one.model for one in requests))
     with Peak(server.process.pid) as peak, closing(Ours(server)) as ours:
-        for one in asked:
+        for one in requests:
             ours.draw(one)
     return peak.most
 
 
-def _theirs(session: Session, kind: str, *asked: Asked) -> float:
+def _theirs(session: Session, peer: str, *requests: Request) -> float:
     """A program that imports the peer, loads a pipeline for each picture, and draws it."""
     began = time.perf_counter()
-    with _program(session, kind, asked) as process:
-        _wait(process, kind)
+    with _program(session, peer, requests) as process:
+        _wait(process, peer)
         return time.perf_counter() - began
 
 
-def _peak_of_theirs(session: Session, kind: str, asked: Sequence[Asked]) -> Memory:
-    with _program(session, kind, asked) as process, Peak(process.pid) as peak:
-        _wait(process, kind)
+def _peak_of_theirs(session: Session, peer: str, requests: Sequence[Request]) -> Memory:
+    with _program(session, peer, requests) as process, Peak(process.pid) as peak:
+        _wait(process, peer)
     return peak.most
 
 
-def _program(session: Session, kind: str, asked: Sequence[Asked]) -> subprocess.Popen[str]:
-    pictures = [[str(session.models[one.model].peers), one.edge, one.steps, one.guidance] for one in asked]
-    command = [sys.executable, "-m", "benchmark.peers.first", kind, session.precision, json.dumps(pictures)]
-    with (session.logs / f"{kind}.log").open("ab") as log:
+def _program(session: Session, peer: str, requests: Sequence[Request]) -> subprocess.Popen[str]:
+    pictures = [[str(session.models[one.model].peers), one.edge, one.steps, one.guidance] for one in requests]
+    command = [sys.executable, "-m", "benchmark.peers.first", peer, session.precision, json.dumps(pictures)]
+    with (session.logs / f"{peer}.log").open("ab") as log:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment())
 
 
-def _wait(process: subprocess.Popen[str], kind: str) -> None:
+def _wait(process: subprocess.Popen[str], peer: str) -> None:
     assert process.stdout
     if process.stdout.readline().strip() != "drawn":
-        raise RuntimeError(f"{kind} ended before its first picture, with exit code {process.wait()}")
+        raise RuntimeError(f"{peer} ended before its first picture, with exit code {process.wait()}")

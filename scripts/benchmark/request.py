@@ -1,4 +1,4 @@
-"""A picture that is asked for, of all systems alike."""
+"""A request for a picture, which all systems get alike."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the peers import this, and their first picture is timed from the start of their process
+if TYPE_CHECKING:  # not at run time: the peers import this, and are timed from the start of their process
     from safelight.pictures import Format
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The peers take the scheduler of their folder; `refiner`, a model and its handoff, and `acceleration` are ours."""
+class Request:
+    """What to draw. The peers ignore `acceleration` and `refiner`, and take the scheduler from their folder."""
 
     model: str
     edge: int  # pixels, both ways
@@ -22,15 +22,15 @@ class Asked:
     seed: int = 7
     scheduler: str | None = None
     acceleration: Mapping[str, Any] | None = None
-    refiner: tuple[str, float] | None = None
+    refiner: tuple[str, float] | None = None  # a model, and the share of the noise that is gone when it takes over
     output: Format = "png"
 
-    def numbered(self, number: int) -> Asked:
-        """Another prompt of the same length and another seed, so that no cache answers."""
+    def numbered(self, number: int) -> Request:
+        """The same with another prompt of the same length and another seed, so that no cache can answer it."""
         return replace(self, prompt=f"{self.prompt}, {number:04d}", seed=self.seed + number)
 
     def options(self) -> dict[str, Any]:
-        """The keyword arguments of Client.generate and Client.stream, beside the prompt."""
+        """The keyword arguments of Client.generate and Client.stream, except the prompt."""
         options: dict[str, Any] = {
             "model": self.model,
             "width": self.edge,
