@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import __version__
+from . import __version__, logs  # noqa: F401 - logs first: it opens what the shell has closed
 from .commands import compare, serve, verify
 from .commands import export as export_command
 from .errors import LoadError

@@ -73,7 +73,10 @@ def test_a_watcher_that_does_not_read_does_not_keep_the_server(folders: dict[str
         ended_in_order(process, patience=20)
 
 
-def test_readers_that_take_nothing_do_not_add_to_the_grace(folders: dict[str, str]) -> None:
+def test_readers_that_take_nothing_do_not_add_to_the_grace(
+    folders: dict[str, str], fault: Callable[[str], None]
+) -> None:
+    fault("from safelight_server import server; server.LAST_BYTES = 1.0, 600.0")
     with (
         ServerProcess(*models(folders, "base"), "--no-verify", "--grace=0.5") as process,
         RawClient(process.address, window=0) as stalled,
@@ -85,7 +88,7 @@ def test_readers_that_take_nothing_do_not_add_to_the_grace(folders: dict[str, st
         with grpc.insecure_channel(process.address) as channel:  # it is drawn last, so the others are done
             list(stream(ImageServiceStub(channel), seed=9))
         process.process.send_signal(signal.SIGTERM)
-        ended_in_order(process, patience=9)
+        ended_in_order(process, patience=60)
 
 
 @SIGNALS

@@ -63,7 +63,6 @@ class _Handler(logging.StreamHandler[io.TextIOWrapper]):
 
 def start(format: str, level: str) -> None:
     """Sends the log to standard error, and what Python itself writes there: a reader that stopped stops nobody."""
-    _open_standard_files()
     formatter = FORMATS[format]()
     outlet = Outlet(STDERR, lambda count: formatter.format(_dropped(count)) + "\n")
     handler = _Handler(outlet, formatter)
@@ -83,3 +82,6 @@ def _open_standard_files() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number is taken, which is this one
+
+
+_open_standard_files()  # now, and not in `start`: a library that is imported before that may open files of its own
