@@ -15,11 +15,12 @@ from .rows import ROWS
 
 def main() -> int:
     arguments = parser().parse_args()
-    results = [measured(name, Effort(arguments.quick)) for name in arguments.rows]
+    results = []
+    for name in arguments.rows:
+        results.append(measured(name, Effort(arguments.quick)))
+        if arguments.write:
+            page.keep(arguments.output, results[-1:])  # at once: the next row may take minutes
     print(page.table(results))
-    if arguments.write:
-        page.keep(arguments.output, results)
-        print(f"written: {arguments.output}", file=sys.stderr)
     return 0 if all(finding.met for result in results for finding in result.findings) else 1
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import grpc
 from safelight.v1 import images_pb2 as pb
@@ -17,6 +19,15 @@ SIZE: dict[str, Any] = {"width": 64, "height": 64}
 SMALL: dict[str, Any] = {"model": "demo-vega", "prompt": "a red apple", "steps": 1, "seed": 1, **SIZE}
 OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
 ALL = (("safelight-max-response-bytes", "1000000000"),)  # metadata: the caller takes what may come
+
+
+T = TypeVar("T")
+RUNNER = asyncio.Runner()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """All in one loop: grpc.aio keeps to the first one that it meets."""
+    return RUNNER.run(work)
 
 
 def channel(address: str) -> grpc.aio.Channel:

@@ -13,7 +13,7 @@ from PIL import Image
 from safelight.v1 import images_pb2 as pb
 
 from abusing.bombs import long_png, scan_bomb, text_png
-from abusing.calls import GENERATE, REFINE, SMALL, ask, channel, check, job, seconds
+from abusing.calls import GENERATE, REFINE, SMALL, ask, channel, check, job, run, seconds
 from abusing.finding import Effort, Finding, at_most, percentile
 from abusing.process import Server
 
@@ -27,7 +27,7 @@ def measure(effort: Effort) -> Iterator[Finding]:
     expected = [(4096, 4096), (2**24, 1), (64, 64)]
     yield Finding("the files are pictures of these sizes", str(sizes), str(expected), sizes == expected, control=True)
     with Server("--no-verify") as server:
-        yield from asyncio.run(_measured(server, effort.pick(10, 3)))
+        yield from run(_measured(server, effort.pick(10, 3)))
 
 
 async def _measured(server: Server, rounds: int) -> list[Finding]:

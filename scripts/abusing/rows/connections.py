@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
-from abusing.calls import channel, check
+from abusing.calls import channel, check, run
 from abusing.finding import Effort, Finding, at_least, at_most
 from abusing.frames import PREFACE, SETTINGS, frame
 from abusing.process import Server
@@ -31,7 +31,7 @@ def _idle(which: str, sent: bytes, bound: float) -> Iterator[Finding]:
         for _ in range(IDLE):
             connection = stack.enter_context(closing(socket.create_connection((host, int(port)), timeout=10)))
             connection.sendall(sent)
-        old, new = asyncio.run(_served(server.address, bound + 60))
+        old, new = run(_served(server.address, bound + 60))
         yield at_least(f"connections {which}, of a server with {FILES} files", IDLE, FILES, control=True)
         yield at_most(f"{IDLE} {which}: until a new connection is served", new, bound + 5, " s")
         yield at_most("and the same connection again", old, 1, " s")

@@ -15,7 +15,7 @@ import safelight_server
 from safelight.v1 import images_pb2 as pb
 
 from abusing.broken import FATAL, break_unet
-from abusing.calls import STREAM, channel, job, listen
+from abusing.calls import STREAM, channel, job, listen, run
 from abusing.finding import Effort, Finding, at_least, at_most
 from abusing.process import Server
 
@@ -31,7 +31,7 @@ def measure(effort: Effort) -> Iterator[Finding]:
         shutil.copytree(DEMO / "demo-vega", Path(folder) / "demo-vega")
         models = [f"--model={name}={folder}/{name}" for name in ("demo-xl", "demo-vega")]
         with Server(*models, "--no-verify") as server:
-            told = asyncio.run(_rounds(server.address, effort.pick(40, 2)))
+            told = run(_rounds(server.address, effort.pick(40, 2)))
             alive = server.process.poll() is None
     yield at_least("jobs that had to fail, and did", told["failed killers"], told["killers"], control=True)
     yield at_least("different pictures among those compared with", told["different"], len(INNOCENTS), control=True)

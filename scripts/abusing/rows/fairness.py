@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from safelight.v1 import images_pb2 as pb
 
-from abusing.calls import ALL, STREAM, channel, job, listen
+from abusing.calls import ALL, STREAM, channel, job, listen, run
 from abusing.finding import Effort, Finding, at_least, at_most, jain, number, percentile
 from abusing.plain import COMMAND
 from abusing.process import Asker, Server, ask_together
@@ -29,7 +29,7 @@ def measure(effort: Effort) -> Iterator[Finding]:
         shares = _shares(server.address, effort.pick(40.0, 8.0))
         told = f"{number(shares[0])} to the greedy, {', '.join(map(number, shares[1:]))} to the others"
         yield at_least(f"Jain's index ({told})", jain(shares), 0.9)
-        counts, waits = asyncio.run(_waits(server.address, effort.pick(15, 3)))
+        counts, waits = run(_waits(server.address, effort.pick(15, 3)))
     yield at_most("others' steps before an interactive job's first, median", percentile(counts, 0.5), 1)
     yield at_most(f"the most of {len(counts)}", max(counts), 1)
     yield at_most("the same in time, over a step of the others, median", percentile(waits, 0.5), 1)
@@ -67,19 +67,28 @@ async def _waits(address: str, count: int) -> tuple[list[float], list[float]]:
         async for _ in _events(other):  # what is done once, such as the first connection
             pass
         held = [asyncio.create_task(holder.draw(greedy, seed)) for seed in range(HELD)]
-        await holder.busy.wait()
-        for place in range(count):
-            began, own = time.monotonic(), 0.0
-            async for told in _events(other, priority=pb.PRIORITY_INTERACTIVE, seed=place):
-                if told.HasField("progress") and not own:
-                    first, own = time.monotonic(), told.progress.step_time.ToTimedelta().total_seconds()
-            counts.append(float(sum(began < at < first for at in holder.steps)))
-            waits.append((first - began - own) / percentile(holder.step_times[-20:], 0.5))
-            await asyncio.sleep(0.1 + 0.037 * place)
-        for task in held:
-            task.cancel()
-        await asyncio.gather(*held, return_exceptions=True)
+        try:
+            await asyncio.wait_for(holder.busy.wait(), 60)
+            for place in range(count):
+                began = time.monotonic()
+                first, own = await _first_step(other, place)
+                counts.append(float(sum(began < at < first for at in holder.steps)))
+                waits.append((first - began - own) / percentile(holder.step_times[-20:], 0.5))
+                await asyncio.sleep(0.1 + 0.037 * place)
+        finally:
+            for task in held:
+                task.cancel()
+            await asyncio.gather(*held, return_exceptions=True)
     return counts, waits
+
+
+async def _first_step(connection: grpc.aio.Channel, seed: int) -> tuple[float, float]:
+    """Of an interactive job: when its first step was done, and how long that took."""
+    found = []
+    async for told in _events(connection, priority=pb.PRIORITY_INTERACTIVE, seed=seed):
+        if told.HasField("progress"):
+            found.append((time.monotonic(), told.progress.step_time.ToTimedelta().total_seconds()))
+    return found[0]
 
 
 async def _events(connection: grpc.aio.Channel, **fields: Any) -> Any:

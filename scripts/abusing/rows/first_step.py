@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import grpc
 from safelight.v1 import images_pb2 as pb
 
-from abusing.calls import GENERATE, STREAM, ask, channel, job, listen, seconds
+from abusing.calls import GENERATE, STREAM, ask, channel, job, listen, run, seconds
 from abusing.finding import Effort, Finding, at_least, at_most, percentile
 from abusing.process import Server
 
@@ -19,7 +19,7 @@ LEAST, MOST, MULTIPLE = 512, 768, 8  # pixels: steps that are long beside everyt
 
 def measure(effort: Effort) -> Iterator[Finding]:
     with Server("--no-verify") as server:
-        step, waits = asyncio.run(_waits(server.address, effort.pick(40, 5)))
+        step, waits = run(_waits(server.address, effort.pick(40, 5)))
     yield at_least("a whole step of such a size", 1000 * step, 100, " ms", control=True)
     yield at_most(f"until the lane is free, median of {len(waits)}", 1000 * percentile(waits, 0.5), 100, " ms")
     yield at_most("until the lane is free, p99", 1000 * percentile(waits, 0.99), 100, " ms")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import re
 import signal
@@ -11,7 +10,7 @@ import termios
 import time
 from collections.abc import Iterator
 
-from abusing.calls import GENERATE, ask, channel, check, job, seconds
+from abusing.calls import GENERATE, ask, channel, check, job, run, seconds
 from abusing.finding import Effort, Finding, at_least, at_most, percentile
 from abusing.process import SERVE
 
@@ -26,7 +25,7 @@ def measure(effort: Effort) -> Iterator[Finding]:
             assert process.stderr
             fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, PIPE)
             address = _ready(process)
-            refusals, checks, answered = asyncio.run(_asked(address))
+            refusals, checks, answered = run(_asked(address))
             waiting = int.from_bytes(fcntl.ioctl(process.stderr, termios.FIONREAD, bytes(4)), "little")
             process.send_signal(signal.SIGTERM)
             began = time.monotonic()

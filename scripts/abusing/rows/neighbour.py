@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import grpc
 
-from abusing.calls import GENERATE, ask, channel, ended, job
+from abusing.calls import GENERATE, ask, channel, ended, job, run
 from abusing.finding import Effort, Finding, at_least, at_most
 from abusing.process import Server
 
@@ -19,7 +19,7 @@ WORKERS = 6  # of each kind
 
 def measure(effort: Effort) -> Iterator[Finding]:
     with Server("--slots=1", "--queue=64", "--no-verify") as server:
-        stayed, left = asyncio.run(_both(server.address, effort.pick(40.0, 5.0)))
+        stayed, left = run(_both(server.address, effort.pick(40.0, 5.0)))
     yield at_least("neighbours that cancelled in time", left["CANCELLED"], 10, control=True)
     yield at_least("jobs of others that finished meanwhile", stayed["OK"], 5, control=True)
     yield at_most(f"INTERNAL answers, of {stayed.total()}", stayed["INTERNAL"] + left["INTERNAL"], 0)

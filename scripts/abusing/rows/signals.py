@@ -10,19 +10,19 @@ from typing import Any
 
 from safelight.v1 import images_pb2 as pb
 
-from abusing.calls import ALL, STREAM, channel, job, listen
+from abusing.calls import ALL, STREAM, channel, job, listen, run
 from abusing.finding import Effort, Finding, at_most
 from abusing.frames import BareClient
 from abusing.process import Server
 
 GRACE = 2
 MORE = 5  # seconds beyond that
-LONG: dict[str, Any] = {"width": 512, "height": 512, "steps": 150, "num_images": 16}
+LONG: dict[str, Any] = {"width": 512, "height": 512, "steps": 50, "num_images": 16}
 
 
 def measure(effort: Effort) -> Iterator[Finding]:
     with Server("--no-verify", "--grace=600") as server:
-        first, second = asyncio.run(_twice(server))
+        first, second = run(_twice(server))
     yield Finding(
         "after one SIGTERM and a second, with a job of minutes and 600 s of grace",
         "runs on" if first == float("inf") else f"ended after {first:.1f} s",
