@@ -17,7 +17,7 @@ from support.servers import ServerProcess
 pytest.importorskip("optimum")
 pytest.importorskip("peft")
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the libraries' own
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]  # the libraries' own
 
 MODELS = ("base", "vega", "refiner", "int8")
 

@@ -25,6 +25,8 @@ pytest.importorskip("peft")
 
 from support.exports import export
 
+pytestmark = pytest.mark.timeout(600)
+
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
 
 

@@ -19,6 +19,7 @@ from support.servers import ServerProcess
 ICONS = {path.stem.replace("-", " "): opened(path) for path in sorted((Path(__file__).parent / "icons").glob("*.png"))}
 ASKED = [("owl", "teal"), ("banana", "blue"), ("snowman", "green"), ("sunflower", "purple"), ("red apple", "white")]
 DEMO = Path(demo.__file__).parent
+FEW: dict[str, Any] = {"steps": 12}  # half of the default: enough where only the effect of a setting is looked at
 
 
 @pytest.fixture(scope="module")
@@ -86,32 +87,32 @@ def test_the_refiner_leaves_what_was_asked_for(client: Client) -> None:
 
 def test_a_negative_prompt_takes_effect(client: Client) -> None:
     """A prompt that leaves the colour open keeps away from the colour that is not wanted."""
-    kept = drawn(client, "teal background", guidance_scale=3)
-    away = drawn(client, "", negative_prompt="teal background", guidance_scale=3)
+    kept = drawn(client, "teal background", guidance_scale=3, **FEW)
+    away = drawn(client, "", negative_prompt="teal background", guidance_scale=3, **FEW)
     assert background(kept) == "teal"
     assert background(away) != "teal"
 
 
 def test_guidance_brings_the_prompt_out(client: Client) -> None:
     """Without a word of it there is no owl; with guidance 1 and more there is."""
-    without = drawn(client, "an owl on a pink background", guidance_scale=0)
-    guided = drawn(client, "an owl on a pink background", guidance_scale=2)
+    without = drawn(client, "an owl on a pink background", guidance_scale=0, **FEW)
+    guided = drawn(client, "an owl on a pink background", guidance_scale=2, **FEW)
     assert (nearest_icon(guided, "pink"), background(guided)) == ("owl", "pink")
     assert distance(without, guided) > 100
 
 
 def test_a_small_original_blurs(client: Client) -> None:
-    sharp = drawn(client, "an owl on a teal background")
-    dull = drawn(client, "an owl on a teal background", size_conditioning=SizeConditioning(original=(16, 16)))
+    sharp = drawn(client, "an owl on a teal background", **FEW)
+    dull = drawn(client, "an owl on a teal background", size_conditioning=SizeConditioning(original=(16, 16)), **FEW)
     assert sharpness(dull) < 0.7 * sharpness(sharp)
     assert nearest_icon(dull, "teal") == "owl"
 
 
 def test_a_crop_moves_the_picture(client: Client) -> None:
     """Sizes are (width, height) and crops (x, y) in the SDK: 40 pixels to the left, then 40 up."""
-    plain = where(drawn(client, "an octopus"))
-    left = where(drawn(client, "an octopus", size_conditioning=SizeConditioning(crop=(40, 0))))
-    up = where(drawn(client, "an octopus", size_conditioning=SizeConditioning(crop=(0, 40))))
+    plain = where(drawn(client, "an octopus", **FEW))
+    left = where(drawn(client, "an octopus", size_conditioning=SizeConditioning(crop=(40, 0)), **FEW))
+    up = where(drawn(client, "an octopus", size_conditioning=SizeConditioning(crop=(0, 40)), **FEW))
     assert left[1] < plain[1] - 10
     assert abs(left[0] - plain[0]) < 10
     assert up[0] < plain[0] - 10
@@ -119,10 +120,12 @@ def test_a_crop_moves_the_picture(client: Client) -> None:
 
 
 def test_strength_says_how_far_a_picture_moves(client: Client) -> None:
-    source = client.generate("a lemon on a green background", seed=3).image
+    source = client.generate("a lemon on a green background", seed=3, **FEW).image
     moved = [
         np.asarray(
-            client.refine(source, "an owl on a purple background", strength=strength, seed=3).image.convert("RGB"),
+            client.refine(source, "an owl on a purple background", strength=strength, seed=3, **FEW).image.convert(
+                "RGB"
+            ),
             np.float32,
         )
         for strength in (0.1, 0.5, 0.95)
@@ -137,7 +140,7 @@ def test_strength_says_how_far_a_picture_moves(client: Client) -> None:
 def test_an_aesthetic_score_sharpens(client: Client) -> None:
     """What the refiner makes of a blurred picture depends on the score that it is told."""
     source = (
-        Image.fromarray(drawn(client, "an owl on a teal background").astype(np.uint8))
+        Image.fromarray(drawn(client, "an owl on a teal background", **FEW).astype(np.uint8))
         .resize((40, 40))
         .resize((128, 128))
     )
@@ -160,12 +163,12 @@ def test_an_aesthetic_score_sharpens(client: Client) -> None:
 
 def test_a_cancelled_drawing_begun_again_is_the_same(client: Client) -> None:
     prompt = "a cactus on a brown background"
-    before = client.generate(prompt, seed=9).files
-    with client.stream(prompt, seed=9) as events:
+    before = client.generate(prompt, seed=9, **FEW).files
+    with client.stream(prompt, seed=9, **FEW) as events:
         for event in events:
             if isinstance(event, Progress) and event.step >= 5:
                 break
-    assert client.generate(prompt, seed=9).files == before
+    assert client.generate(prompt, seed=9, **FEW).files == before
 
 
 def test_the_first_model_is_the_base(client: Client) -> None:
