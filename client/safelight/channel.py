@@ -12,7 +12,7 @@ MIB = 1024 * 1024
 
 MAX_RESPONSE = 64 * MIB
 
-# What the server is told with every call: larger answers it refuses before it draws them, not we after.
+# Sent with every call: the server refuses a larger answer before it draws it, which gRPC would refuse here after that.
 METADATA = (("safelight-max-response-bytes", str(MAX_RESPONSE)),)
 
 # gRPC ignores a misspelt name in silence: each of these has a test that fails without it.

@@ -52,20 +52,20 @@ def retry_delay_of(error: grpc.RpcError) -> float | None:
     """Seconds that the server asks callers to wait for; below 0: trying again is no use; None: it does not say."""
     pushback = _trailers(error).get("grpc-retry-pushback-ms")
     if pushback is not None:
-        # Whatever is no number means the same as one below 0 (gRFC A6).
+        # A value that is no number means the same as one below 0 (gRFC A6).
         return int(pushback) / 1000 if re.fullmatch(r"\d{1,9}", str(pushback)) else -1.0
-    told = _details(_status_of(error), error_details_pb2.RetryInfo)
-    return next((seconds(part.retry_delay) for part in told), None)
+    details = _details(_status_of(error), error_details_pb2.RetryInfo)
+    return next((seconds(part.retry_delay) for part in details), None)
 
 
 def _too_large(text: str) -> InvalidRequest:
     sizes = _SIZES.search(text)
     size, limit = sizes.groups() if sizes else ("", "")
-    told = f"{int(size):,} bytes, and at most {int(limit):,} may be sent" if sizes else text
+    reason = f"{int(size):,} bytes, and at most {int(limit):,} may be sent" if sizes else text
     if "CLIENT: Received" in text:
-        message = f"the answer is too large ({told}): ask for fewer or smaller pictures, for JPEG, or use stream()"
+        message = f"the answer is too large ({reason}): ask for fewer or smaller pictures, for JPEG, or use stream()"
     else:
-        message = f"the request is too large ({told}): send a smaller image"
+        message = f"the request is too large ({reason}): send a smaller image"
     metadata = {"size": size, "limit": limit} if sizes else {}
     return InvalidRequest(
         message, code=StatusCode.RESOURCE_EXHAUSTED.name, reason="MESSAGE_TOO_LARGE", metadata=metadata
@@ -73,7 +73,7 @@ def _too_large(text: str) -> InvalidRequest:
 
 
 def _unreachable(failed: SafelightError) -> SafelightError:
-    """For a failure that no server of ours told: it was not there, or went away."""
+    """The failure of a call that no server of ours answered: there was none, or it went away."""
     failed.reason = "UNREACHABLE"
     if failed.retry_after is None:
         failed.retry_after = round(random.uniform(*_COME_BACK), 1)
