@@ -39,6 +39,7 @@ class Config:
     own_lane: Collection[str] = ()  # models with cores of their own, that work beside those on the same device
     slots: int = 16
     queue: int = 32
+    max_wait: float = 600.0  # seconds of work before a new job
     max_edge: int = 2048
     grace: float = 30.0
     verify: bool = True
@@ -67,7 +68,13 @@ async def serve(config: Config) -> None:
         if not stop.done():
             loading.result()
             changed = asyncio.Event()
-            engine = Engine(registry.models, slots=config.slots, queue=config.queue, on_health=changed.set)
+            engine = Engine(
+                registry.models,
+                slots=config.slots,
+                queue=config.queue,
+                max_wait=config.max_wait,
+                on_health=changed.set,
+            )
             desk.engine = engine
             await _watch(engine, status, changed, stop)
             status.leave()

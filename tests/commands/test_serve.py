@@ -39,12 +39,14 @@ def test_options_that_do_not_fit_each_other(arguments: list[str], told: str) -> 
 
 def test_options_by_model() -> None:
     arguments = ["--model", "a=x", "--model", "b=y", "--device", "GPU", "--device", "b=CPU", "--threads", "b=2"]
+    arguments += ["--max-wait", "7"]
     config = config_from(parser().parse_args(["serve", *arguments]))
     assert {name: (device.name, device.threads) for name, device in config.devices.items()} == {
         "a": ("GPU", None),
         "b": ("CPU", 2),
     }
     assert set(config.own_lane) == {"b"}
+    assert config.max_wait == 7
 
 
 @pytest.mark.parametrize(

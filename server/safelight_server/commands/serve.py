@@ -50,6 +50,13 @@ def add(commands: Any) -> None:
     add("--slots", type=whole_number(1), default=16, metavar="N", help="jobs drawn at a time, in turns (%(default)s)")
     add("--queue", type=whole_number(0), default=32, metavar="N", help="jobs that may wait for a slot (%(default)s)")
     add(
+        "--max-wait",
+        type=whole_number(1),
+        default=600,
+        metavar="SECONDS",
+        help="of work that a new job may have before it (%(default)s)",
+    )
+    add(
         "--max-edge",
         type=whole_number(64),
         default=2048,
@@ -88,6 +95,7 @@ def config_from(arguments: argparse.Namespace) -> Config:
         own_lane=frozenset(threads) - {""},
         slots=arguments.slots,
         queue=arguments.queue,
+        max_wait=arguments.max_wait,
         max_edge=arguments.max_edge,
         grace=arguments.grace,
         verify=not arguments.no_verify,
