@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import grpc
 from safelight.v1 import images_pb2 as pb
@@ -19,9 +18,8 @@ from support.servers import ServerProcess
 
 
 @contextmanager
-def drawing_for(server: ServerProcess, how: str) -> Iterator[subprocess.Popen[str]]:
-    """A client whose job is being drawn. `how`: it reads the stream, or stalls, or calls Generate and waits."""
-    request_id = uuid4().hex
+def drawing_for(server: ServerProcess, how: str, request_id: str) -> Iterator[subprocess.Popen[str]]:
+    """A client whose job is being drawn. `how`: it may "read" the stream, or "stall", or "generate" and wait."""
     command = [sys.executable, "-m", __name__, server.address, how, request_id]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as client:
         try:

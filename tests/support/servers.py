@@ -19,15 +19,11 @@ def models(folders: dict[str, str], *names: str) -> list[str]:
 
 
 class ServerProcess:
-    """Starts `safelight-server serve` on a free port and waits until its log says `ready`; stops it on exit.
+    """Starts `safelight-server serve` on a free port and waits until its log says `ready`; stops it on exit."""
 
-    One that is `nice` takes only the time that nothing else wants.
-    """
-
-    def __init__(self, *arguments: str, ready: str = "ready: serving", nice: bool = False) -> None:
+    def __init__(self, *arguments: str, ready: str = "ready: serving") -> None:
         self._log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115 - closed in __exit__
         command = [sys.executable, "-m", "safelight_server", "serve", "--listen", "127.0.0.1:0", *arguments]
-        command = ["nice", "-n", "19", *command] if nice else command
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self._log, env=environment)
         try:

@@ -29,21 +29,13 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 
 
 @pytest.fixture(scope="module")
-def frozen(folders: dict[str, str]) -> Iterator[dict[str, Future[Any]]]:
-    """For each way to ask: the next job of a server whose only slot a client took that has frozen since."""
-    options = (*models(folders, "base"), "--slots=1", "--threads=1", "--no-verify")
-    with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(len(HOWS)))
-        servers = {how: stack.enter_context(ServerProcess(*options, ready="listening on", nice=True)) for how in HOWS}
-        jobs = {}
-        for how, process in servers.items():
-            process.wait_for("ready: serving")
-            stack.enter_context(drawing_for(process, how)).send_signal(signal.SIGSTOP)
-            channel = stack.enter_context(grpc.insecure_channel(process.address))
-            # 10 + 5 seconds are what the options say; without them it is 10 + 60, or never.
-            next_job = pb.GenerateRequest(prompt="x", steps=1)
-            jobs[how] = pool.submit(ImageServiceStub(channel).Generate, next_job, timeout=45)
-        yield jobs
+def frozen(folders: dict[str, str]) -> Iterator[ServerProcess]:
+    """A server that draws for clients that have just frozen, one of each way to ask."""
+    options = ("--slots=2", "--queue=0", "--threads=1", "--no-verify")  # a core is left for the other tests
+    with ServerProcess(*models(folders, "base"), *options) as process, ExitStack() as stack:
+        for how in HOWS:
+            stack.enter_context(drawing_for(process, how, f"frozen-{how}")).send_signal(signal.SIGSTOP)
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +55,10 @@ def pinging(server: ServerProcess) -> Iterator[Future[Any]]:
         watch.cancel()
 
 
-def test_clients_begin_to_be_silent(pinging: Future[Any], frozen: dict[str, Future[Any]]) -> None:
+@pytest.mark.usefixtures("pinging")
+def test_clients_begin_to_be_silent(frozen: ServerProcess) -> None:
     """What becomes of them takes long: the other tests run meanwhile, and the last ones look."""
-    assert not any(waiting.done() for waiting in (pinging, *frozen.values()))
+    assert frozen.log().count("drawing 16 of") == len(HOWS)
 
 
 def test_every_option_has_its_test() -> None:
@@ -161,9 +154,12 @@ def test_a_model_with_threads_of_its_own_has_a_lane_of_its_own(folders: dict[str
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_a_frozen_client_is_noticed(how: str, frozen: dict[str, Future[Any]]) -> None:
-    """Its kernel still answers TCP; only the keepalive finds out, and the slot is free."""
-    assert frozen[how].result().images
+def test_a_frozen_client_is_noticed(how: str, frozen: ServerProcess) -> None:
+    """Its kernel still answers TCP; only the keepalive finds out, 10 + 5 seconds later, and the slot is free."""
+    line = frozen.wait_for(f"frozen-{how} ", "cancelled after ", patience=100)
+    assert float(line.split()[-2]) < 45, "without the options it is 70, or never; unread bytes are noticed in 20"
+    with grpc.insecure_channel(frozen.address) as channel:
+        assert generate(ImageServiceStub(channel))
 
 
 def test_a_client_may_keep_its_connection_alive_between_steps(pinging: Future[Any]) -> None:

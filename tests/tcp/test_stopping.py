@@ -59,7 +59,7 @@ def test_a_deadline_stops_the_work(one: ImageServiceStub) -> None:
 
 @pytest.mark.parametrize("how", ["read", "stall"])
 def test_a_killed_client_frees_the_slot(how: str, narrow: ServerProcess, one: ImageServiceStub) -> None:
-    with drawing_for(narrow, how) as client:
+    with drawing_for(narrow, how, f"killed-{how}") as client:
         client.kill()
     generate(one, SOON)
 
