@@ -83,6 +83,7 @@ async def serve(config: Config) -> None:
         loading.cancel()
         status.close()
         await server.stop(0.5)
+        await _let_others_end(LAST_BYTES[0])
         log.info("stopped")
         if stop.done():
             _end_within(LAST_THREADS, code=0)
@@ -105,6 +106,13 @@ async def _drain(engine: Engine, service: ImageService, grace: float) -> None:
     await engine.drain(grace)
     least, most = LAST_BYTES
     await service.finish(max(least, min(most, end - time.monotonic())))
+
+
+async def _let_others_end(patience: float) -> None:
+    """gRPC's stop() returns before the handlers that it cancels have ended; cut off later, they log tracebacks."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=patience)
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,20 @@ def test_watchers_are_told_and_then_let_go(folders: dict[str, str]) -> None:
         watch = health_pb2_grpc.HealthStub(channel).Watch(Request(service="base"))
         assert next(watch).status == Response.SERVING
         asking: Any = channel.stream_stream(REFLECTION)
-        answers = asking(iter([b"\x3a\x00"]))  # what services are there?
+        over = threading.Event()
+
+        def questions() -> Iterator[bytes]:
+            yield b"\x3a\x00"  # what services are there?
+            over.wait(60)
+
+        answers = asking(questions())
         assert b"safelight.v1.ImageService" in next(answers)
         process.process.send_signal(signal.SIGTERM)
         assert next(watch).status == Response.NOT_SERVING
         ended = failure(lambda: next(watch))
         assert (ended.code, ended.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
         ended_in_order(process, patience=30)
+        over.set()
 
 
 def test_a_watcher_that_does_not_read_does_not_keep_the_server(folders: dict[str, str]) -> None:
