@@ -14,19 +14,20 @@ TIMES = 10  # the load over what can be done, and the deadline over the time tha
 
 
 def measure(effort: Effort) -> Iterator[Finding]:
-    seconds = effort.pick(20.0, 6.0)
+    seconds = effort.pick(20.0, 6.0)  # that are counted
     with Server("--no-verify") as server:
         _peak(server.address, 3.0)  # the server learns how long its steps take
-        before, alone = _peak(server.address, seconds / 2)
-        calls = _storm(server.address, TIMES * before, TIMES * alone, seconds)
-        after, _ = _peak(server.address, seconds / 2)
+        before, alone = _peak(server.address, seconds)
+        begin, end = TIMES * alone, TIMES * alone + seconds  # after a deadline all is as it stays
+        calls = _storm(server.address, TIMES * before, begin, end)
+        after, _ = _peak(server.address, seconds)
     took = {code: [c["ended"] - c["began"] for c in calls if c["code"] == code] for code in {c["code"] for c in calls}}
     done, late = took.get("OK", []), took.get("DEADLINE_EXCEEDED", [])
     refused, peak = took.get("RESOURCE_EXHAUSTED", []), (before + after) / 2
     others = len(calls) - len(done) - len(late) - len(refused)
     yield at_least("calls refused, for there were too many", len(refused), 10, control=True)
-    in_time = sum(c["code"] == "OK" and c["ended"] <= seconds for c in calls)
-    name = f"goodput over the peak ({in_time / seconds:.1f} of {before:.1f} a second before, {after:.1f} after)"
+    in_time = sum(c["code"] == "OK" and begin <= c["ended"] <= end for c in calls)
+    name = f"goodput over the peak ({in_time / seconds:.1f} a second, {before:.1f} before, {after:.1f} after)"
     yield at_least(name, 100 * in_time / seconds / peak, 95, " %")
     yield at_most("late among the admitted", 100 * len(late) / max(1, len(done) + len(late)), 1, " %")
     yield at_most("refusals, median", 1000 * percentile(refused, 0.5), 10, " ms")
