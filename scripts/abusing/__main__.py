@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 import traceback
@@ -15,6 +16,7 @@ from .rows import ROWS
 
 def main() -> int:
     arguments = parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
     results = []
     for name in arguments.rows:
         results.append(measured(name, Effort(arguments.quick)))
