@@ -24,7 +24,7 @@ SOON = 30.0
 
 @pytest.fixture(scope="module")
 def narrow(folders: dict[str, str]) -> Iterator[ServerProcess]:
-    options = ("--precision=f32", "--slots=1", "--queue=1", "--log-format=json")
+    options = ("--precision=f32", "--slots=1", "--queue=1", "--max-wait=1000000", "--log-format=json")
     with ServerProcess(*models(folders, "base"), *options) as process:
         yield process
 
