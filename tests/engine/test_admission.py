@@ -135,3 +135,27 @@ def test_a_caller_with_many_jobs_gets_no_more_than_one_with_one_at_a_time(models
         assert sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares)) >= 0.9, done
 
     run(test)
+
+
+def test_jobs_that_were_late_make_admission_more_careful(models: Mapping[str, Pipeline]) -> None:
+    async def test() -> None:
+        engine = Engine(models, slots=2, queue=8)
+        await draw(engine, VEGA)
+        ordinary = engine.run(plan(job("ordinary")))
+        await anext(ordinary)
+        record = engine.jobs.get("ordinary")
+        assert record
+        seconds = 2.0 * (record.runner.remaining + admission.OVERHEAD)
+        await ordinary.aclose()
+        await draw(engine, job("in time"), deadline=time.monotonic() + seconds + 60)
+        for place in range(8):  # their lanes were slower than they had been
+            late = engine.run(plan(replace(LONG, id=f"late {place}", seeds=(place,))), deadline=time.monotonic() + 5)
+            await anext(late)
+            shown = engine.jobs.get(f"late {place}")
+            assert shown
+            shown.subscribers.deadline = 0.0
+            await late.aclose()
+        with pytest.raises(DeadlineTooShort):
+            await draw(engine, job("careful"), deadline=time.monotonic() + seconds)
+
+    run(test)

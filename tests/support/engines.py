@@ -68,9 +68,9 @@ def plan(job: Job) -> Plan:
     return make_plan(job, CONFIGS)
 
 
-async def draw(engine: Engine, job: Job) -> list[bytes]:
+async def draw(engine: Engine, job: Job, deadline: float | None = None) -> list[bytes]:
     """The files of the job's images."""
-    async with aclosing(engine.run(plan(job))) as events:
+    async with aclosing(engine.run(plan(job), deadline=deadline)) as events:
         return [event.data async for event in events if isinstance(event, Image)]
 
 

@@ -12,7 +12,11 @@ from safelight_server.jobs import JobState
 from .job_runner import JobRunner
 from .job_table import JobRecord, JobTable
 
-MARGIN = 1.25  # what a job takes is this much more than its inferences were seen to take, at most
+# What a job takes, over the seconds that its inferences were seen to take: at least, and at most. A machine that has other
+# things to do is slower than it was a moment ago: each job that is late raises the margin, many in time lower it again.
+MARGIN, MOST_MARGIN = 1.25, 4.0
+LATE, IN_TIME = 1.2, 0.99  # factors of the margin
+OVERHEAD = 0.02  # seconds of a job that no inference takes: files, messages
 LEAST_RETRY = 1.0  # seconds
 MOST_SUBSCRIBERS = 64  # calls that share one job
 
@@ -22,6 +26,7 @@ class Admission:
 
     def __init__(self, jobs: JobTable, room: int, max_wait: float) -> None:
         self._jobs, self._room, self._max_wait = jobs, room, max_wait
+        self._margin = MARGIN
 
     @property
     def is_full(self) -> bool:
@@ -43,9 +48,17 @@ class Admission:
         if before > self._max_wait:
             raise QueueFull(len(self._jobs), max(LEAST_RETRY, before - self._max_wait))
         left = math.inf if deadline is None else deadline - time.monotonic()
-        needed = MARGIN * (before + runner.remaining / runner.pace)
+        alone = self._margin * (runner.remaining / runner.pace + OVERHEAD)
+        needed = alone + self._margin * before
         if needed > left and (before or runner.knows_its_times):
-            raise DeadlineTooShort(needed, left, needed - left if MARGIN * runner.remaining <= left else None)
+            raise DeadlineTooShort(needed, left, needed - left if alone <= left else None)
+
+    def note_end(self, record: JobRecord) -> None:
+        """A job has ended, or its last reader has left: was it in time?"""
+        deadline = record.subscribers.deadline
+        if deadline is not None:
+            late = record.state is not JobState.SUCCEEDED and time.monotonic() >= deadline
+            self._margin = min(MOST_MARGIN, max(MARGIN, self._margin * (LATE if late else IN_TIME)))
 
     def displaced_by(self, caller: object) -> JobRecord | None:
         """The job that makes room for one of this caller: the last one in the queue of the caller that has most.

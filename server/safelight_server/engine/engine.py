@@ -156,6 +156,7 @@ class Engine:
         """Once: what comes after the first final state is left out."""
         if not record.state.final:
             self.jobs.move(record, state)
+            self._admission.note_end(record)
             self.jobs.remove(record)
             record.subscribers.close(error)
 
