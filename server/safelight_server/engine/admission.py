@@ -12,8 +12,8 @@ from safelight_server.jobs import JobState
 from .job_runner import JobRunner
 from .job_table import JobRecord, JobTable
 
-# What a job takes, over the seconds that its inferences were seen to take: at least, and at most. A machine that has other
-# things to do is slower than it was a moment ago: each job that is late raises the margin, many in time lower it again.
+# What a job takes, over the seconds that its inferences were seen to take: at least, and at most. A machine that has
+# other things to do is slower than it just was: each job that is late raises the margin, many in time lower it again.
 MARGIN, MOST_MARGIN = 1.25, 4.0
 LATE, IN_TIME = 1.2, 0.99  # factors of the margin
 OVERHEAD = 0.02  # seconds of a job that no inference takes: files, messages
