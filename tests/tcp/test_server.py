@@ -31,7 +31,7 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 @pytest.fixture(scope="module")
 def frozen(folders: dict[str, str]) -> Iterator[ServerProcess]:
     """A server that draws for clients that have just frozen, one of each way to ask."""
-    options = ("--slots=2", "--queue=0", "--threads=1", "--no-verify")  # a core is left for the other tests
+    options = ("--slots=2", "--max-wait=1000000", "--threads=1", "--no-verify")  # a core is left for the other tests
     with ServerProcess(*models(folders, "base"), *options) as process, ExitStack() as stack:
         for how in HOWS:
             stack.enter_context(drawing_for(process, how, f"frozen-{how}")).send_signal(signal.SIGSTOP)
@@ -41,9 +41,9 @@ def frozen(folders: dict[str, str]) -> Iterator[ServerProcess]:
 @pytest.fixture(scope="module")
 def pinging(server: ServerProcess) -> Iterator[Future[Any]]:
     """How a call ends on a connection that pings all the time."""
-    options = (("grpc.keepalive_time_ms", 6000), ("grpc.http2.max_pings_without_data", 0))
+    options = (("grpc.keepalive_time_ms", 5500), ("grpc.http2.max_pings_without_data", 0))
     with grpc.insecure_channel(server.address, options) as channel, ThreadPoolExecutor(1) as pool:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(Health(), timeout=26)
+        watch = health_pb2_grpc.HealthStub(channel).Watch(Health(), timeout=24)  # its fourth ping would be one too many
         assert next(watch).status == SERVING  # and it tells nothing new until our own deadline
 
         def end() -> Any:
