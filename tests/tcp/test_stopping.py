@@ -86,7 +86,7 @@ def has_room(stub: ImageServiceStub) -> bool:
     try:
         return bool(generate(stub, SOON))
     except grpc.RpcError as error:
-        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]  # noqa: PT017
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # noqa: PT017
         return False
 
 
