@@ -16,7 +16,7 @@ import pytest
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from support.clients import connect as connect
 from support.pixel_cases import low as low
-from support.servers import ServerProcess, models
+from support.servers import ServerProcess
 from support.tiny_models import MODELS
 
 
@@ -32,7 +32,8 @@ def folders() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def server(folders: dict[str, str]) -> Iterator[ServerProcess]:
     """All of them, in f32. For every test that needs no options of its own, and leaves it as it was."""
-    with ServerProcess(*models(folders), "--precision=f32") as process:
+    models = [f"--model={name}={folder}" for name, folder in folders.items()]
+    with ServerProcess(*models, "--precision=f32") as process:
         yield process
 
 

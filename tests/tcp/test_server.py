@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -113,8 +114,8 @@ def test_health_is_there_for_the_whole_the_service_and_each_model(
             assert stub.Check(Health(service=name)).status == SERVING
 
 
-def test_not_serving_until_all_is_warm(folders: dict[str, str]) -> None:
-    two = models(folders, "base", "refiner")
+def test_not_serving_until_all_is_warm(folders: dict[str, str], tmp_path: Path) -> None:
+    two = [*models(folders, "base", "refiner"), f"--cache-dir={tmp_path}"]  # nothing is there: it takes its time
     with ServerProcess(*two, ready="listening on") as process, grpc.insecure_channel(process.address) as channel:
         health, images = health_pb2_grpc.HealthStub(channel), ImageServiceStub(channel)
         assert health.Check(Health()).status == NOT_SERVING

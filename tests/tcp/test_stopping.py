@@ -106,7 +106,7 @@ def test_sigterm_lets_running_jobs_finish(folders: dict[str, str]) -> None:
         stub, health = ImageServiceStub(channel), health_pb2_grpc.HealthStub(channel)
         watch = health.Watch(health_pb2.HealthCheckRequest(service="safelight.v1.ImageService"))
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        call = stream(stub, **JOB | {"width": 256, "height": 256, "steps": 60})
+        call = stream(stub, **JOB | {"width": 256, "height": 256, "steps": 40})
         begun(call)
         process.process.send_signal(signal.SIGTERM)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
