@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple
 
@@ -54,15 +55,15 @@ class RawClient:
         return frame
 
     def _read(self) -> None:
-        file = self._socket.makefile("rb")
-        while len(head := file.read(9)) == 9:
-            length, kind, flags, stream = int.from_bytes(head[:3]), head[3], head[4], int.from_bytes(head[5:])
-            frame = Frame(kind, flags, stream, file.read(length))
-            if kind in (SETTINGS, PING) and not flags & ACK:
-                self._send(_frame(kind, ACK, 0, frame.payload if kind == PING else b""))
-            with self._news:
-                self._came.append(frame)
-                self._news.notify_all()
+        with suppress(OSError), self._socket.makefile("rb") as file:  # a server that leaves may reset the connection
+            while len(head := file.read(9)) == 9:
+                length, kind, flags, stream = int.from_bytes(head[:3]), head[3], head[4], int.from_bytes(head[5:])
+                frame = Frame(kind, flags, stream, file.read(length))
+                if kind in (SETTINGS, PING) and not flags & ACK:
+                    self._send(_frame(kind, ACK, 0, frame.payload if kind == PING else b""))
+                with self._news:
+                    self._came.append(frame)
+                    self._news.notify_all()
 
     def _send(self, data: bytes) -> None:
         with self._sending:
@@ -72,8 +73,8 @@ class RawClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        with self._socket, suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

@@ -17,7 +17,7 @@ from .job_table import JobRecord, JobTable
 MARGIN, MOST_MARGIN = 1.25, 4.0
 LATE, IN_TIME = 1.2, 0.99  # factors of the margin
 OVERHEAD = 0.02  # seconds of a job that no inference takes: files, messages
-LEAST_RETRY = 1.0  # seconds
+LEAST_RETRY, MOST_RETRY = 1.0, 10.0  # seconds: jobs may also be cancelled, so nobody is told to wait for minutes
 MOST_SUBSCRIBERS = 64  # calls that share one job
 
 
@@ -46,7 +46,7 @@ class Admission:
         """Raises DeadlineTooShort for what cannot be done before `deadline`, QueueFull after more than `max_wait`."""
         before = self._seconds_before(runner, deadline)
         if before > self._max_wait:
-            raise QueueFull(len(self._jobs), max(LEAST_RETRY, before - self._max_wait))
+            raise QueueFull(len(self._jobs), min(MOST_RETRY, max(LEAST_RETRY, before - self._max_wait)))
         left = math.inf if deadline is None else deadline - time.monotonic()
         alone = self._margin * (runner.remaining / runner.pace + OVERHEAD)
         needed = alone + self._margin * before
@@ -84,4 +84,4 @@ class Admission:
     def full(self) -> QueueFull:
         """The refusal: a place is free when the job with the least work left is done."""
         soonest = min((record.runner.remaining / record.runner.pace for record in self._jobs.all()), default=0.0)
-        return QueueFull(len(self._jobs), max(LEAST_RETRY, soonest))
+        return QueueFull(len(self._jobs), min(MOST_RETRY, max(LEAST_RETRY, soonest)))
