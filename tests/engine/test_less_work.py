@@ -108,8 +108,10 @@ def test_the_tiny_decoder_sees_a_preview_at_its_size(models: Mapping[str, Pipeli
 
 @pytest.mark.parametrize("tiny", [True, False])
 def test_a_preview_is_painted_before_the_next_step(
-    tiny: bool, models: Mapping[str, Pipeline], inferences: Inferences
+    tiny: bool, models: Mapping[str, Pipeline], inferences: Inferences, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("safelight_server.lanes.lane.HOLD", 5.0)  # a busy machine takes longer than a moment
+
     async def test() -> None:
         engine = Engine(models, slots=1, queue=0)
         await draw(engine, XL)
