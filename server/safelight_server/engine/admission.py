@@ -54,11 +54,14 @@ class Admission:
             raise DeadlineTooShort(needed, left, needed - left if alone <= left else None)
 
     def note_end(self, record: JobRecord) -> None:
-        """A job has ended, or its last reader has left: was it in time?"""
+        """A job has ended: was it in time? One that was given up before its deadline says nothing."""
         deadline = record.subscribers.deadline
-        if deadline is not None:
-            late = record.state is not JobState.SUCCEEDED and time.monotonic() >= deadline
-            self._margin = min(MOST_MARGIN, max(MARGIN, self._margin * (LATE if late else IN_TIME)))
+        if deadline is None:
+            return
+        if record.state is JobState.SUCCEEDED:
+            self._margin = max(MARGIN, self._margin * IN_TIME)
+        elif time.monotonic() >= deadline:
+            self._margin = min(MOST_MARGIN, self._margin * LATE)
 
     def displaced_by(self, caller: object) -> JobRecord | None:
         """The job that makes room for one of this caller: the last one in the queue of the caller that has most.

@@ -51,8 +51,12 @@ def urgency(ready: Ready, tuning: Tuning = TUNING) -> Urgency:
 
 def choose(ready: Sequence[Ready], tuning: Tuning = TUNING) -> int:
     """Index of the step that goes next; `ready` is not empty."""
-    lined = line_up(ready, tuning)
-    return min(range(len(ready)), key=lambda i: urgency(lined[i], tuning))
+    return min(range(len(ready)), key=rank(ready, tuning).__getitem__)
+
+
+def rank(ready: Sequence[Ready], tuning: Tuning = TUNING) -> list[Urgency]:
+    """The key of each, once all callers' jobs stand in their lines: the least goes first."""
+    return [urgency(one, tuning) for one in line_up(ready, tuning)]
 
 
 def line_up(ready: Sequence[Ready], tuning: Tuning = TUNING) -> list[Ready]:

@@ -45,8 +45,8 @@ class Queue:
     def take(self, runnable: Sequence[Entry]) -> list[Entry]:
         """Takes out the batch that goes next; `runnable` is not empty."""
         now = time.monotonic()
-        lined = policy.line_up([self._ready(entry, now) for entry in runnable])
-        urgency = {entry: policy.urgency(ready) for entry, ready in zip(runnable, lined, strict=True)}
+        ranks = policy.rank([self._ready(entry, now) for entry in runnable])
+        urgency = dict(zip(runnable, ranks, strict=True))
         first = min(runnable, key=urgency.__getitem__)
         alike = [entry for entry in runnable if entry is not first and entry.joins(first)]
         batch = self._batching.batch(first, sorted(alike, key=urgency.__getitem__))
