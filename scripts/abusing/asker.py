@@ -1,4 +1,7 @@
-"""A client process: python -m abusing.asker ADDRESS '{"streams": 4, "seconds": 10, "job": {...}}'; prints its calls."""
+"""A client process: python -m abusing.asker ADDRESS '{"streams": 4, "seconds": 10, "job": {...}}'; prints its calls.
+
+With "job": null, its calls are checks of health.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,15 @@ from typing import Any
 
 import grpc
 
-from .calls import GENERATE, ask, channel, job
+from .calls import GENERATE, HEALTH, ask, channel, job
 
 BETWEEN = 0.1  # seconds before one that was refused asks again
 
 
 class Calls:
-    """Asks for one job again and again, and keeps what became of each call."""
+    """Asks for one job again and again, or after the health, and keeps what became of each call."""
 
-    def __init__(self, connection: grpc.aio.Channel, fields: dict[str, Any], deadline: float | None) -> None:
+    def __init__(self, connection: grpc.aio.Channel, fields: dict[str, Any] | None, deadline: float | None) -> None:
         self._connection = connection
         self._fields, self._deadline = fields, deadline
         self._seed = os.getpid() * 1000  # calls that ask for the same share one job
@@ -28,10 +31,11 @@ class Calls:
 
     async def one(self) -> str:
         self._seed += 1
-        message = job(**{**self._fields, "seed": self._seed}).SerializeToString()
+        message = b"" if self._fields is None else job(**{**self._fields, "seed": self._seed}).SerializeToString()
+        method = HEALTH if self._fields is None else GENERATE
         at = time.monotonic() - self.began
         try:
-            await ask(self._connection, GENERATE, message, timeout=self._deadline)
+            await ask(self._connection, method, message, timeout=self._deadline)
             code = "OK"
         except grpc.aio.AioRpcError as error:
             code = error.code().name

@@ -38,13 +38,15 @@ class Desk:
         """The models that are served, by name."""
         return {name: model.info for name, model in self._ready().models.items()}
 
-    async def check(self, check: Check[T], caller: object = None) -> T:
-        """What `check` makes of a request. It runs in a thread, for a picture may take a while to unpack, and is given
-        up if this is cancelled.
+    async def check(self, check: Check[T], caller: object = None, *, unpacks: bool = True) -> T:
+        """What `check` makes of a request. A check that `unpacks` pictures may take a while: it runs in a thread, and
+        is given up if this is cancelled.
 
         Raises QueueFull or ShuttingDown before any of that, if no job at all would be let in; then what `check` raises.
         """
         self._ready().check_room(caller)
+        if not unpacks:
+            return check(self.infos())  # under load, a thread's turn comes later than the check takes
         with turns.wanted():
             here = contextvars.copy_context()  # the id of the call for log lines, and whether its pictures are wanted
             return await asyncio.get_running_loop().run_in_executor(self._threads, here.run, check, self.infos())

@@ -105,7 +105,7 @@ def test_so_many_may_share_a_job(models: Mapping[str, Pipeline], monkeypatch: py
     run(test)
 
 
-def test_jobs_that_were_late_make_admission_more_careful(models: Mapping[str, Pipeline]) -> None:
+def test_jobs_that_take_longer_than_was_foreseen_make_admission_more_careful(models: Mapping[str, Pipeline]) -> None:
     async def test() -> None:
         engine = Engine(models, slots=2, queue=8)
         await draw(engine, VEGA)
@@ -113,17 +113,42 @@ def test_jobs_that_were_late_make_admission_more_careful(models: Mapping[str, Pi
         await anext(ordinary)
         record = engine.jobs.get("ordinary")
         assert record
-        seconds = 2.0 * (record.runner.remaining + admission.OVERHEAD)
+        seconds = 1.05 * admission.AT_FIRST * record.foreseen
         await ordinary.aclose()
-        await draw(engine, job("in time"), deadline=time.monotonic() + seconds + 60)
-        for place in range(8):  # their lanes were slower than they had been
-            late = engine.run(plan(replace(LONG, id=f"late {place}", seeds=(place,))), deadline=time.monotonic() + 600)
-            await anext(late)
-            shown = engine.jobs.get(f"late {place}")
-            assert shown
-            shown.subscribers.deadline = 0.0
-            await late.aclose()
+        hopeful = engine.run(plan(job("hopeful")), deadline=time.monotonic() + seconds)
+        await anext(hopeful)
+        await hopeful.aclose()
+        slow = engine.run(plan(replace(LONG, id="slow")), deadline=time.monotonic() + 600)
+        await anext(slow)
+        shown = engine.jobs.get("slow")
+        assert shown
+        shown.came -= 3 * shown.foreseen  # its lane was slower than it had been
+        shown.subscribers.deadline = 0.0
+        await slow.aclose()
         with pytest.raises(DeadlineTooShort):
             await draw(engine, job("careful"), deadline=time.monotonic() + seconds)
+
+    run(test)
+
+
+def test_a_caller_with_several_jobs_is_taken_to_go_on_asking(models: Mapping[str, Pipeline]) -> None:
+    """By the policy callers get equal shares: a line of three among two callers that refill theirs takes six turns."""
+
+    async def foreseen(engine: Engine, name: str, caller: str) -> float:
+        events = engine.run(plan(job(name)), deadline=time.monotonic() + 600, caller=caller)
+        await anext(events)
+        record = engine.jobs.get(name)
+        assert record
+        return record.foreseen
+
+    async def test() -> None:
+        engine = Engine(models, slots=8, queue=8)
+        await draw(engine, VEGA)
+        held = [await come(engine, f"{caller} {place}", caller) for caller in ("one", "other") for place in range(2)]
+        third = await foreseen(engine, "one 3", "one")
+        new = await foreseen(engine, "new 1", "new")
+        assert third > 1.5 * new
+        for events in held:
+            await events.aclose()
 
     run(test)

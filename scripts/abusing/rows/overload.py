@@ -19,7 +19,7 @@ def measure(effort: Effort) -> Iterator[Finding]:
         _peak(server.address, 3.0)  # the server learns how long its steps take
         before, alone = _peak(server.address, seconds)
         begin, end = TIMES * alone, TIMES * alone + seconds  # after a deadline all is as it stays
-        calls = _storm(server.address, TIMES * before, begin, end)
+        calls, checks = _storm(server.address, TIMES * before, begin, end)
         after, _ = _peak(server.address, seconds)
     took = {code: [c["ended"] - c["began"] for c in calls if c["code"] == code] for code in {c["code"] for c in calls}}
     done, late = took.get("OK", []), took.get("DEADLINE_EXCEEDED", [])
@@ -32,6 +32,10 @@ def measure(effort: Effort) -> Iterator[Finding]:
     yield at_most("late among the admitted", 100 * len(late) / max(1, len(done) + len(late)), 1, " %")
     yield at_most("refusals, median", 1000 * percentile(refused, 0.5), 10, " ms")
     yield at_most("refusals, p99", 1000 * percentile(refused, 0.99), 10, " ms")
+    floor = f"{percentile(checks, 0.5) * 1000:.3g} and {percentile(checks, 0.99) * 1000:.3g} ms"
+    yield at_least(
+        f"checks of health meanwhile, which are no work: median and p99 {floor}", len(checks), 10, control=True
+    )
     yield at_most(f"other answers, of {len(calls)}", others, 0)
 
 
@@ -43,7 +47,9 @@ def _peak(address: str, seconds: float) -> tuple[float, float]:
     return len(done) / seconds, percentile([c["ended"] - c["began"] for c in alone if c["code"] == "OK"], 0.5)
 
 
-def _storm(address: str, rate: float, deadline: float, seconds: float) -> list[dict[str, Any]]:
+def _storm(address: str, rate: float, deadline: float, seconds: float) -> tuple[list[dict[str, Any]], list[float]]:
+    """What became of the calls; and the seconds of checks of health, from one more process."""
     what = {"rate": rate / CLIENTS, "deadline": deadline, "seconds": seconds, "job": JOB}
-    told = ask_together([Asker(address, **what) for _ in range(CLIENTS)], seconds + 120)
-    return [call for calls in told for call in calls]
+    askers = [Asker(address, **what) for _ in range(CLIENTS)]
+    *told, checks = ask_together([*askers, Asker(address, rate=5, seconds=seconds, job=None)], seconds + 120)
+    return [call for calls in told for call in calls], [check["ended"] - check["began"] for check in checks]

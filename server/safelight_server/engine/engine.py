@@ -67,7 +67,8 @@ class Engine:
         Raises QueueFull, DeadlineTooShort, ShuttingDown, ModelRecovering or DeviceStuck before the first event, and
         InferenceFailed later.
         """
-        content = await asyncio.to_thread(digest, plan.job)
+        # Without a picture it is quick, and under load a thread's turn comes later than that takes.
+        content = await asyncio.to_thread(digest, plan.job) if plan.job.source else digest(plan.job)
         if record := self.jobs.sharing(content):
             self._admission.check_subscribers(record)
         else:
@@ -105,9 +106,9 @@ class Engine:
         self._check_models(plan.models)
         subscribers = Subscribers(plan.job.priority, self._observer)
         runner = JobRunner(plan, self.models, subscribers, caller)
-        self._admission.check_time(runner, deadline)
+        foreseen = self._admission.check_time(runner, deadline)
         self._make_room(caller)
-        record = JobRecord(plan, content, subscribers, runner, caller)
+        record = JobRecord(plan, content, subscribers, runner, caller, foreseen)
         record.task = asyncio.create_task(self._draw(record), name=record.id)
         # A task that is cancelled before its first step runs none of its code, not even a `finally`.
         record.task.add_done_callback(lambda task: self._end(record, JobState.CANCELLED, ShuttingDown()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -26,13 +27,18 @@ FOLLOWING: Mapping[JobState, Collection[JobState]] = {
 
 @dataclass(eq=False)
 class JobRecord:
-    """A job on its way. `content` is the digest of what it draws; `runner` draws it, in `task`, for `caller`."""
+    """A job on its way. `content` is the digest of what it draws; `runner` draws it, in `task`, for `caller`.
+
+    `foreseen` are the seconds that it was thought to take when it came.
+    """
 
     plan: Plan
     content: bytes
     subscribers: Subscribers
     runner: JobRunner
     caller: object = None
+    foreseen: float = 1.0
+    came: float = field(default_factory=time.monotonic)
     state: JobState = JobState.QUEUED
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 

@@ -35,11 +35,13 @@ class _Graph:
         }
         self.shapes = {name: _shape(compiled.inputs[index]) for name, (index, _) in self.inputs.items()}
         self.last: dict[int, Shape] = {}  # shapes of the last inference that ended
+        self.ran: set[tuple[Shape, ...]] = set()  # the shapes of all that ended
         self.smallest: dict[int, Tensor] | None = None  # inputs, all zeros, as small as the smallest that ever ran
 
     def note(self, given: dict[int, Tensor], shapes: dict[int, Shape]) -> None:
         """An inference of these inputs has ended."""
         self.last = shapes
+        self.ran.add(tuple(shapes.values()))
         if self.smallest is None or _size(given) < _size(self.smallest):
             self.smallest = {index: np.zeros_like(value[:1]) for index, value in given.items()}
 
@@ -127,7 +129,7 @@ class CompiledNetwork:
             self._break(graph)
             log.exception("network %s failed", self.name)
             raise InferenceFailed(self.name) from error
-        if self._weights and graph.smallest is None:
+        if self._weights and tuple(shapes.values()) not in graph.ran:  # some processors pack anew for each shape
             weight_pages.let_go(self._weights)
         graph.note(given, shapes)
         # Copies, for the next inference overwrites the request's own.

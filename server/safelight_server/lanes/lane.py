@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 # one or two milliseconds. Without it, somebody else's step would always come first, and joined jobs would drift apart.
 HOLD = 0.02
 
+PACE_GAIN = 0.1  # how much of what one inference says goes into the pace
+
 TRIES = 2  # an entry whose inference failed is run once more, alone, after the network was compiled anew
 
 
@@ -41,7 +44,9 @@ class Lane:
         self.step_times = StepTimes()
         self.batching = Batching()
         self.networks: dict[Path, Network] = {}  # by the graph's file: models that share a file share what runs it
-        self.pace = 1.0  # seconds of work, step by step, that it does in a second: above 1 where steps are joined
+        # Seconds of work, step by step, that it does in a second while there are jobs: above 1 where steps are joined,
+        # below 1 where the process has much to do beside inferences.
+        self.pace = 1.0
         self.stuck = False  # an inference is hung: the device does nothing else
         self._observer = observer
         self._healer = Healer(self._on_network)
@@ -50,6 +55,7 @@ class Lane:
         self._expected: set[Ticket] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
+        self._ended = -math.inf  # when the last inference did
         self._batch: Sequence[Entry] = ()
         self._turns: list[asyncio.Future[None]] = []  # of those who want the lane to themselves
         self._taken = False
@@ -135,7 +141,7 @@ class Lane:
         except Exception as error:
             self._fail(batch, error)
             return
-        self._account(batch, next(iter(inputs.values())).shape, time.monotonic() - began)
+        self._account(batch, next(iter(inputs.values())).shape, began)
         for entry, rows in zip(batch, outputs, strict=True):
             if not entry.outputs.done():
                 entry.outputs.set_result(rows)
@@ -172,11 +178,14 @@ class Lane:
         for callback in self._on_health:
             callback()
 
-    def _account(self, batch: Sequence[Entry], shape: tuple[int, ...], seconds: float) -> None:
-        name = batch[0].network.name
-        alone = sum(self._queue.estimate(entry) for entry in batch)
-        if alone:
-            self.pace += 0.1 * (min(alone / seconds, len(batch)) - self.pace)
+    def _account(self, batch: Sequence[Entry], shape: tuple[int, ...], began: float) -> None:
+        name, now = batch[0].network.name, time.monotonic()
+        seconds = now - began
+        # The moment between two steps of a job is a part of what they cost; a lane with nothing to do is not.
+        whole = now - (self._ended if began - self._ended < HOLD else began)
+        self._ended = now
+        if alone := sum(self._queue.estimate(entry) for entry in batch):
+            self.pace += PACE_GAIN * (min(alone / whole, len(batch)) - self.pace)
         self.step_times.observe(name, shape, seconds)
         self._observer.inference_ended(name, shape[0], seconds)
         for entry in batch:

@@ -60,7 +60,9 @@ class ImageService:
     async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:
         async with self._call(context) as job_id:
             request, limit = parse(pb.StreamRequest, body), answer_size.limit_of(context)
-            plan, previews = await self._desk.check(partial(stream_from, request, job_id=job_id), context.peer())
+            unpacks = request.HasField("refine")
+            check = partial(stream_from, request, job_id=job_id)
+            plan, previews = await self._desk.check(check, context.peer(), unpacks=unpacks)
             prefix = f"{request.WhichOneof('request')}."
             piece = answer_size.piece_size(request.max_image_bytes, plan.job, limit, prefix)
             async with aclosing(self._submit(plan, previews, context)) as events:
@@ -75,7 +77,8 @@ class ImageService:
     async def _unary(self, body: bytes, context: Context, request: type[Any], response: type[M]) -> M:
         async with self._call(context) as job_id:
             limit = answer_size.limit_of(context)
-            plan = await self._desk.check(partial(plan_from, parse(request, body), job_id=job_id), context.peer())
+            check = partial(plan_from, parse(request, body), job_id=job_id)
+            plan = await self._desk.check(check, context.peer(), unpacks=request is pb.RefineRequest)
             answer_size.check(plan.job, limit)
             answer: Any = response(job_id=job_id)
             async with aclosing(self._submit(plan, None, context)) as events:
