@@ -167,7 +167,7 @@ async def _take(lane: Lane, log: list[tuple[str, int]], name: str) -> None:
 def test_what_a_lane_forgets_it_has_never_seen() -> None:
     async def test() -> None:
         lane, network = Lane("CPU"), FakeNetwork("unet", [])
-        lane.networks[Path("unet.xml")] = network
+        lane.networks[Path("unet.xml"), Path("unet.bin")] = network
         lane.batching.allow(signature(network, ROW), [2])
         await lane.run(network, ROW)
         assert lane.step_times.seconds("unet", (1, 2)) > 0

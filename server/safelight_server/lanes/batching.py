@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .network import Network, Shape, Tensor
+from .network import Network, Shape, Tensor, is_shared
 from .ticket import Ticket
 
 Signature = tuple[Any, ...]  # a network's name, and the shape of one row of each of its inputs
@@ -40,11 +40,20 @@ class Entry:
 
     def joins(self, other: Entry) -> bool:
         """Whether both may be rows of one batch. What was in a batch that failed is run alone."""
-        return self.signature == other.signature and not self.failures and not other.failures
+        alike = self.signature == other.signature and self._shared == other._shared
+        return alike and not self.failures and not other.failures
 
     @cached_property
     def signature(self) -> Signature:
         return signature(self.network, self.inputs)
+
+    @cached_property
+    def _shared(self) -> Mapping[str, bytes]:
+        """The values that are one for all rows of a batch."""
+        shapes = self.network.shapes
+        return {
+            name: value[:1].tobytes() for name, value in self.inputs.items() if is_shared(shapes.get(name, value.shape))
+        }
 
 
 def signature(network: Network, inputs: Mapping[str, Tensor]) -> Signature:

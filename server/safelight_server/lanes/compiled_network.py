@@ -15,7 +15,7 @@ import numpy as np
 from safelight_server.errors import InferenceFailed
 
 from . import weight_pages
-from .network import Shape, Tensor
+from .network import Shape, Tensor, is_shared
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class _Graph:
             min(port.names, default=str(index)): port for index, port in enumerate(compiled.outputs)
         }
         self.shapes = {name: _shape(compiled.inputs[index]) for name, (index, _) in self.inputs.items()}
+        self.shared = {index for name, (index, _) in self.inputs.items() if is_shared(self.shapes[name])}
         self.last: dict[int, Shape] = {}  # shapes of the last inference that ended
         self.ran: set[tuple[Shape, ...]] = set()  # the shapes of all that ended
         self.smallest: dict[int, Tensor] | None = None  # inputs, all zeros, as small as the smallest that ever ran
@@ -43,16 +44,19 @@ class _Graph:
         self.last = shapes
         self.ran.add(tuple(shapes.values()))
         if self.smallest is None or _size(given) < _size(self.smallest):
-            self.smallest = {index: np.zeros_like(value[:1]) for index, value in given.items()}
+            self.smallest = {index: np.zeros_like(value[:1] if value.ndim else value) for index, value in given.items()}
 
     def unlike(self, *others: dict[int, Shape]) -> dict[int, Tensor]:
         """Small inputs of other shapes than these."""
         assert self.smallest is not None
         for rows in range(1, len(others) + 2):
-            small = {index: np.repeat(value, rows, axis=0) for index, value in self.smallest.items()}
+            small = {index: self._repeated(index, value, rows) for index, value in self.smallest.items()}
             if {index: value.shape for index, value in small.items()} not in others:
                 return small
         raise AssertionError("one of so many differs from all")
+
+    def _repeated(self, index: int, value: Tensor, rows: int) -> Tensor:
+        return value if index in self.shared else np.repeat(value, rows, axis=0)
 
 
 class CompiledNetwork:
@@ -114,7 +118,10 @@ class CompiledNetwork:
         if graph is None:
             raise InferenceFailed(self.name)
         ports = {name: graph.inputs[name] for name in inputs}
-        given = {index: np.ascontiguousarray(inputs[name], type) for name, (index, type) in ports.items()}
+        given = {
+            index: np.asarray(_as_declared(inputs[name], graph.shapes[name]), type, order="C")
+            for name, (index, type) in ports.items()
+        }
         shapes = {index: value.shape for index, value in given.items()}
         try:
             # start_async and wait only: with one thread the synchronous infer() has returned the output of the request
@@ -166,6 +173,11 @@ class CompiledNetwork:
         """A failed inference can poison the whole compiled graph: nothing more runs on it."""
         if self._graph is graph:
             self._graph = None
+
+
+def _as_declared(value: Tensor, shape: Shape) -> Tensor:
+    """Of an input that is one value for all rows: that value. Only rows that have the same are joined."""
+    return value[:1].reshape(shape) if is_shared(shape) else value
 
 
 def _size(inputs: Mapping[int, Tensor]) -> int:

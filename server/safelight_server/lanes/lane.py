@@ -43,7 +43,8 @@ class Lane:
         self.device = device
         self.step_times = StepTimes()
         self.batching = Batching()
-        self.networks: dict[Path, Network] = {}  # by the graph's file: models that share a file share what runs it
+        # By the files of graph and weights: models that share them share what runs them.
+        self.networks: dict[tuple[Path, Path], Network] = {}
         # Seconds of work, step by step, that it does in a second while there are jobs: above 1 where steps are joined,
         # below 1 where the process has much to do beside inferences.
         self.pace = 1.0

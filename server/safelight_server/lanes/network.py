@@ -56,3 +56,8 @@ class Network(Protocol):
     def close(self) -> None:
         """Gives back all that it holds; it runs no more."""
         ...
+
+
+def is_shared(shape: Shape) -> bool:
+    """Whether an input of this shape is one value for all rows, as some graphs have the timestep."""
+    return shape in ((), (1,))

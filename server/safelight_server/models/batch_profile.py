@@ -10,7 +10,7 @@ import numpy as np
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.lanes.batching import signature
 from safelight_server.lanes.lane import Lane
-from safelight_server.lanes.network import Network, Tensor
+from safelight_server.lanes.network import Network, Tensor, is_shared
 
 BATCHES = (2, 4, 8)  # rows
 MOST = max(BATCHES)
@@ -50,14 +50,16 @@ def _edges(model: Pipeline) -> list[int]:
 
 
 def random_row(network: Network, latents: int, seed: int) -> dict[str, Tensor]:
-    """Random inputs of one row, for a picture of so many latents to an edge, at a timestep of its own."""
+    """Random inputs of one row, for a picture of so many latents to an edge, at a timestep of its own if it may be."""
     random = np.random.default_rng(seed)
     sizes = {1: TOKENS, 2: latents, 3: latents}
     row: dict[str, Tensor] = {}
     for name, shape in network.shapes.items():
         fixed = [1 if axis == 0 else size if size > 0 else sizes[axis] for axis, size in enumerate(shape)]
         row[name] = random.standard_normal(fixed, np.float32)
-    return row | ({"timestep": np.array([999 - 100 * seed])} if "timestep" in row else {})
+    if "timestep" in row:
+        row["timestep"] = np.array([999 if is_shared(network.shapes["timestep"]) else 999 - 100 * seed])
+    return row
 
 
 async def measure(lane: Lane, network: Network, rows: Sequence[Mapping[str, Tensor]]) -> tuple[int, ...]:

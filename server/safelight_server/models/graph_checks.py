@@ -32,10 +32,8 @@ def check_unet(graph: Any, config: ModelConfig) -> None:
         needed.add("timestep_cond")
     if missing := needed - ports.keys():
         raise LoadError(f"{path}: the graph has no input {', '.join(sorted(missing))}")
-    if any(ports["sample"][axis].is_static for axis in (0, 2, 3)):
-        raise LoadError(
-            f"{path}: must take any size, and this one takes {ports['sample']}; export again without fixed shapes"
-        )
+    if extra := ports.keys() - needed:
+        raise LoadError(f"{path}: the graph has an input {min(extra)}, which unet/config.json says nothing of")
     ids = 5 if config.kind == "refiner" else 6
     if ports["time_ids"][1].is_static and ports["time_ids"][1].get_length() != ids:
         raise LoadError(f"{path}: a {config.kind} model's time_ids must be {ids} wide, not {ports['time_ids'][1]}")

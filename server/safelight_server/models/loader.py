@@ -21,7 +21,7 @@ from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network
 from safelight_server.model_folder.model_config import ModelConfig
 
-from . import deepcache
+from . import deepcache, fitting
 from .device import Device
 from .graph_checks import check_unet, edge_multiple, text_outputs
 
@@ -91,16 +91,19 @@ class _Workshop:
         self._core = ov.Core()
 
     def graph(self, part: str) -> Any:
+        path = self._config.graph(part)
         with self._explain(part):
-            return self._core.read_model(self._config.graph(part))
+            return fitting.fit(self._core.read_model(path), part, path)
 
     def network(self, part: str, outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: ()) -> Network:
         """A part as it lies in its file; the one that another model on this lane has of the same file, if so."""
-        path = self._config.graph(part).resolve()
-        if path not in self._lane.networks:
+        path = self._config.graph(part)
+        # In the hub's cache, folders whose graphs are the same file may have weights of their own.
+        files = path.resolve(), path.with_suffix(".bin").resolve()
+        if files not in self._lane.networks:
             graph = self.graph(part)
-            self._lane.networks[path] = self.compiled(part, graph, outputs=outputs(graph, path))
-        return self._lane.networks[path]
+            self._lane.networks[files] = self.compiled(part, graph, outputs=outputs(graph, path))
+        return self._lane.networks[files]
 
     def encoder(self, part: str) -> TextEncoder:
         return TextEncoder(self.network(part, outputs=text_outputs), load_tokenizer(self._config.tokenizer(part)))
