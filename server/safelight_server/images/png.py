@@ -1,9 +1,12 @@
-"""PNG: its header and its chunks. Text, profiles and further frames are left out, and never inflated."""
+"""PNG: its header and its chunks. Text, profiles and further frames are left out; but which way up it is, is read."""
 
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Callable
 
+from . import exif
 from .header import BadPicture, Header, Piece, broken
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -12,6 +15,8 @@ MOST_CHUNKS = 20_000  # 32 MiB in the smallest pieces that encoders write are a 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 MOST_SQUEEZED = 1040  # deflate makes nothing smaller than a 1032nd of it
 SPARE = 2**16  # bytes that packed pixels may be longer than plain ones, beside as much again
+LONGEST_PROFILE = 2**17  # bytes of EXIF as text that are inflated: what a JPEG can hold, in hexadecimal
+XMP = b"XML:com.adobe.xmp\0\0\0"  # and two texts that nobody fills
 
 
 def read(data: bytes) -> Header:
@@ -21,18 +26,20 @@ def read(data: bytes) -> Header:
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
     if not (width and height and colour in CHANNELS and depth in (1, 2, 4, 8, 16)):
         raise broken()
-    pieces, packed = _chunks(memoryview(data))
+    pieces, packed, metadata = _chunks(memoryview(data))
     plain = ((width * CHANNELS[colour] * depth + 7) // 8 + 1) * height
     if packed * MOST_SQUEEZED < plain:
         raise broken()
     if packed > 2 * plain + SPARE:
         raise BadPicture(f"must have no more data than its pixels need, {plain} bytes, not {packed}")
-    return Header(data, "PNG", width, height, (2 if depth == 16 else 1) + (1 if interlaced else 0), pieces)
+    passes = (2 if depth == 16 else 1) + (1 if interlaced else 0)
+    return Header(data, "PNG", width, height, passes, pieces, exif.orientation(metadata))
 
 
-def _chunks(view: memoryview) -> tuple[list[Piece], int]:
-    """The chunks that the pixels need, and the bytes of packed pixels."""
+def _chunks(view: memoryview) -> tuple[list[Piece], int, list[memoryview]]:
+    """The chunks that the pixels need, the bytes of packed pixels, and EXIF and XMP, which may follow the pixels."""
     pieces: list[Piece] = [SIGNATURE]
+    metadata: list[memoryview] = []
     packed, place, count = 0, len(SIGNATURE), 0
     while place + 8 <= len(view):
         size, kind = struct.unpack_from(">I4s", view, place)
@@ -43,13 +50,50 @@ def _chunks(view: memoryview) -> tuple[list[Piece], int]:
             packed += size
         if kind in PIXELS:
             _keep(pieces, view, place, end)
+        if kind in METADATA and len(metadata) < MOST_METADATA and (block := METADATA[kind](view[place + 8 : end - 4])):
+            metadata.append(block)
         if kind == b"IEND":
             break
         place = end
-    return pieces, packed
+    return pieces, packed, metadata
 
 
 def _keep(pieces: list[Piece], view: memoryview, place: int, end: int) -> None:
     if end - 4 > len(view):
         raise broken()
     pieces.append(view[place:end])
+
+
+def _xmp(chunk: memoryview) -> memoryview | None:
+    return chunk[len(XMP) :] if bytes(chunk[: len(XMP)]) == XMP else None
+
+
+def _plain_profile(chunk: memoryview) -> memoryview | None:
+    """EXIF as ImageMagick wrote it before PNG had a chunk for it: a name, a length and hexadecimal digits."""
+    key, _, text = bytes(chunk[:LONGEST_PROFILE]).partition(b"\0")
+    if key not in (b"Raw profile type exif", b"Raw profile type APP1"):
+        return None
+    try:
+        return memoryview(bytes.fromhex("".join(text.decode("ascii").split()[2:])))
+    except ValueError:
+        return None
+
+
+def _packed_profile(chunk: memoryview) -> memoryview | None:
+    key, _, packed = bytes(chunk[:LONGEST_PROFILE]).partition(b"\0")
+    if not key.startswith(b"Raw profile type "):
+        return None
+    try:
+        text = zlib.decompressobj().decompress(packed[1:], LONGEST_PROFILE)
+    except zlib.error:
+        return None
+    return _plain_profile(memoryview(key + b"\0" + text))
+
+
+MOST_METADATA = 4  # blocks that are looked into
+METADATA: dict[bytes, Callable[[memoryview], memoryview | None]] = {
+    b"eXIf": lambda chunk: chunk,
+    b"iTXt": _xmp,
+    b"tEXt": _plain_profile,
+    b"zTXt": _packed_profile,
+}

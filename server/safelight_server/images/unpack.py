@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import sys
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from .budget import judge
 from .header import BadPicture, Header, broken
@@ -27,7 +27,9 @@ TURNS = {  # by orientation
 
 
 def unpack(header: Header, mode: str, width: int, height: int) -> Image.Image:
-    """The picture as "RGB" or "L", upright, resampled to width x height if its size differs. Raises BadPicture.
+    """The picture as "RGB", or a mask as "L", upright, resampled to width x height if its size differs.
+
+    Raises BadPicture.
 
     Lanczos, as diffusers' VaeImageProcessor resamples.
     """
@@ -37,10 +39,33 @@ def unpack(header: Header, mode: str, width: int, height: int) -> Image.Image:
             raise broken()
         if header.orientation in TURNS:
             picture = picture.transpose(TURNS[header.orientation])
-        picture = picture.convert(mode)
+        picture = _mask(_shallow(picture)) if mode == "L" else _shallow(picture).convert(mode)
         return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.LANCZOS)
     except Exception:  # Pillow's decoders raise whatever a broken file brings them to
         raise broken() from None
+
+
+def _shallow(picture: Image.Image) -> Image.Image:
+    """With 8 bits a channel. Pillow narrows deep colours by itself, and cuts deep greys off at 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    picture.info.pop("transparency", None)  # a deep grey, which no longer means anything
+    return picture.point(lambda value: value * (1 / 256)).convert("L")
+
+
+def _mask(picture: Image.Image) -> Image.Image:
+    """White where it is drawn anew. What is transparent is kept; paint of one colour counts by its opacity alone."""
+    if not picture.has_transparency_data:
+        return picture.convert("L")
+    layers = picture.convert("RGBA")
+    alpha = layers.getchannel("A")
+    colours = layers.convert("RGB")
+    if alpha.getextrema() == (255, 255):
+        return colours.convert("L")
+    painted = colours.histogram(alpha.point(lambda value: 255 * (value > 0)))
+    if sum(map(bool, painted)) <= len("RGB"):
+        return alpha
+    return ImageChops.multiply(colours.convert("L"), alpha)
 
 
 def main() -> None:

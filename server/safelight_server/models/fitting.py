@@ -17,14 +17,13 @@ from safelight_server.errors import LoadError
 
 ANY = -1
 AS_IT_IS = None
-TOKENS = 77  # CLIP's
 
 Wanted = Mapping[str, tuple[int | None, ...]]  # the shape of each input; the first axis is rows
 
 UNET: Wanted = {
     "sample": (ANY, AS_IT_IS, ANY, ANY),
     "timestep": (ANY,),
-    "encoder_hidden_states": (ANY, ANY, AS_IT_IS),
+    "encoder_hidden_states": (ANY, AS_IT_IS, AS_IT_IS),
     "text_embeds": (ANY, AS_IT_IS),
     "time_ids": (ANY, AS_IT_IS),
     "timestep_cond": (ANY, AS_IT_IS),
