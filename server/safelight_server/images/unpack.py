@@ -29,9 +29,7 @@ TURNS = {  # by orientation
 def unpack(header: Header, mode: str, width: int, height: int) -> Image.Image:
     """The picture as "RGB", or a mask as "L", upright, resampled to width x height if its size differs.
 
-    Raises BadPicture.
-
-    Lanczos, as diffusers' VaeImageProcessor resamples.
+    Lanczos, as diffusers' VaeImageProcessor resamples. Raises BadPicture.
     """
     try:
         picture: Image.Image = Image.open(io.BytesIO(b"".join(header.pieces)), formats=(header.format,))
