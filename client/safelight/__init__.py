@@ -24,8 +24,10 @@ from .errors import (
 )
 from .events import Done, Event, ImageDone, Preview, Progress, Queued, Started
 from .health import Health
+from .image_input import ImageInput
+from .image_scaling import PictureScaled
 from .models import Defaults, Limits, Model
-from .pictures import ImageInput, Picture
+from .pictures import Picture
 from .requests import DrawOptions, Output, Previews, Refiner, SchedulerOptions, SizeConditioning
 from .results import Result, Timings
 
@@ -56,6 +58,7 @@ __all__ = [
     "NotFound",
     "Output",
     "Picture",
+    "PictureScaled",
     "Preview",
     "Previews",
     "Progress",

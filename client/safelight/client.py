@@ -13,8 +13,8 @@ from .channel import METADATA, OPTIONS, QUICK, target, timeout_of
 from .errors import cancelled
 from .events import Event
 from .health import METHOD, Check, Checked, Health, health_from
+from .image_input import ImageInput
 from .models import Model, models_from
-from .pictures import ImageInput
 from .progress import OnEvent, event_handler
 from .requests import DrawOptions, Previews, generate_request, refine_request, stream_request
 from .results import Result, result_from

@@ -1,4 +1,4 @@
-"""Picture files: what a caller may give as one, and what the server sends back."""
+"""Picture files that the server has made, and how they are written."""
 
 from __future__ import annotations
 
@@ -7,28 +7,13 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from PIL import Image
 
 Format = Literal["png", "jpeg", "webp"]
 
 SUFFIXES = {"png": (".png",), "jpeg": (".jpg", ".jpeg"), "webp": (".webp",)}
-# How the files that the server reads begin.
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
-# Modes that a PNG file can hold.
-_PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA"}
-
-
-class Array(Protocol):
-    """A NumPy array, or whatever else shows its memory in NumPy's way."""
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]: ...
-
-
-# A Pillow image, the path or the bytes of a file, or an array: uint8 (height, width[, 3 or 4]), or bool for a mask.
-ImageInput = Image.Image | str | os.PathLike[str] | bytes | bytearray | memoryview | Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +42,6 @@ def open_image(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
-
-
-def picture_file(source: ImageInput) -> bytes:
-    """The bytes of a PNG, JPEG or WebP file for `source`; a file of these formats stays as it is.
-
-    Raises TypeError for what is no image, and OSError for a file that cannot be read or is no picture.
-    """
-    if isinstance(source, (str, os.PathLike)):
-        source = Path(source).read_bytes()
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        data = bytes(source)
-        return data if data.startswith(_SIGNATURES) else _png(open_image(data))
-    if isinstance(source, Image.Image):
-        return _png(source)
-    return _png(_from_array(source))
 
 
 def save_picture(path: str | os.PathLike[str], data: bytes, format: str) -> Path:
@@ -109,19 +79,3 @@ def _encode(data: bytes, suffix: str) -> bytes:
     image, file = open_image(data), io.BytesIO()
     image.convert("RGB").save(file, encoder)
     return file.getvalue()
-
-
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    (image if image.mode in _PNG_MODES else image.convert("RGB")).save(file, "PNG", compress_level=1)
-    return file.getvalue()
-
-
-def _from_array(source: Array) -> Image.Image:
-    interface = getattr(source, "__array_interface__", None)
-    if interface is None:
-        raise TypeError(f"an image is a Pillow image, a path, bytes or an array, not {type(source).__name__}")
-    if interface["typestr"][1:] not in ("u1", "b1"):
-        # Whether floats run to 1 or to 255 is anyone's guess, and a wrong guess is a black picture.
-        raise TypeError(f"an image array holds uint8, or bool for a mask, not {interface['typestr']!r}")
-    return Image.fromarray(source)

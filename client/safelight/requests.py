@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from .acceleration import Acceleration
-from .pictures import SUFFIXES, Format, ImageInput, picture_file
+from .image_input import ImageInput
+from .image_scaling import picture_files
+from .pictures import SUFFIXES, Format
 from .v1 import images_pb2 as pb
 from .wire import duration
 
@@ -104,9 +106,11 @@ def generate_request(prompt: str, options: DrawOptions) -> pb.GenerateRequest:
 def refine_request(
     image: ImageInput, prompt: str, mask: ImageInput | None, strength: float | None, options: DrawOptions
 ) -> pb.RefineRequest:
-    """As generate_request, and raises what `picture_file` raises."""
-    files = {"image": picture_file(image), "mask": None if mask is None else picture_file(mask)}
-    return _fill(pb.RefineRequest(), options, {"prompt": prompt, "strength": strength, **files})
+    """As generate_request, and raises what `picture_files` raises."""
+    sized = options.get("width") is not None and options.get("height") is not None
+    file, mask_file = picture_files(image, mask, sized=sized)
+    more = {"prompt": prompt, "strength": strength, "image": file, "mask": mask_file}
+    return _fill(pb.RefineRequest(), options, more)
 
 
 def stream_request(
