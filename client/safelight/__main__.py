@@ -86,8 +86,9 @@ def _add_prompt(parser: argparse.ArgumentParser) -> None:
 
 def _add_draw_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the picture").add_argument
-    where = "a file, or a folder; several pictures get -0, -1, ... (default: ./safelight-SEED.png)"
-    add("-o", "--output", metavar="PATH", dest="output_path", type=Path, default=Path(), help=where)
+    where = "a file, a folder, or - for stdout; several pictures get -0, -1, ... (default: ./safelight-SEED.png)"
+    add("-o", "--output", metavar="PATH", dest="output_path", default=".", help=where)
+    add("-f", "--force", action="store_true", help="replace files that are there")
     add("--model", metavar="NAME", help="one of `safelight models`")
     add("--negative", metavar="TEXT", dest="negative_prompt", help="what the picture should not show")
     add("--size", metavar="WxH", type=_size, help="pixels, as 768x512")
@@ -120,7 +121,12 @@ def _add_redraw_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_preview_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preview", metavar="FILE", type=Path, help="keep the newest preview in this file, as .jpg")
+    parser.add_argument(
+        "--preview",
+        metavar="FILE",
+        type=Path,
+        help="keep the newest preview in this file, as .jpg; what is there is replaced",
+    )
     parser.add_argument("--preview-every", metavar="N", type=int, default=1, help="steps between previews (default: 1)")
 
 

@@ -13,23 +13,25 @@ from typing import Any, cast
 
 from .acceleration import Acceleration
 from .client import Client
+from .destination import BadDestination, Destination, check_preview, destination
 from .events import Event, ImageDone, Preview, Started
 from .models import Model
-from .pictures import SUFFIXES
 from .progress import Bar
 from .requests import DrawOptions, Output, Previews
-from .results import Result, path_of
+from .results import Result
 
 
 def generate(client: Client, args: Namespace) -> int:
     """Draws pictures, writes them and prints their paths."""
+    target = _destination(args)
     with _bar(args) as bar:
-        result = client.generate(args.prompt, progress=bar.show if bar else False, **_options(args))
-    return _deliver(result, args)
+        result = client.generate(args.prompt, progress=bar.show if bar else False, **_options(args, target))
+    return _deliver(result, args, target)
 
 
 def refine(client: Client, args: Namespace) -> int:
     """Redraws a picture, writes the result and prints its path."""
+    target = _destination(args)
     with _bar(args) as bar:
         result = client.refine(
             args.image,
@@ -37,22 +39,25 @@ def refine(client: Client, args: Namespace) -> int:
             strength=args.strength,
             mask=args.mask,
             progress=bar.show if bar else False,
-            **_options(args),
+            **_options(args, target),
         )
-    return _deliver(result, args)
+    return _deliver(result, args, target)
 
 
 def stream(client: Client, args: Namespace) -> int:
     """Draws or redraws, and prints and writes what each event brings as it comes."""
+    target = _destination(args)
+    if args.preview:
+        check_preview(args.preview)
     previews = Previews(every=args.preview_every if args.preview else 0)
     source = {"image": args.image, "mask": args.mask, "strength": args.strength}
-    events = client.stream(args.prompt, previews=previews, **source, **_options(args))
+    events = client.stream(args.prompt, previews=previews, **source, **_options(args, target))
     with events, _bar(args) as bar:
         count = 1
         for event in events:
             if isinstance(event, Started):
                 count = len(event.seeds)
-            _print_event(event, _write(event, args, count), args)
+            _print_event(event, _write(event, args, target, count), args, target)
             if bar:
                 bar.show(event)
         result = events.final()
@@ -74,20 +79,26 @@ def health(client: Client, args: Namespace) -> int:
     return 0 if state else 1
 
 
-def _options(args: Namespace) -> DrawOptions:
+def _destination(args: Namespace) -> Destination:
+    """Where the pictures go. Raises BadDestination, before anything is drawn."""
+    target = destination(args.output_path, args.format, count=args.num_images or 1, force=args.force)
+    if target.is_stdout and args.json:
+        raise BadDestination(f"--json and -o {args.output_path} both write to stdout: leave one out")
+    return target
+
+
+def _options(args: Namespace, target: Destination) -> DrawOptions:
     options = {name: getattr(args, name) for name in DrawOptions.__annotations__ if hasattr(args, name)}
     width, height = args.size or (None, None)
     faster = Acceleration(args.deep_cache_interval, args.guidance_until, args.tiny_decoder)
     acceleration = faster if faster != Acceleration() else None
-    more = {"width": width, "height": height, "output": _output(args), "acceleration": acceleration}
+    more = {
+        "width": width,
+        "height": height,
+        "output": Output(target.format, args.quality),
+        "acceleration": acceleration,
+    }
     return cast(DrawOptions, options | more)
-
-
-def _output(args: Namespace) -> Output:
-    """The format that --format names, else the one of the file's suffix."""
-    suffix = args.output_path.suffix.lower()
-    named = (format for format, suffixes in SUFFIXES.items() if suffix in suffixes)
-    return Output(args.format or next(named, "png"), args.quality)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -108,19 +119,19 @@ def _bar(args: Namespace) -> Iterator[Bar | None]:
         bar.close()
 
 
-def _write(event: Event, args: Namespace, count: int) -> Path | None:
+def _write(event: Event, args: Namespace, target: Destination, count: int) -> Path | None:
     """Writes the picture of an event, and returns the file; None for an event without one."""
     if isinstance(event, Preview) and args.preview:
         return event.save(args.preview)
     if isinstance(event, ImageDone):
-        return event.save(path_of(event, args.output_path, count))
+        return target.write(event, count)
     return None
 
 
-def _print_event(event: Event, path: Path | None, args: Namespace) -> None:
+def _print_event(event: Event, path: Path | None, args: Namespace, target: Destination) -> None:
     if args.json:
         print(json.dumps(_event_json(event, path)), flush=True)
-    elif isinstance(event, ImageDone):
+    elif isinstance(event, ImageDone) and not target.is_stdout:
         print(path, flush=True)
 
 
@@ -130,12 +141,12 @@ def _event_json(event: Event, path: Path | None) -> dict[str, Any]:
     return {"event": name.lstrip("_"), **fields, **({"path": str(path)} if path else {})}
 
 
-def _deliver(result: Result, args: Namespace) -> int:
-    paths = [str(path) for path in result.save(args.output_path)]
+def _deliver(result: Result, args: Namespace, target: Destination) -> int:
+    paths = [str(target.write(picture, len(result.pictures))) for picture in result.pictures]
     if args.json:
         fields = {"job_id": result.job_id, "paths": paths, "seeds": result.seeds, "warnings": result.warnings}
         print(json.dumps({**fields, "timings": asdict(result.timings)}))
-    else:
+    elif not target.is_stdout:
         print(*paths, sep="\n")
     _conclude(result, args)
     return 0

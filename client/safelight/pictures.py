@@ -60,10 +60,11 @@ def save_picture(path: str | os.PathLike[str], data: bytes, format: str) -> Path
 
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file and moves it into its place, so that nobody ever reads half of it. Raises OSError."""
-    target = path.resolve()
-    if target.exists() and not target.is_file():
-        target.write_bytes(data)  # /dev/stdout is written to, not replaced
+    if path.exists() and not path.is_file():
+        # A pipe or a device is written to, not replaced; and what /dev/stdout links to may have no path at all.
+        path.write_bytes(data)
         return
+    target = path.resolve()
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         part.write_bytes(data)

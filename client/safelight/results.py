@@ -74,7 +74,12 @@ def path_of(picture: Picture, path: Path, count: int) -> Path:
     """The path that Result.save gives a picture, which is one of `count`."""
     if path.is_dir():
         return path / f"safelight-{picture.seed}.{picture.format}"
-    return path if count == 1 else path.with_name(f"{path.stem}-{picture.index}{path.suffix}")
+    return path if count == 1 else numbered(path, picture.index)
+
+
+def numbered(path: Path, index: int) -> Path:
+    """The path of one of several pictures: -0, -1, ... before the suffix."""
+    return path.with_name(f"{path.stem}-{index}{path.suffix}")
 
 
 def result_from(response: pb.GenerateResponse | pb.RefineResponse) -> Result:

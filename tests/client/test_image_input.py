@@ -50,7 +50,7 @@ def test_an_opened_photograph_is_sent_upright(format: str, orientation: int) -> 
     assert np.array_equal(seen(picture_file(file)), upright)
 
 
-DRAWN = {"index": 0, "seed": 7, "format": "png", "data": fake.picture(), "width": 16, "height": 16}
+DRAWN: dict[str, Any] = {"index": 0, "seed": 7, "format": "png", "data": fake.picture(), "width": 16, "height": 16}
 
 
 @pytest.mark.parametrize(
