@@ -5,8 +5,10 @@ with Client("localhost:50051") as client:
 """
 
 from .acceleration import Acceleration
-from .aio import AsyncClient, AsyncStream
-from .client import Client, Stream
+from .aio import AsyncClient
+from .aio_stream import AsyncStream
+from .arguments import DrawOptions
+from .client import Client
 from .errors import (
     Busy,
     Cancelled,
@@ -27,9 +29,11 @@ from .health import Health
 from .image_input import ImageInput
 from .image_scaling import PictureScaled
 from .models import Defaults, Limits, Model
+from .options import Output, Previews, Refiner, SchedulerOptions, SizeConditioning
 from .pictures import Picture
-from .requests import DrawOptions, Output, Previews, Refiner, SchedulerOptions, SizeConditioning
+from .recipes import NoRecipe, recipe
 from .results import Result, Timings
+from .stream import Stream
 
 __version__ = "0.1.0"
 
@@ -55,6 +59,7 @@ __all__ = [
     "InvalidRequest",
     "Limits",
     "Model",
+    "NoRecipe",
     "NotFound",
     "Output",
     "Picture",
@@ -75,4 +80,5 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "__version__",
+    "recipe",
 ]

@@ -5,26 +5,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import grpc.aio
 
-from .accumulator import Accumulator
-from .channel import METADATA, OPTIONS, QUICK, target, timeout_of
-from .errors import cancelled
-from .events import Event
+from .acceleration import Acceleration
+from .addresses import target
+from .aio_stream import AsyncStream
+from .arguments import documented, options_of
+from .channel import OPTIONS, QUICK, CallMetadata, Pairs, options_for, timeout_of
+from .errors import NotFound, TimedOut, Unavailable, cancelled
 from .health import METHOD, Check, Checked, Health, health_from
 from .image_input import ImageInput
 from .models import Model, models_from
-from .progress import OnEvent, event_handler
-from .requests import DrawOptions, Previews, generate_request, refine_request, stream_request
+from .options import Output, Previews, Priority, Refiner, SchedulerOptions, SizeConditioning
+from .pictures import Format
+from .progress import OnEvent, event_handler, previews_of
+from .requests import generate_request, refine_request, stream_request
 from .results import Result, result_from
 from .retries import TRIES, Tries
 from .statuses import error_from
 from .v1 import images_pb2 as pb
 from .v1.images_pb2_grpc import ImageServiceStub
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from .v1.images_pb2_grpc import ImageServiceAsyncStub
@@ -40,25 +46,57 @@ class AsyncClient:
     work on the server.
     """
 
-    def __init__(self, address: str | None = None, *, timeout: float | None = None) -> None:
-        self.address = target(address)
+    def __init__(
+        self,
+        address: str | Sequence[str] | None = None,
+        *,
+        timeout: float | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Pairs | None = None,
+        channel_options: Pairs | None = None,
+    ) -> None:
+        self.address = target(address, secure=credentials is not None)
         self.timeout = timeout_of(timeout)
+        self._options = options_for(self.address, OPTIONS, channel_options)
+        self._metadata = CallMetadata(self._options, metadata)
+        self._credentials = credentials
         self._closed = False
 
+    @documented
     async def generate(
         self,
         prompt: str,
         *,
+        model: str | None = None,
+        prompt_2: str | None = None,
+        negative_prompt: str | None = None,
+        negative_prompt_2: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        seed: int | None = None,
+        num_images: int | None = None,
+        scheduler: str | None = None,
+        scheduler_options: SchedulerOptions | None = None,
+        size_conditioning: SizeConditioning | None = None,
+        refiner: Refiner | str | None = None,
+        output: Output | Format | None = None,
+        priority: Priority | None = None,
+        acceleration: Acceleration | None = None,
         progress: bool | OnEvent = False,
         timeout: float | None = None,
-        **options: Unpack[DrawOptions],
     ) -> Result:
         """Draws pictures from words; see `Client.generate`. A function as `progress` is called, not awaited."""
+        options = options_of(locals())
         if progress:
-            return await self._follow(self.stream(prompt, previews=0, timeout=timeout, **options), progress)
+            stream = self.stream(prompt, previews=previews_of(progress), timeout=timeout, **options)
+            return await self._follow(stream, progress)
         response = await self._call(self._stub.Generate, generate_request(prompt, options), timeout)
         return result_from(response)
 
+    @documented
     async def refine(
         self,
         image: ImageInput,
@@ -66,20 +104,45 @@ class AsyncClient:
         *,
         strength: float | None = None,
         mask: ImageInput | None = None,
+        model: str | None = None,
+        prompt_2: str | None = None,
+        negative_prompt: str | None = None,
+        negative_prompt_2: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        seed: int | None = None,
+        num_images: int | None = None,
+        scheduler: str | None = None,
+        scheduler_options: SchedulerOptions | None = None,
+        size_conditioning: SizeConditioning | None = None,
+        refiner: Refiner | str | None = None,
+        output: Output | Format | None = None,
+        priority: Priority | None = None,
+        acceleration: Acceleration | None = None,
         progress: bool | OnEvent = False,
         timeout: float | None = None,
-        **options: Unpack[DrawOptions],
     ) -> Result:
         """Redraws a picture; see `Client.refine`."""
+        options = options_of(locals())
         if progress:
             stream = self.stream(
-                prompt, image=image, mask=mask, strength=strength, previews=0, timeout=timeout, **options
+                prompt,
+                image=image,
+                mask=mask,
+                strength=strength,
+                previews=previews_of(progress),
+                timeout=timeout,
+                **options,
             )
             return await self._follow(stream, progress)
         request = refine_request(image, prompt, mask, strength, options)
         response = await self._call(self._stub.Refine, request, timeout)
         return result_from(response)
 
+    @documented
     def stream(
         self,
         prompt: str,
@@ -87,14 +150,33 @@ class AsyncClient:
         image: ImageInput | None = None,
         mask: ImageInput | None = None,
         strength: float | None = None,
+        model: str | None = None,
+        prompt_2: str | None = None,
+        negative_prompt: str | None = None,
+        negative_prompt_2: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        seed: int | None = None,
+        num_images: int | None = None,
+        scheduler: str | None = None,
+        scheduler_options: SchedulerOptions | None = None,
+        size_conditioning: SizeConditioning | None = None,
+        refiner: Refiner | str | None = None,
+        output: Output | Format | None = None,
+        priority: Priority | None = None,
+        acceleration: Acceleration | None = None,
         previews: Previews | int | None = None,
         max_image_bytes: int | None = None,
         timeout: float | None = None,
-        **options: Unpack[DrawOptions],
     ) -> AsyncStream:
         """Draws pictures, or with `image` redraws one; to be used in an `async with`. See `Client.stream`."""
-        request = stream_request(prompt, image, mask, strength, previews, options, max_image_bytes)
-        return AsyncStream(self._stub.Stream(request, timeout=self._patience(timeout), metadata=METADATA))
+        request = stream_request(prompt, image, mask, strength, previews, options_of(locals()), max_image_bytes)
+        request_id, metadata = self._metadata.of_call()
+        call = self._stub.Stream(request, timeout=self._patience(timeout), metadata=metadata)
+        return AsyncStream(call, self.address, request_id)
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server draws with; the first is the default."""
@@ -103,6 +185,21 @@ class AsyncClient:
     async def health(self, model: str | None = None, *, timeout: float | None = None) -> Health:
         """The health of one model, or of the whole server; see `Client.health`."""
         return health_from(await self._call(self._check, Check(value=model or ""), timeout, QUICK, most=1))
+
+    async def wait_until_ready(self, timeout: float, model: str | None = None) -> None:
+        """Waits for a server that serves, or for one model; looks at its health every half second.
+
+        Raises TimedOut after `timeout` seconds of a server that is not ready, and Unavailable if there was none.
+        """
+        waiting = Waiting(self.address, timeout)
+        while not waiting.is_over:
+            try:
+                waiting.saw(await self.health(model, timeout=waiting.left))
+            except (Unavailable, TimedOut, NotFound) as error:
+                waiting.failed(error)
+            if not waiting.is_over:
+                await asyncio.sleep(waiting.pause)
+        waiting.conclude()
 
     async def close(self) -> None:
         """Cancels the calls that still run, and closes the connection."""
@@ -120,7 +217,9 @@ class AsyncClient:
     # The channel belongs to the loop that runs when it is made, and a client may be made before there is one.
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
-        return grpc.aio.insecure_channel(self.address, OPTIONS)
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self.address, self._options)
+        return grpc.aio.secure_channel(self.address, self._credentials, self._options)
 
     @cached_property
     def _stub(self) -> ImageServiceAsyncStub:
@@ -142,16 +241,17 @@ class AsyncClient:
         most: int = TRIES,
     ) -> Response:
         tries = Tries(self.address, self._patience(timeout, default), most)
+        request_id, metadata = self._metadata.of_call()
         while True:
             try:
-                response = await method(request, timeout=tries.timeout(), metadata=METADATA)
+                response = await method(request, timeout=tries.timeout(), metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 wait = tries.wait_after(error)
                 if wait is None:
-                    raise error_from(error) from error
+                    raise error_from(error, self.address, request_id) from error
                 await asyncio.sleep(wait)
                 if self._closed:
-                    raise cancelled() from error
+                    raise cancelled(request_id) from error
             else:
                 tries.succeeded()
                 return response
@@ -163,54 +263,3 @@ class AsyncClient:
                 async for event in stream:
                     on_event(event)
             return await stream.final()
-
-
-class AsyncStream:
-    """The events of a job, as they happen. Leaving the `async with` cancels the job; dropping the stream does not."""
-
-    def __init__(self, call: grpc.aio.UnaryStreamCall[pb.StreamRequest, pb.StreamResponse]) -> None:
-        self._call = call
-        self._messages = aiter(call)
-        self._accumulator = Accumulator()
-        self._cancelled = False
-
-    @property
-    def job_id(self) -> str:
-        """The server's id of the job; empty before the first event."""
-        return self._accumulator.job_id
-
-    async def final(self) -> Result:
-        """Reads the stream to its end, and returns the result. Raises what iterating raises."""
-        async for _ in self:
-            pass
-        return self._accumulator.result()
-
-    def cancel(self) -> None:
-        """Stops the work on the server; reading on raises Cancelled."""
-        self._cancelled = True
-        self._call.cancel()
-
-    def __aiter__(self) -> AsyncStream:
-        return self
-
-    async def __anext__(self) -> Event:
-        try:
-            # A loop: an event that is newer than this client is passed over.
-            while (event := self._accumulator.take(await anext(self._messages))) is None:
-                pass
-            return event
-        except grpc.aio.AioRpcError as error:
-            raise error_from(error) from error
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not self._cancelled or (task and task.cancelling()):
-                raise
-            raise cancelled() from None  # it is the call that was cancelled, not the task that reads it
-
-    async def __aenter__(self) -> AsyncStream:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self.cancel()

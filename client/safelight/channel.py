@@ -1,19 +1,26 @@
-"""Where the server is, and how to speak to it: address, timeout, channel options."""
+"""How to speak to the server: channel options, metadata, timeouts."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
-import re
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-DEFAULT_ADDRESS = "localhost:50051"
+from .addresses import has_several, is_loopback
+
 QUICK = 10.0  # seconds for calls that draw nothing, when no timeout is given
 MIB = 1024 * 1024
 
 MAX_RESPONSE = 64 * MIB
+REQUEST_ID = "x-request-id"
 
-# Sent with every call: the server refuses a larger answer before it draws it, which gRPC would refuse here after that.
-METADATA = (("safelight-max-response-bytes", str(MAX_RESPONSE)),)
+# Calls take turns on several servers, and go to those alone whose health says SERVING (gRFC A17).
+ROUND_ROBIN = json.dumps(
+    {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}},
+)
 
 # gRPC ignores a misspelt name in silence: each of these has a test that fails without it.
 OPTIONS: list[tuple[str, int]] = [
@@ -30,21 +37,36 @@ OPTIONS: list[tuple[str, int]] = [
     ("grpc.http2.max_pings_without_data", 0),
 ]
 
-_SCHEME = re.compile(r"(unix|unix-abstract|dns|ipv4|ipv6|passthrough|xds):")
+Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
-def target(address: str | None) -> str:
-    """The gRPC target for "host", "host:port", "[::1]:port", "unix:path" or "http://host:port".
+def options_for(target: str, usual: Sequence[tuple[str, Any]], more: Pairs | None) -> list[tuple[str, Any]]:
+    """The options of a channel to `target`: the usual ones, and the caller's own, which count more."""
+    chosen: dict[str, Any] = dict(usual)
+    if has_several(target):
+        chosen["grpc.service_config"] = ROUND_ROBIN
+    if is_loopback(target):
+        chosen["grpc.enable_http_proxy"] = 0
+    return list((chosen | dict(more or ())).items())
 
-    None: $SAFELIGHT_ADDRESS, else localhost:50051. Raises ValueError for https, which is not spoken yet.
-    """
-    address = (address or os.environ.get("SAFELIGHT_ADDRESS") or DEFAULT_ADDRESS).strip()
-    if _SCHEME.match(address):
-        return address
-    scheme, found, rest = address.rpartition("://")
-    if found and scheme != "http":
-        raise ValueError(f"cannot connect to {address!r}: only plain text is spoken yet, as in {DEFAULT_ADDRESS!r}")
-    return _with_port(rest.rstrip("/"))
+
+class CallMetadata:
+    """What is sent with each call: the most that is taken as an answer, the caller's own, and an id for the log."""
+
+    def __init__(self, options: Iterable[tuple[str, Any]], more: Pairs | None) -> None:
+        # The server refuses a larger answer before it draws it, which gRPC would refuse here after that.
+        most = dict(options)["grpc.max_receive_message_length"]
+        limits = {} if most < 0 else {"safelight-max-response-bytes": str(most)}
+        pairs = more.items() if isinstance(more, Mapping) else more or ()
+        self._pairs = (*limits.items(), *((name.lower(), value) for name, value in pairs))
+
+    def of_call(self) -> tuple[str, tuple[tuple[str, Any], ...]]:
+        """The id of a new request, by which the server's log knows it, and its metadata."""
+        named = next((value for name, value in self._pairs if name == REQUEST_ID), None)
+        if named is not None:
+            return str(named), self._pairs
+        made = secrets.token_hex(8)
+        return made, (*self._pairs, (REQUEST_ID, made))
 
 
 def timeout_of(timeout: float | None) -> float | None:
@@ -58,10 +80,3 @@ def timeout_of(timeout: float | None) -> float | None:
         source = f"SAFELIGHT_TIMEOUT={variable!r}" if timeout is None else f"timeout={timeout}"
         raise ValueError(f"{source}: a timeout is a number of seconds above 0")
     return chosen
-
-
-def _with_port(host: str) -> str:
-    if host.count(":") > 1 and not host.startswith("["):
-        host = f"[{host}]"  # a bare IPv6 address
-    name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
-    return f"{name or 'localhost'}:{port or '50051'}"

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TypeVar, Unpack
+from typing import Any, TypeVar
 
 import grpc
 
-from .accumulator import Accumulator
-from .channel import METADATA, OPTIONS, QUICK, target, timeout_of
-from .errors import cancelled
-from .events import Event
+from .acceleration import Acceleration
+from .addresses import target
+from .arguments import documented, options_of
+from .channel import OPTIONS, QUICK, CallMetadata, Pairs, options_for, timeout_of
+from .errors import NotFound, TimedOut, Unavailable, cancelled
 from .health import METHOD, Check, Checked, Health, health_from
 from .image_input import ImageInput
 from .models import Model, models_from
-from .progress import OnEvent, event_handler
-from .requests import DrawOptions, Previews, generate_request, refine_request, stream_request
+from .options import Output, Previews, Priority, Refiner, SchedulerOptions, SizeConditioning
+from .pictures import Format
+from .progress import OnEvent, event_handler, previews_of
+from .requests import generate_request, refine_request, stream_request
 from .results import Result, result_from
 from .retries import TRIES, Tries
 from .statuses import error_from
+from .stream import Stream
 from .v1 import images_pb2 as pb
 from .v1.images_pb2_grpc import ImageServiceStub
+from .waiting import Waiting
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -30,38 +36,73 @@ Response = TypeVar("Response")
 class Client:
     """A connection to a Safelight server; may be used from several threads, and is closed by `with` or `close()`.
 
-    `address` is "host:port" or "unix:path"; default $SAFELIGHT_ADDRESS, else localhost:50051.
-    `timeout` is in seconds, for each call; default $SAFELIGHT_TIMEOUT, else as long as the drawing takes.
-    Calls raise SafelightError (see `safelight.errors`). Where a call takes `**options`, see `safelight.DrawOptions`:
-    model, prompt_2, negative_prompt, negative_prompt_2, width, height, steps, guidance_scale, guidance_rescale, seed,
-    num_images, scheduler, scheduler_options, size_conditioning, refiner, output, priority, acceleration.
+    `address` is "host:port" or "unix:path"; default $SAFELIGHT_ADDRESS, else localhost:50051. Of several, a list or one
+    text with commas, calls take turns on those that are healthy. `timeout` is in seconds, for each call; default
+    $SAFELIGHT_TIMEOUT, else as long as the drawing takes. `credentials` (grpc.ssl_channel_credentials()) encrypt;
+    `metadata` is sent with each call, and `channel_options` go to gRPC, both as pairs or a mapping.
+    Calls raise SafelightError (see `safelight.errors`).
     """
 
-    def __init__(self, address: str | None = None, *, timeout: float | None = None) -> None:
-        self.address = target(address)
+    def __init__(
+        self,
+        address: str | Sequence[str] | None = None,
+        *,
+        timeout: float | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Pairs | None = None,
+        channel_options: Pairs | None = None,
+    ) -> None:
+        self.address = target(address, secure=credentials is not None)
         self.timeout = timeout_of(timeout)
-        self._channel = grpc.insecure_channel(self.address, OPTIONS)
+        options = options_for(self.address, OPTIONS, channel_options)
+        self._metadata = CallMetadata(options, metadata)
+        self._channel = (
+            grpc.insecure_channel(self.address, options)
+            if credentials is None
+            else grpc.secure_channel(self.address, credentials, options)
+        )
         self._stub = ImageServiceStub(self._channel)
         self._closed = threading.Event()
         self._check = self._channel.unary_unary(METHOD, Check.SerializeToString, Checked.FromString)
 
+    @documented
     def generate(
         self,
         prompt: str,
         *,
+        model: str | None = None,
+        prompt_2: str | None = None,
+        negative_prompt: str | None = None,
+        negative_prompt_2: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        seed: int | None = None,
+        num_images: int | None = None,
+        scheduler: str | None = None,
+        scheduler_options: SchedulerOptions | None = None,
+        size_conditioning: SizeConditioning | None = None,
+        refiner: Refiner | str | None = None,
+        output: Output | Format | None = None,
+        priority: Priority | None = None,
+        acceleration: Acceleration | None = None,
         progress: bool | OnEvent = False,
         timeout: float | None = None,
-        **options: Unpack[DrawOptions],
     ) -> Result:
         """Draws pictures from words.
 
-        `progress`: True shows a bar (it needs tqdm, else ImportError); a function is called with each event. Without
-        it, the call is tried again while the server is unavailable. Interrupting it (Ctrl-C) stops the server's work.
+        Without `progress`, the call is tried again while the server is unavailable. Interrupting it (Ctrl-C) stops the
+        server's work.
         """
+        options = options_of(locals())
         if progress:
-            return self._follow(self.stream(prompt, previews=0, timeout=timeout, **options), progress)
+            stream = self.stream(prompt, previews=previews_of(progress), timeout=timeout, **options)
+            return self._follow(stream, progress)
         return result_from(self._call(self._stub.Generate, generate_request(prompt, options), timeout))
 
+    @documented
     def refine(
         self,
         image: ImageInput,
@@ -69,24 +110,48 @@ class Client:
         *,
         strength: float | None = None,
         mask: ImageInput | None = None,
+        model: str | None = None,
+        prompt_2: str | None = None,
+        negative_prompt: str | None = None,
+        negative_prompt_2: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        seed: int | None = None,
+        num_images: int | None = None,
+        scheduler: str | None = None,
+        scheduler_options: SchedulerOptions | None = None,
+        size_conditioning: SizeConditioning | None = None,
+        refiner: Refiner | str | None = None,
+        output: Output | Format | None = None,
+        priority: Priority | None = None,
+        acceleration: Acceleration | None = None,
         progress: bool | OnEvent = False,
         timeout: float | None = None,
-        **options: Unpack[DrawOptions],
     ) -> Result:
         """Redraws a picture: image to image, inpainting with a mask, or a pass of a refiner model.
 
-        `image` and `mask` are Pillow images, paths, bytes of a file, or uint8 arrays (height, width[, 3]); where the
-        mask is white, the picture is drawn anew. `strength`, 0 to 1, is how much may change. Everything else is as for
-        `generate`. Raises what `picture_file` of `safelight.pictures` raises for what is no image.
+        What is larger than a server takes is scaled down, with the warning PictureScaled. Raises what `picture_file` of
+        `safelight.image_input` raises for what is no image.
         """
+        options = options_of(locals())
         if progress:
             stream = self.stream(
-                prompt, image=image, mask=mask, strength=strength, previews=0, timeout=timeout, **options
+                prompt,
+                image=image,
+                mask=mask,
+                strength=strength,
+                previews=previews_of(progress),
+                timeout=timeout,
+                **options,
             )
             return self._follow(stream, progress)
         request = refine_request(image, prompt, mask, strength, options)
         return result_from(self._call(self._stub.Refine, request, timeout))
 
+    @documented
     def stream(
         self,
         prompt: str,
@@ -94,19 +159,36 @@ class Client:
         image: ImageInput | None = None,
         mask: ImageInput | None = None,
         strength: float | None = None,
+        model: str | None = None,
+        prompt_2: str | None = None,
+        negative_prompt: str | None = None,
+        negative_prompt_2: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        seed: int | None = None,
+        num_images: int | None = None,
+        scheduler: str | None = None,
+        scheduler_options: SchedulerOptions | None = None,
+        size_conditioning: SizeConditioning | None = None,
+        refiner: Refiner | str | None = None,
+        output: Output | Format | None = None,
+        priority: Priority | None = None,
+        acceleration: Acceleration | None = None,
         previews: Previews | int | None = None,
         max_image_bytes: int | None = None,
         timeout: float | None = None,
-        **options: Unpack[DrawOptions],
     ) -> Stream:
         """Draws pictures, or with `image` redraws one, and gives the events as they happen. Use it in a `with`.
 
-        `previews`: an int is one preview every so many steps, 0 is none; default: after every step. `max_image_bytes`,
-        4096 or more: larger pictures come in messages of this size and are put together here, for a proxy that lets no
-        large ones through. The call is never tried again.
+        The call is never tried again. `max_image_bytes` is for a proxy that lets no large messages through.
         """
-        request = stream_request(prompt, image, mask, strength, previews, options, max_image_bytes)
-        return Stream(self._stub.Stream(request, timeout=self._patience(timeout), metadata=METADATA))
+        request = stream_request(prompt, image, mask, strength, previews, options_of(locals()), max_image_bytes)
+        request_id, metadata = self._metadata.of_call()
+        call = self._stub.Stream(request, timeout=self._patience(timeout), metadata=metadata)
+        return Stream(call, self.address, request_id)
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server draws with; the first is the default."""
@@ -118,6 +200,21 @@ class Client:
         Raises NotFound for a name whose health the server does not know, and Unavailable when there is no server.
         """
         return health_from(self._call(self._check, Check(value=model or ""), timeout, QUICK, most=1))
+
+    def wait_until_ready(self, timeout: float, model: str | None = None) -> None:
+        """Waits for a server that serves, or for one model; looks at its health every half second.
+
+        Raises TimedOut after `timeout` seconds of a server that is not ready, and Unavailable if there was none.
+        """
+        waiting = Waiting(self.address, timeout)
+        while not waiting.is_over:
+            try:
+                waiting.saw(self.health(model, timeout=waiting.left))
+            except (Unavailable, TimedOut, NotFound) as error:
+                waiting.failed(error)
+            if not waiting.is_over:
+                self._closed.wait(waiting.pause)
+        waiting.conclude()
 
     def close(self) -> None:
         """Cancels the calls that still run, and closes the connection."""
@@ -142,24 +239,28 @@ class Client:
         most: int = TRIES,
     ) -> Response:
         tries = Tries(self.address, self._patience(timeout, default), most)
+        request_id, metadata = self._metadata.of_call()
         while True:
             try:
-                response = self._try(method, request, tries.timeout())
+                response = self._try(method, request, tries.timeout(), metadata)
             except grpc.RpcError as error:
                 wait = tries.wait_after(error)
                 if wait is None:
-                    raise error_from(error) from error
+                    raise error_from(error, self.address, request_id) from error
                 if self._closed.wait(wait):
-                    raise cancelled() from error
+                    raise cancelled(request_id) from error
             else:
                 tries.succeeded()
                 return response
 
     @staticmethod
     def _try(
-        method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None
+        method: grpc.UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        timeout: float | None,
+        metadata: tuple[tuple[str, Any], ...],
     ) -> Response:
-        call = method.future(request, timeout=timeout, metadata=METADATA)
+        call = method.future(request, timeout=timeout, metadata=metadata)
         try:
             return call.result()
         except grpc.RpcError:
@@ -174,44 +275,3 @@ class Client:
             for event in stream:
                 on_event(event)
             return stream.final()
-
-
-class Stream:
-    """The events of a job, as they happen. Leaving the `with`, or dropping the stream, cancels the job."""
-
-    def __init__(self, call: grpc._CallIterator[pb.StreamResponse]) -> None:
-        self._call = call
-        self._accumulator = Accumulator()
-
-    @property
-    def job_id(self) -> str:
-        """The server's id of the job; empty before the first event."""
-        return self._accumulator.job_id
-
-    def final(self) -> Result:
-        """Reads the stream to its end, and returns the result. Raises what iterating raises."""
-        for _ in self:
-            pass
-        return self._accumulator.result()
-
-    def cancel(self) -> None:
-        """Stops the work on the server; reading on raises Cancelled. May be called from any thread."""
-        self._call.cancel()
-
-    def __iter__(self) -> Stream:
-        return self
-
-    def __next__(self) -> Event:
-        try:
-            # A loop: an event that is newer than this client is passed over.
-            while (event := self._accumulator.take(next(self._call))) is None:
-                pass
-            return event
-        except grpc.RpcError as error:
-            raise error_from(error) from error
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.cancel()

@@ -6,24 +6,28 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 from .acceleration import Acceleration
+from .arguments import DrawOptions
 from .client import Client
 from .destination import BadDestination, Destination, check_preview, destination
+from .errors import NotFound, TimedOut
 from .events import Event, ImageDone, Preview, Started
 from .models import Model
+from .options import Output, Previews
 from .progress import Bar
-from .requests import DrawOptions, Output, Previews
+from .recipes import recipe
 from .results import Result
 
 
 def generate(client: Client, args: Namespace) -> int:
     """Draws pictures, writes them and prints their paths."""
     target = _destination(args)
+    _wait(client, args)
     with _bar(args) as bar:
         result = client.generate(args.prompt, progress=bar.show if bar else False, **_options(args, target))
     return _deliver(result, args, target)
@@ -32,6 +36,7 @@ def generate(client: Client, args: Namespace) -> int:
 def refine(client: Client, args: Namespace) -> int:
     """Redraws a picture, writes the result and prints its path."""
     target = _destination(args)
+    _wait(client, args)
     with _bar(args) as bar:
         result = client.refine(
             args.image,
@@ -49,6 +54,7 @@ def stream(client: Client, args: Namespace) -> int:
     target = _destination(args)
     if args.preview:
         check_preview(args.preview)
+    _wait(client, args)
     previews = Previews(every=args.preview_every if args.preview else 0)
     source = {"image": args.image, "mask": args.mask, "strength": args.strength}
     events = client.stream(args.prompt, previews=previews, **source, **_options(args, target))
@@ -67,16 +73,42 @@ def stream(client: Client, args: Namespace) -> int:
 
 def models(client: Client, args: Namespace) -> int:
     """Prints the models of the server as a table, or as JSON."""
+    _wait(client, args)
     found = client.models()
     print(json.dumps([asdict(model) for model in found], indent=2) if args.json else _table(found))
     return 0
 
 
 def health(client: Client, args: Namespace) -> int:
-    """Prints the server's health; 0 if it serves, else 1."""
-    state = client.health(args.model)
+    """Prints the server's health; 0 if it serves, else 1. NotFound says which models there are."""
+    with suppress(TimedOut):  # what it is now is told all the same
+        _wait(client, args, args.model)
+    try:
+        state = client.health(args.model)
+    except NotFound as error:
+        names = ", ".join(model.name for model in client.models())
+        raise NotFound(f"there is no model {args.model!r}; there are {names}", code=error.code) from error
     print(json.dumps({"status": state.name}) if args.json else state.name)
     return 0 if state else 1
+
+
+def again(client: Client, args: Namespace) -> int:
+    """Draws what a picture's file says, writes it and prints its path."""
+    options = recipe(args.file)
+    redraws = "strength" in options
+    if redraws and args.image is None:
+        raise ValueError(f"{args.file} was redrawn from a picture, which is not in it: give that with --image")
+    if not redraws and (args.image or args.mask):
+        raise ValueError(f"{args.file} was drawn from words: it takes no --image and no --mask")
+    target = destination(args.output_path, None, force=args.force)
+    _wait(client, args)
+    result = client.refine(args.image, mask=args.mask, **options) if redraws else client.generate(**options)
+    return _deliver(result, args, target)
+
+
+def _wait(client: Client, args: Namespace, model: str | None = None) -> None:
+    if args.wait is not None:
+        client.wait_until_ready(args.wait, model)
 
 
 def _destination(args: Namespace) -> Destination:

@@ -1,6 +1,7 @@
 """What a call can raise; `statuses` makes it of a gRPC status.
 
-SafelightError              .code .reason .message .violations .retry_after .metadata; __cause__ is the grpc.RpcError
+SafelightError              .code .reason .message .violations .retry_after .metadata .request_id; __cause__ is the
+│                           grpc.RpcError
 ├── InvalidRequest          INVALID_ARGUMENT, OUT_OF_RANGE; .violations names every bad field. And RESOURCE_EXHAUSTED
 │                           where a message is over gRPC's limit, which trying again does not change
 ├── NotFound                NOT_FOUND: no such model
@@ -10,8 +11,8 @@ SafelightError              .code .reason .message .violations .retry_after .met
 ├── Busy                    RESOURCE_EXHAUSTED: the queue is full; .retry_after says when to come back
 ├── Unavailable             UNAVAILABLE: a server that loads its models or shuts down, or no server there, or none any
 │                           more (reason "UNREACHABLE"); .retry_after says when to come back
-├── TimedOut                DEADLINE_EXCEEDED: the call's timeout has passed; or the server finds it too short (reason
-│                           "DEADLINE_TOO_SHORT"), and does not begin
+├── TimedOut                DEADLINE_EXCEEDED, also a TimeoutError: the call's timeout has passed; or the server finds
+│                           it too short (reason "DEADLINE_TOO_SHORT"), and does not begin
 ├── Cancelled               CANCELLED: by this side or by the server
 ├── Unsupported             UNIMPLEMENTED: a server that is older than this client
 └── Internal                INTERNAL, UNKNOWN, DATA_LOSS: a fault of the server
@@ -47,6 +48,7 @@ class SafelightError(Exception):
         violations: Iterable[FieldViolation] = (),
         retry_after: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -55,6 +57,7 @@ class SafelightError(Exception):
         self.violations = list(violations)
         self.retry_after = retry_after  # seconds; None: the server does not say
         self.metadata = dict(metadata or {})  # particulars of the reason
+        self.request_id = request_id  # by which the server's log knows the call
 
     def __str__(self) -> str:
         """The message, and every bad field on its own line."""
@@ -94,7 +97,7 @@ class Unavailable(SafelightError):
     """No server there, or one that still loads its models or is shutting down."""
 
 
-class TimedOut(SafelightError):
+class TimedOut(SafelightError, TimeoutError):
     """The timeout of the call has passed, and the server has stopped the work; or it is too short to begin."""
 
 
@@ -130,6 +133,6 @@ EXCEPTIONS: dict[StatusCode, type[SafelightError]] = {
 }
 
 
-def cancelled() -> Cancelled:
+def cancelled(request_id: str = "") -> Cancelled:
     """The exception for a call that this side has cancelled."""
-    return Cancelled("the call was cancelled", code=StatusCode.CANCELLED.name)
+    return Cancelled("the call was cancelled", code=StatusCode.CANCELLED.name, request_id=request_id)

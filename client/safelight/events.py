@@ -75,6 +75,10 @@ class Preview(Event):
         """The preview, decoded when first asked for."""
         return open_image(self.data)
 
+    def _repr_jpeg_(self) -> bytes:
+        """For notebooks."""
+        return self.data
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Replaces the file at `path` in one move; another suffix than .jpg encodes the preview again."""
         return save_picture(path, self.data, "jpeg")

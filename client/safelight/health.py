@@ -22,6 +22,12 @@ class Health(enum.IntEnum):
     NOT_SERVING = 2
     SERVICE_UNKNOWN = 3
 
+    def __str__(self) -> str:
+        return self.name
+
+    def __format__(self, spec: str) -> str:
+        return format(self.name, spec)
+
     def __bool__(self) -> bool:
         return self is Health.SERVING
 

@@ -50,17 +50,22 @@ def picture_file(source: ImageInput) -> bytes:
     Raises TypeError for what is no image, ValueError for a URL that is not data:, and OSError for a file that cannot be
     read or is no picture.
     """
+    data = file_bytes(source)
+    if data is not None:
+        return data if _is_readable(data) else png_file(_open(data))
+    return png_file(source if isinstance(source, Image.Image) else _from_array(source))
+
+
+def file_bytes(source: Any) -> bytes | None:
+    """What is in a file, whatever holds it; None for a picture that is in none. Raises what picture_file raises."""
     given: Any = _file_of(source) if isinstance(source, (Picture, Preview, Result)) else source
     if isinstance(given, str) and (scheme := given.partition(":")[0].lower()) in _SCHEMES:
         given = _SCHEMES[scheme](given)
     if isinstance(given, (str, os.PathLike)):
-        given = Path(given).read_bytes()
-    elif hasattr(given, "read"):
-        given = _read(given)
-    if isinstance(given, (bytes, bytearray, memoryview)):
-        data = bytes(given)
-        return data if _is_readable(data) else png_file(_open(data))
-    return png_file(given if isinstance(given, Image.Image) else _from_array(given))
+        return Path(given).read_bytes()
+    if hasattr(given, "read"):
+        return _read(given)
+    return bytes(given) if isinstance(given, (bytes, bytearray, memoryview)) else None
 
 
 def _file_of(source: Drawn) -> bytes:

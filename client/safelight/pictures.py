@@ -32,6 +32,13 @@ class Picture:
         """The picture, decoded when first asked for."""
         return open_image(self.data)
 
+    def _repr_png_(self) -> bytes | None:
+        """For notebooks, which show no WebP by themselves."""
+        return None if self.format == "jpeg" else self.data if self.format == "png" else _encode(self.data, ".png")
+
+    def _repr_jpeg_(self) -> bytes | None:
+        return self.data if self.format == "jpeg" else None
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the file to `path` as `save_picture` does, and returns where it is."""
         return save_picture(path, self.data, self.format)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .events import Event, ImageDone, Progress, Queued, Started
+from .notebook import LivePicture, in_notebook
 
 OnEvent = Callable[[Event], object]
 
@@ -45,6 +46,11 @@ class Bar:
         self._bar.update(sum(self._done.values()) - self._bar.n)
 
 
+def previews_of(progress: bool | OnEvent) -> int:
+    """Every how many steps a preview is of use: in a notebook they are shown beside the bar."""
+    return int(progress is True and in_notebook())
+
+
 @contextmanager
 def event_handler(progress: bool | OnEvent) -> Iterator[OnEvent]:
     """The function to call with each event: the caller's own, or that of a bar, which is closed at the end.
@@ -55,8 +61,9 @@ def event_handler(progress: bool | OnEvent) -> Iterator[OnEvent]:
         yield progress
         return
     bar = Bar()
+    shows: list[OnEvent] = [bar.show, LivePicture().show] if in_notebook() else [bar.show]
     try:
-        yield bar.show
+        yield lambda event: [show(event) for show in shows]
     finally:
         bar.close()
 

@@ -5,94 +5,22 @@ from __future__ import annotations
 import dataclasses
 import reprlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .acceleration import Acceleration
+from .arguments import DrawOptions
 from .image_input import ImageInput
 from .image_scaling import picture_files
-from .pictures import SUFFIXES, Format
+from .options import Output, Previews, Refiner, SizeConditioning
+from .pictures import SUFFIXES
 from .v1 import images_pb2 as pb
 from .wire import duration
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Priority = Literal["interactive", "normal", "batch"]
+BY_LOT = -1  # as a seed: what others say for "not set"
+
 Request = TypeVar("Request", pb.GenerateRequest, pb.RefineRequest)
-
-
-@dataclass(frozen=True)
-class Refiner:
-    """A second model that takes the latents over on the way."""
-
-    model: str
-    handoff: float | None = None  # 0 to 1: the share of the noise that the first model takes away; server default 0.8
-
-
-@dataclass(frozen=True)
-class Output:
-    """The file that the server makes of a picture."""
-
-    format: Format = "png"
-    quality: int | None = None  # 1 to 100, for JPEG and WebP; server default 90
-
-
-@dataclass(frozen=True)
-class SchedulerOptions:
-    """Changes to the scheduler's configuration in the model."""
-
-    use_karras_sigmas: bool | None = None
-    timestep_spacing: Literal["leading", "trailing", "linspace"] | None = None
-    eta: float | None = None  # DDIM's noise, 0 (none) to 1
-
-
-@dataclass(frozen=True)
-class SizeConditioning:
-    """The size and crop that SDXL is conditioned on: sizes are (width, height), crops (x, y), in pixels."""
-
-    original: tuple[int, int] | None = None
-    crop: tuple[int, int] | None = None
-    target: tuple[int, int] | None = None
-    negative_original: tuple[int, int] | None = None
-    negative_crop: tuple[int, int] | None = None
-    negative_target: tuple[int, int] | None = None
-    aesthetic_score: float | None = None
-    negative_aesthetic_score: float | None = None
-
-
-@dataclass(frozen=True)
-class Previews:
-    """Which previews a stream brings."""
-
-    every: int | None = None  # one every so many steps; 0: none; server default 1
-    min_interval: float | None = None  # seconds: at most one in this time
-    max_edge: int | None = None  # the longer edge in pixels, 16 to 1024; server default 256
-    quality: int | None = None  # of the JPEG, 1 to 100; server default 80
-    decoder: Literal["linear", "tiny"] | None = None  # server default: tiny where the model has it
-
-
-class DrawOptions(TypedDict, total=False):
-    """The keyword arguments of every call that draws. What is left out, or None, is the model's own default."""
-
-    model: str | None  # a name from models(); default: the first there
-    prompt_2: str | None  # for the second text encoder; default: the prompt
-    negative_prompt: str | None  # takes effect when guidance_scale is above 1; "" is not the same as None
-    negative_prompt_2: str | None
-    width: int | None  # pixels
-    height: int | None
-    steps: int | None
-    guidance_scale: float | None  # 1 or less turns guidance off, and halves the work
-    guidance_rescale: float | None  # 0 to 1
-    seed: int | None  # of the first picture, picture i has seed + i; default: drawn by lot, see Result.seeds
-    num_images: int | None
-    scheduler: str | None  # a name from models()
-    scheduler_options: SchedulerOptions | None
-    size_conditioning: SizeConditioning | None
-    refiner: Refiner | str | None  # a str is the model's name
-    output: Output | Format | None
-    priority: Priority | None  # a second of "interactive" work counts as a fifth, of "batch" as five; default "normal"
-    acceleration: Acceleration | None  # default: the exact picture
 
 
 def generate_request(prompt: str, options: DrawOptions) -> pb.GenerateRequest:
@@ -137,11 +65,8 @@ def stream_request(
 
 
 def _fill(message: Request, options: DrawOptions, more: Mapping[str, object]) -> Request:
-    unknown = options.keys() - DrawOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
     for name, value in {**options, **more}.items():
-        if value is None:
+        if value is None or (name == "seed" and value == BY_LOT):
             continue
         try:
             message.MergeFrom(type(message)(**{name: _WRITERS.get(name, _unchanged)(value)}))

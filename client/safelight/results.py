@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,17 @@ class Result:
         """The seed that gives each picture again, alone."""
         return [picture.seed for picture in self.pictures]
 
+    def _repr_png_(self) -> bytes | None:
+        """For notebooks: one picture."""
+        return self.pictures[0]._repr_png_() if len(self.pictures) == 1 else None
+
+    def _repr_jpeg_(self) -> bytes | None:
+        return self.pictures[0]._repr_jpeg_() if len(self.pictures) == 1 else None
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: several pictures, side by side."""
+        return None if len(self.pictures) == 1 else "".join(map(_html, self.pictures))
+
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Writes all pictures, and returns their paths. Raises OSError, and ValueError for a suffix of no format.
 
@@ -68,6 +80,12 @@ class Result:
         The server's bytes stay as they are when the suffix fits, else the picture is encoded again.
         """
         return [picture.save(path_of(picture, Path(path), len(self.pictures))) for picture in self.pictures]
+
+
+def _html(picture: Picture) -> str:
+    data = base64.b64encode(picture.data).decode()
+    style = "display: inline-block; max-width: 24em; margin: 2px"
+    return f'<img style="{style}" alt="seed {picture.seed}" src="data:image/{picture.format};base64,{data}">'
 
 
 def path_of(picture: Picture, path: Path, count: int) -> Path:

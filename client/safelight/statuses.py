@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
+from .addresses import is_loopback
+from .channel import REQUEST_ID
 from .errors import EXCEPTIONS, FieldViolation, InvalidRequest, SafelightError, TimedOut
 from .wire import seconds
 
@@ -23,18 +26,27 @@ REASONS: dict[str, type[SafelightError]] = {"DEADLINE_TOO_SHORT": TimedOut}
 # How the gRPC libraries of C++ and Go, and of Java, say that a message is over a limit.
 _TOO_LARGE = re.compile(r"(sent|received?|send) message larger than max|message exceeds maximum size", re.IGNORECASE)
 _SIZES = re.compile(r"larger than max \((\d+) vs\.? (\d+)\)")
+# How gRPC says that there is nobody, and why.
+_NO_SERVER = re.compile(r"failed to connect|dns resolution failed|backends failing|empty address list", re.IGNORECASE)
+_CAUSE = re.compile(
+    r"connection refused|connection reset|no such file or directory|permission denied|no route to host"
+    r"|network is unreachable|dns resolution failed|timed? ?out|deadline exceeded|handshake failed|http proxy[^;]*",
+    re.IGNORECASE,
+)
+_GONE = re.compile(r"socket closed|recvmsg|goaway|connection reset|broken pipe|stream removed", re.IGNORECASE)
+_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 # Seconds, drawn by lot, so that those who lost their server in one moment do not all come back in one.
 _COME_BACK = 1.0, 3.0
 
 
-def error_from(error: grpc.RpcError) -> SafelightError:
-    """The exception for a failed call, with what the status and its details say. Raise it `from` the error."""
+def error_from(error: grpc.RpcError, address: str = "", request_id: str = "") -> SafelightError:
+    """The exception for a failed call to `address`, with what the status says. Raise it `from` the error."""
     code = error.code()
     status = _status_of(error)
     info = next(_details(status, error_details_pb2.ErrorInfo), error_details_pb2.ErrorInfo())
     text = error.details() or code.name
     if not info.reason and code is StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(text):
-        return _too_large(text)
+        return _too_large(text, request_id)
     bad = (entry for part in _details(status, error_details_pb2.BadRequest) for entry in part.field_violations)
     asked = retry_delay_of(error)
     failed = REASONS.get(info.reason, EXCEPTIONS.get(code, SafelightError))(
@@ -44,8 +56,9 @@ def error_from(error: grpc.RpcError) -> SafelightError:
         violations=[FieldViolation(entry.field, entry.description) for entry in bad],
         retry_after=None if asked is None or asked < 0 else asked,
         metadata=info.metadata,
+        request_id=str(_trailers(error).get(REQUEST_ID) or request_id),
     )
-    return _unreachable(failed) if code is StatusCode.UNAVAILABLE and not info.reason else failed
+    return _unreachable(failed, address) if code is StatusCode.UNAVAILABLE and not info.reason else failed
 
 
 def retry_delay_of(error: grpc.RpcError) -> float | None:
@@ -58,7 +71,7 @@ def retry_delay_of(error: grpc.RpcError) -> float | None:
     return next((seconds(part.retry_delay) for part in details), None)
 
 
-def _too_large(text: str) -> InvalidRequest:
+def _too_large(text: str, request_id: str) -> InvalidRequest:
     sizes = _SIZES.search(text)
     size, limit = sizes.groups() if sizes else ("", "")
     reason = f"{int(size):,} bytes, and at most {int(limit):,} may be sent" if sizes else text
@@ -68,16 +81,35 @@ def _too_large(text: str) -> InvalidRequest:
         message = f"the request is too large ({reason}): send a smaller image"
     metadata = {"size": size, "limit": limit} if sizes else {}
     return InvalidRequest(
-        message, code=StatusCode.RESOURCE_EXHAUSTED.name, reason="MESSAGE_TOO_LARGE", metadata=metadata
+        message,
+        code=StatusCode.RESOURCE_EXHAUSTED.name,
+        reason="MESSAGE_TOO_LARGE",
+        metadata=metadata,
+        request_id=request_id,
     )
 
 
-def _unreachable(failed: SafelightError) -> SafelightError:
+def _unreachable(failed: SafelightError, address: str) -> SafelightError:
     """The failure of a call that no server of ours answered: there was none, or it went away."""
     failed.reason = "UNREACHABLE"
+    failed.args = (_told(failed.message, address or "the address"),)
+    failed.message = failed.args[0]
     if failed.retry_after is None:
         failed.retry_after = round(random.uniform(*_COME_BACK), 1)
     return failed
+
+
+def _told(text: str, address: str) -> str:
+    """What gRPC says of a server that does not answer, in words that help."""
+    if "unhealthy" in text:
+        return f"no server of {address} is ready"
+    if not _NO_SERVER.search(text):
+        return f"the server at {address} went away ({text})" if _GONE.search(text) else text
+    cause = _CAUSE.search(text)
+    proxy = next((name for name in _PROXIES if os.environ.get(name)), None)
+    through = f"; ${proxy} is set, and may lead elsewhere" if proxy and not is_loopback(address) else ""
+    why = cause[0].lower() if cause else "no answer"
+    return f"no server at {address}: start one with safelight-server serve (failed to connect: {why}{through})"
 
 
 def _trailers(error: grpc.RpcError) -> dict[str, str | bytes]:

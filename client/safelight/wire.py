@@ -19,7 +19,7 @@ else:
 def read(record: type[Record], message: Message, /, **known: Any) -> Record:
     """A `record` with the fields of `message` of the same names; the fields in `known` are taken from there."""
     names = [field.name for field in dataclasses.fields(record) if field.name not in known]
-    return record(**known, **{name: _plain(getattr(message, name)) for name in names})
+    return record(**known, **{name: plain(getattr(message, name)) for name in names})
 
 
 def seconds(duration: Duration) -> float:
@@ -34,7 +34,8 @@ def duration(length: float) -> Duration:
     return message
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A field's value as Python has it."""
     if isinstance(value, Duration):
         return seconds(value)
     if isinstance(value, float):

@@ -1,0 +1,79 @@
+"""The keyword arguments of every call that draws: their types, and their text for help()."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict, TypeVar, cast
+
+from .acceleration import Acceleration
+from .options import Output, Priority, Refiner, SchedulerOptions, SizeConditioning
+from .pictures import Format
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class DrawOptions(TypedDict, total=False):
+    """The keyword arguments of every call that draws. What is left out, or None, is the model's own default."""
+
+    model: str | None
+    prompt_2: str | None
+    negative_prompt: str | None
+    negative_prompt_2: str | None
+    width: int | None
+    height: int | None
+    steps: int | None
+    guidance_scale: float | None
+    guidance_rescale: float | None
+    seed: int | None
+    num_images: int | None
+    scheduler: str | None
+    scheduler_options: SchedulerOptions | None
+    size_conditioning: SizeConditioning | None
+    refiner: Refiner | str | None
+    output: Output | Format | None
+    priority: Priority | None
+    acceleration: Acceleration | None
+
+
+TEXTS = {
+    "prompt": "what the picture should show; for the first text encoder",
+    "image": "where to start from: a Pillow image, Picture, Result, path, open file, bytes, data: URL or array",
+    "mask": "as `image`, of its size: white is drawn anew, black and what is transparent is kept",
+    "strength": "0 to 1: how much of the image may change; default 0.3, with a mask 0.9999",
+    "model": "a name from models(); default: the first there",
+    "prompt_2": "for the second text encoder; default: the prompt",
+    "negative_prompt": 'what the picture should not show, if guidance_scale is above 1; "" is not the same as None',
+    "negative_prompt_2": "for the second text encoder; default: negative_prompt",
+    "width": "pixels; default: the model's, or the image's",
+    "height": "pixels; default: the model's, or the image's",
+    "steps": "denoising steps of a whole run from noise",
+    "guidance_scale": "1 or less turns guidance off, and halves the work",
+    "guidance_rescale": "0 to 1: how far the guided noise is brought back to the spread of the unguided",
+    "seed": "of the first picture, picture i has seed + i; default, and -1: drawn by lot, see Result.seeds",
+    "num_images": "how many pictures; default 1",
+    "scheduler": "a name from models(); default: the one the model was made for",
+    "scheduler_options": "a SchedulerOptions: changes to the scheduler's configuration",
+    "size_conditioning": "a SizeConditioning: what the model is told of sizes and crops",
+    "refiner": "a model that takes over on the way: its name, or a Refiner",
+    "output": 'the file: "png", "jpeg", "webp", or an Output; default "png"',
+    "priority": 'whose steps go first: a second of "interactive" work counts as a fifth, of "batch" as five',
+    "acceleration": "an Acceleration: nearly the same picture for less work; default: the exact one",
+    "previews": "a preview every so many steps, 0 is none, or a Previews; default: after every step",
+    "max_image_bytes": "4096 or more: larger pictures come in messages of this size and are put together here",
+    "progress": "True shows a bar (it needs tqdm, else ImportError); a function is called with each event",
+    "timeout": "seconds; default: the client's",
+}
+
+
+def documented(function: Function) -> Function:
+    """Adds the text of each argument to the function's own, so that help() has them all."""
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    lines = [f"    {name}: {TEXTS[name]}" for name in names]
+    function.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", "Arguments:", *lines])
+    return function
+
+
+def options_of(given: Mapping[str, Any]) -> DrawOptions:
+    """The options among a call's local names."""
+    return cast(DrawOptions, {name: given[name] for name in DrawOptions.__annotations__})
