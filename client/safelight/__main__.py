@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from . import __version__, commands, parsing
 from .client import Client
@@ -59,13 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _warnings_told(quiet: bool) -> Iterator[None]:
-    """Says that a picture was scaled down in a line, without a place in the program."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PictureScaled)
+    """Says in a line, without a place in the program, that a picture was scaled down."""
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        print(f"safelight: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if quiet else "always", PictureScaled)
+        warnings.showwarning = show
         yield
-    for warning in caught:
-        if not (quiet and warning.category is PictureScaled):
-            print(f"safelight: {warning.message}", file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> int:

@@ -20,7 +20,7 @@ class Waiting:
         self._address, self._timeout = address, timeout
         self._end = time.monotonic() + timeout
         self._ready = False
-        self._seen: Health | None = None
+        self._seen = Health.UNKNOWN
         self._error: SafelightError | None = None
 
     @property
@@ -49,6 +49,6 @@ class Waiting:
             return
         if isinstance(self._error, Unavailable):
             raise self._error
-        seen = self._error.message if self._error else str(self._seen or Health.UNKNOWN)
+        seen = self._error.message if self._error else self._seen
         text = f"the server at {self._address} is not ready after {self._timeout:g} s: {seen}"
         raise TimedOut(text, code="DEADLINE_EXCEEDED") from self._error

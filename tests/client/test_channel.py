@@ -13,7 +13,8 @@ import pytest
 import safelight
 from safelight import Client
 from safelight import client as sync_client
-from safelight.channel import OPTIONS, target
+from safelight.addresses import target
+from safelight.channel import OPTIONS
 from safelight.v1 import images_pb2 as pb
 from support import fake_server as fake
 from support.clients import Connect
