@@ -141,6 +141,7 @@ class Job:
     acceleration: Acceleration = EXACT
     priority: Priority = Priority.NORMAL
     recipe: dict[str, Any] = field(default_factory=dict)  # the request that makes this picture again, as JSON
+    model_hash: str = ""  # the first digits of its UNet's SHA-256; empty where the folder does not say
 
 
 @dataclass(frozen=True)

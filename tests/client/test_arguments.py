@@ -95,7 +95,7 @@ def test_health_says_its_name() -> None:
         "NOT_SERVING",
         " UNKNOWN",
     )
-    assert Health.SERVING == 1
+    assert int(Health.SERVING) == 1
 
 
 # Notebooks

@@ -80,7 +80,7 @@ def test_no_broken_file_does_more_than_be_refused(format: str) -> None:
 def test_a_png_has_its_recipe_as_text() -> None:
     recipe = {"prompt": "ein Apfel, 🍎", "seed": 7}
     with Image.open(io.BytesIO(files.save(RGB, Output("png"), recipe))) as image:
-        assert json.loads(image.text["parameters"]) == recipe  # type: ignore[attr-defined]
+        assert json.loads(image.text["safelight"]) == recipe  # type: ignore[attr-defined]
 
 
 def test_a_thumbnail_is_at_most_so_large_and_never_larger_than_the_picture() -> None:

@@ -33,7 +33,7 @@ def exact(client: Client) -> Any:
 
 def recipe_of(result: Any) -> dict[str, Any]:
     """The request that makes the picture again."""
-    recipe: dict[str, Any] = json.loads(result.image.text["parameters"])
+    recipe: dict[str, Any] = json.loads(result.image.text["safelight"])
     return recipe
 
 

@@ -138,7 +138,7 @@ def test_a_png_carries_the_request_that_makes_it_again(stub: ImageServiceStub) -
     batch = stub.Generate(pb.GenerateRequest(**{**JOB, **fields}))
     for image in batch.images:
         text = opened(image.data).text  # type: ignore[attr-defined]
-        again = stub.Generate(ParseDict(json.loads(text["parameters"]), pb.GenerateRequest()))
+        again = stub.Generate(ParseDict(json.loads(text["safelight"]), pb.GenerateRequest()))
         assert [other.data for other in again.images] == [image.data]
 
 

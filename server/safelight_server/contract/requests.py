@@ -21,6 +21,7 @@ from . import pictures, request_fields
 from .field_reader import FieldReader
 
 Request = pb.GenerateRequest | pb.RefineRequest
+HASH_DIGITS = 10  # of a model, as A1111 shows them
 
 
 def plan_from(request: Request, infos: Mapping[str, ModelInfo], job_id: str, prefix: str = "") -> Plan:
@@ -35,7 +36,8 @@ def plan_from(request: Request, infos: Mapping[str, ModelInfo], job_id: str, pre
     plan = _plan(fields, job, infos)
     fields.finish()
     assert plan is not None, "a job without a plan has a bad field"
-    return replace(plan, job=replace(job, recipe=_recipe(request, job)))
+    digest = infos[job.model].config.manifest.unet_hash[:HASH_DIGITS]
+    return replace(plan, job=replace(job, recipe=_recipe(request, job), model_hash=digest))
 
 
 def stream_from(request: pb.StreamRequest, infos: Mapping[str, ModelInfo], job_id: str) -> tuple[Plan, Previews | None]:

@@ -86,7 +86,7 @@ class JobRunner:
             picture = await last.decode(latents, self.ticket, tiny=job.acceleration.tiny)
             self.ticket.leave()
             clock.lap("decode")
-            data = await asyncio.to_thread(files.save, picture, job.output, job.recipe | {"seed": seed})
+            data = await asyncio.to_thread(files.save, picture, job.output, job.recipe | {"seed": seed}, job.model_hash)
             clock.lap("save")
             self._subscribers.put(Image(index, seed, job.output.format, data, job.size))
         self._subscribers.put(Done(clock.timings()))

@@ -1,4 +1,4 @@
-"""Picture files as they go out: PNG with the recipe as text, JPEG and WebP, by Pillow."""
+"""Picture files as they go out: PNG, JPEG and WebP, by Pillow, each with what draws it again."""
 
 from __future__ import annotations
 
@@ -12,13 +12,24 @@ from safelight_server import __version__
 from safelight_server.arrays import Hw, Pixels
 from safelight_server.jobs import Output
 
+from .exif_writer import exif
+from .parameters import parameters_text
 
-def save(picture: Pixels, output: Output, recipe: dict[str, Any]) -> bytes:
-    """The file of a finished picture (height, width, 3); PNG carries `recipe`, the request that makes it again."""
-    options: dict[str, Any] = {"quality": output.quality}
+MOST_EXIF = 60_000  # bytes of texts
+
+
+def save(picture: Pixels, output: Output, recipe: dict[str, Any], model_hash: str = "") -> bytes:
+    """The file of a finished picture (height, width, 3). It carries `recipe`, the request that makes it again.
+
+    As ProtoJSON, under the key `safelight` in a PNG, and as EXIF's ImageDescription in the others; and in the form that
+    A1111's web UI made common, under `parameters` or as EXIF's UserComment. `model_hash` is in the latter.
+    """
+    parameters = parameters_text(recipe, model_hash)
     if output.format == "png":
         # Level 1 with run lengths: a seventh of the time of Pillow's default, and no larger on pictures like these.
-        options = {"compress_level": 1, "compress_type": 3, "pnginfo": _text(recipe)}
+        options: dict[str, Any] = {"compress_level": 1, "compress_type": 3, "pnginfo": _text(recipe, parameters)}
+    else:
+        options = {"quality": output.quality, "exif": _exif(recipe, parameters)}
     return _file(Image.fromarray(picture), output.format, **options)
 
 
@@ -30,11 +41,21 @@ def thumbnail(picture: Pixels, size: Hw, max_edge: int, quality: int) -> tuple[b
     return _file(small, "jpeg", quality=quality), (height, width)
 
 
-def _text(recipe: dict[str, Any]) -> PngImagePlugin.PngInfo:
+def _text(recipe: dict[str, Any], parameters: str) -> PngImagePlugin.PngInfo:
     text = PngImagePlugin.PngInfo()
-    text.add_itxt("parameters", json.dumps(recipe, ensure_ascii=False))
+    text.add_itxt("parameters", parameters)
+    text.add_itxt("safelight", json.dumps(recipe, ensure_ascii=False))
     text.add_text("Software", f"Safelight {__version__}")
     return text
+
+
+def _exif(recipe: dict[str, Any], parameters: str) -> bytes:
+    """Both, as far as a JPEG has room for them: 64 KiB, of which a request can have more."""
+    described = json.dumps(recipe)  # in ASCII, as the tag must be
+    if len(described) > MOST_EXIF:
+        described = ""
+    commented = parameters if len(described) + 2 * len(parameters.encode()) <= MOST_EXIF else ""
+    return exif(described, f"Safelight {__version__}", commented)
 
 
 def _file(picture: Image.Image, format: str, **options: Any) -> bytes:

@@ -16,6 +16,7 @@ KEY = "safelight-max-response-bytes"
 DEFAULT = 4 * 2**20  # what every gRPC library takes by itself
 SMALLEST = 4096
 REST = 1024  # bytes of an answer, and of a picture in it, that are no file
+TEXTS = 3  # times the request: as JSON, and as A1111 writes it, in two bytes a letter
 
 # Bytes per pixel of a picture's file. Photographs take 1.3 to 1.8 as PNG and demo pictures 1.0 to 1.6; an estimate for
 # noise, 3.0, would refuse twice what it ought to. JPEG and WebP: a little more than the busiest photograph takes.
@@ -57,9 +58,10 @@ def limit_of(context: Context) -> int:
 def file_size(job: Job) -> int:
     """Bytes that one picture's file will probably have."""
     output, pixels = job.output, job.size[0] * job.size[1]
+    text = TEXTS * len(json.dumps(job.recipe))
     if output.format == "png":
-        return round(PNG * pixels) + len(json.dumps(job.recipe))
-    return round(_between(BY_QUALITY[output.format], output.quality) * pixels)
+        return round(PNG * pixels) + text
+    return round(_between(BY_QUALITY[output.format], output.quality) * pixels) + min(text, 2**16)
 
 
 def check(job: Job, limit: int) -> None:

@@ -1,0 +1,105 @@
+"""What pictures say of themselves, as others read it: sd-parsers, and sd-prompt-reader where it is installed."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import safelight
+import sd_parsers
+from PIL import Image
+from safelight_server import __version__
+from safelight_server.images import files
+from safelight_server.images.parameters import SAMPLERS, parameters_text
+from safelight_server.jobs import Output
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+RECIPE: dict[str, Any] = {
+    "model": "xl",
+    "prompt": "ein Apfel, 🍎 (auf: einem Tisch)",
+    "negativePrompt": "blau, grün",
+    "width": 40,
+    "height": 24,
+    "steps": 20,
+    "guidanceScale": 7.5,
+    "seed": 4294967295,
+    "scheduler": "euler_ancestral",
+}
+FORMATS: list[Any] = ["png", "jpeg", "webp"]
+
+
+def saved(format: Any, recipe: dict[str, Any] = RECIPE) -> bytes:
+    return files.save(PIXELS, Output(format), recipe, "0123456789")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_sd_parsers_reads_every_field(format: Any) -> None:
+    with Image.open(io.BytesIO(saved(format))) as image:
+        told = sd_parsers.ParserManager().parse(image)
+    assert told is not None
+    (sampler,) = told.samplers
+    assert [prompt.value for prompt in told.prompts] == [RECIPE["prompt"]]
+    assert [prompt.value for prompt in told.negative_prompts] == [RECIPE["negativePrompt"]]
+    assert sampler.name == "Euler a"
+    assert sampler.parameters == {"cfg_scale": "7.5", "seed": "4294967295", "steps": "20"}
+    assert sampler.model is not None
+    assert (sampler.model.name, sampler.model.hash) == ("xl", "0123456789")
+    assert told.metadata == {"Size": "40x24", "Version": f"safelight {__version__}"}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_sd_prompt_reader_reads_every_field(format: Any) -> None:
+    reader = pytest.importorskip("sd_prompt_reader.image_data_reader")
+    told = reader.ImageDataReader(io.BytesIO(saved(format)))
+    assert told.tool == "A1111 webUI"
+    assert (told.positive, told.negative) == (RECIPE["prompt"], RECIPE["negativePrompt"])
+    assert told.parameter == {
+        "model": "xl",
+        "sampler": "Euler a",
+        "seed": "4294967295",
+        "cfg": "7.5",
+        "steps": "20",
+        "size": "40x24",
+    }
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_client_reads_the_request(format: Any) -> None:
+    told = safelight.recipe(saved(format))
+    assert told["prompt"] == RECIPE["prompt"]
+    assert (told["width"], told["guidance_scale"], told["seed"]) == (40, 7.5, 4294967295)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"scheduler": "dpmpp_2m_karras"}, "Sampler: DPM++ 2M Karras,"),
+        ({"scheduler": "dpmpp_2m", "schedulerOptions": {"useKarrasSigmas": True}}, "Sampler: DPM++ 2M Karras,"),
+        ({"scheduler": "new_one"}, "Sampler: new_one,"),
+        ({"strength": 0.3}, "Denoising strength: 0.3,"),
+        ({"refiner": {"model": "fine", "handoff": 0.8}}, "Refiner: fine, Refiner switch at: 0.8,"),
+        ({"model": "a,b:c"}, "Model: a b c,"),
+        ({"prompt": "a\nSteps: 3\nNegative prompt: b"}, "a Steps: 3 Negative prompt: b\n"),
+        ({"negativePrompt": ""}, f"{RECIPE['prompt']}\nSteps: 20,"),
+    ],
+)
+def test_settings(more: dict[str, Any], expected: str) -> None:
+    assert expected in parameters_text({**RECIPE, **more})
+
+
+def test_a_model_without_a_seal_has_no_hash() -> None:
+    assert "Model hash" not in parameters_text(RECIPE)
+    assert len(set(SAMPLERS.values())) == len(SAMPLERS)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_request_that_is_too_long_for_exif_is_no_fault(format: Any) -> None:
+    recipe = RECIPE | {"prompt": "apple " * 20_000}
+    with Image.open(io.BytesIO(saved(format, recipe))) as image:
+        image.load()
+        assert image.size == (40, 24)
+        if format == "png":
+            assert json.loads(image.text["safelight"]) == recipe  # type: ignore[attr-defined]
