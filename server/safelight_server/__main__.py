@@ -8,6 +8,7 @@ import sys
 from . import __version__, logs  # noqa: F401 - logs first: it opens what the shell has closed
 from .commands import compare, serve, verify
 from .commands import export as export_command
+from .commands.parsing import Parser
 from .errors import LoadError
 
 COMMANDS = (serve, export_command, compare, verify)
@@ -22,7 +23,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="safelight-server",
         description="Draws with SDXL and Segmind Vega on OpenVINO, over gRPC, with previews.",
         epilog=serve.EPILOG,

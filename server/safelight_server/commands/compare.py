@@ -21,7 +21,7 @@ from safelight_server.compare.sheet import sheet
 from safelight_server.errors import JobError, LoadError
 from safelight_server.model_folder import model_config
 from safelight_server.model_folder.model_config import ModelConfig
-from safelight_server.models import loader
+from safelight_server.models import devices, loader
 from safelight_server.models.device import Device
 
 from .parsing import PRECISIONS, add_command, whole_number
@@ -108,6 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise LoadError(f"{name} must lie in a folder that is there, not {path}")
     if arguments.sheet.suffix.lower() != ".png":
         raise LoadError(f"--sheet must end in .png, not {arguments.sheet}")
+    devices.check([arguments.device])
     a, b = model_config.read(arguments.a), model_config.read(arguments.b)
     runs.check(a, b)
     asked = Asked(

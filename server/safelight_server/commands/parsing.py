@@ -1,12 +1,23 @@
-"""What the commands have in common: how one is added to the command line, and the types of its options' values."""
+"""What the commands have in common: a parser, how one is added to it, and the types of their options' values."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 PRECISIONS = ("f32", "bf16", "f16")  # of the arithmetic on a device
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong, and takes no part of an option's name for the whole."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def add_command(

@@ -10,6 +10,7 @@ from typing import Any
 
 from safelight_server import demo, logs
 from safelight_server.errors import LoadError
+from safelight_server.models import devices as machine
 from safelight_server.models.device import Device
 from safelight_server.server import Config, serve
 
@@ -22,7 +23,7 @@ examples:
   safelight-server serve --model vega=./vegart-int8 --listen 0.0.0.0:50051 --precision bf16
   safelight-server serve --model xl=./sdxl-base --model vega=./vegart-int8 --device GPU --device vega=CPU
 
-A model is a folder as `optimum-cli export openvino --task text-to-image` writes it.
+A model is a folder as `safelight-server export` writes it, or optimum-cli, or optimum-intel's save_pretrained.
 """
 
 
@@ -71,7 +72,9 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     logs.start(arguments.log_format, arguments.log_level)
-    asyncio.run(serve(config_from(arguments)))
+    config = config_from(arguments)
+    machine.check(device.name for device in config.devices.values())
+    asyncio.run(serve(config))
 
 
 def config_from(arguments: argparse.Namespace) -> Config:
