@@ -82,15 +82,9 @@ def _places(folder: Path) -> list[Path]:
 
 
 def _extra_file(folder: Path, random: Random) -> bool:
-    name = random.choice(("vocab.json", "x", ".hidden", "openvino_model.xml.bak"))
-    (random.choice(_places(folder)) / name).write_bytes(b"{}")
-    return True
-
-
-def _extra_folder(folder: Path, random: Random) -> bool:
-    extra = random.choice(_places(folder)) / "vae"
-    extra.mkdir()
-    return bool((extra / "config.json").write_bytes(b"{}"))
+    """A file that the server would read, if it were there."""
+    name = random.choice(("tokenizer/vocab.json", "tokenizer_2/merges.txt"))
+    return bool((folder / name).write_bytes(b"{}"))
 
 
 def _link_out(folder: Path, random: Random, paths: list[Path]) -> bool:
@@ -131,7 +125,6 @@ CORRUPTIONS: dict[str, Corruption] = {
     "delete": _delete,
     "append": _append,
     "extra file": _extra_file,
-    "extra folder": _extra_folder,
     "file linked out": _link_file,
     "folder linked out": _link_folder,
     "rename": _rename,

@@ -12,6 +12,8 @@ from threading import Event, Lock
 
 from safelight_server.errors import LoadError
 
+from .layout import blob, is_read
+
 OnProgress = Callable[[int], None]  # called with how many more bytes are hashed
 
 BLOCK = 2**20
@@ -20,17 +22,20 @@ BLOCK = 2**20
 def files_below(folder: Path, under: str) -> dict[str, Path]:
     """All files of a folder and of those in it, by their paths in the folder, `under` before each.
 
-    Raises LoadError for what cannot be read, and for what is neither a file nor a folder, which is never opened.
+    A link of the hub's cache counts as the file that it leads to. Raises LoadError for what cannot be read, and for
+    what is to be read and is neither a file nor a folder: it is never opened.
     """
     files = {}
     try:
         for name, entry in all_below(folder, under):
-            if not entry.is_file(follow_symlinks=False):
-                found = "a link" if entry.is_symlink() else "a pipe, a socket or a device"
-                raise LoadError(
-                    f"{printable(Path(entry.path))}: must be a file or a folder, as was exported, not {found}"
-                )
-            files[name] = Path(entry.path)
+            path = Path(entry.path)
+            if entry.is_file(follow_symlinks=False):
+                files[name] = path
+            elif found := blob(path, folder) if entry.is_symlink() else None:
+                files[name] = found
+            elif is_read(name) or entry.is_dir():
+                kind = "a link" if entry.is_symlink() else "a pipe, a socket or a device"
+                raise LoadError(f"{printable(path)}: must be a file or a folder, as was exported, not {kind}")
     except OSError as error:
         raise LoadError(f"{printable(Path(error.filename))}: cannot be read: {error.strerror}") from None
     return files

@@ -16,6 +16,7 @@ from safelight_server.samplers.table import check_config, name_of
 from . import json_file
 from .manifest import Manifest
 from .manifest import read as read_manifest
+from .readiness import check_ready
 
 Kind = Literal["base", "refiner", "inpaint"]
 Json = dict[str, Any]
@@ -75,6 +76,7 @@ class ModelConfig:
 
 def read(folder: Path) -> ModelConfig:
     """The model of a folder. Raises LoadError, one line, for a folder that holds no such model or lacks a file."""
+    check_ready(folder)
     try:
         config = _config(folder)
         _check_files(config)
@@ -119,7 +121,7 @@ def _json(path: Path) -> Json:
     try:
         return json_file.read(path)[1]
     except FileNotFoundError:
-        raise LoadError(f"{path}: is missing; a folder written by `optimum-cli export openvino` has it") from None
+        raise LoadError(f"{path}: is missing; a folder written by `safelight-server export` has it") from None
     except (OSError, ValueError) as error:
         raise LoadError(f"{path}: cannot be read as JSON: {error}") from None
 
@@ -197,7 +199,7 @@ def _check_files(config: ModelConfig) -> None:
     networks = (*config.encoders, "unet", "vae_encoder", "vae_decoder")
     for path in (config.graph(network).with_suffix(end) for network in networks for end in (".xml", ".bin")):
         if not path.is_file():
-            raise LoadError(f"{path}: is missing; a folder written by `optimum-cli export openvino` has it")
+            raise LoadError(f"{path}: is missing; a folder written by `safelight-server export` has it")
     for path in (config.tokenizer(encoder) / "tokenizer.json" for encoder in config.encoders):
         if not path.is_file() and not (path.parent / "vocab.json").is_file():
             raise LoadError(f"{path}: is missing, and there is no vocab.json in its place")

@@ -21,6 +21,7 @@ from safelight_server.errors import LoadError
 from . import json_file
 from . import manifest as manifests
 from .hashing import OnProgress, all_below, files_below, hash_each, printable
+from .layout import blob, is_read
 from .manifest import NAME, Manifest
 
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -55,7 +56,8 @@ def check(folder: Path, on_progress: OnProgress = lambda count: None) -> bool:
     files = _files(folder, manifests.read(folder))
     if missing := sealed.keys() - files.keys():
         raise LoadError(f"{printable(folder / min(missing))}: is missing; {NAME} of {folder} lists it")
-    if added := files.keys() - sealed.keys():
+    # What nothing reads may come and go: a README, a .gitattributes of the hub's, a .DS_Store.
+    if added := {path for path in files.keys() - sealed.keys() if is_read(path)}:
         raise LoadError(f"{printable(files[min(added)])}: was not exported; {NAME} of {folder} lists no such file")
 
     def compare(path: str, digest: str) -> None:
@@ -65,7 +67,7 @@ def check(folder: Path, on_progress: OnProgress = lambda count: None) -> bool:
                 f"its SHA-256 must be {sealed[path]}, not {digest}"
             )
 
-    hash_each(files, compare, on_progress)
+    hash_each({path: files[path] for path in sealed}, compare, on_progress)
     return True
 
 
@@ -74,7 +76,10 @@ def covered(folder: Path) -> dict[str, Path]:
 
     Raises LoadError as `check` does, except for files that have changed: none is hashed here.
     """
-    return {} if _sealed_files(folder) is None else _files(folder, manifests.read(folder))
+    sealed = _sealed_files(folder)
+    if sealed is None:
+        return {}
+    return {path: file for path, file in _files(folder, manifests.read(folder)).items() if path in sealed}
 
 
 def size(folder: Path) -> int:
@@ -97,7 +102,7 @@ def _sealed_files(folder: Path) -> Mapping[str, str] | None:
     if "files" not in values and "seal" not in values:
         _check_strays(folder)
         return None
-    if path.is_symlink():
+    if path.is_symlink() and blob(path, folder) is None:
         raise LoadError(f"{path}: must be a file, as it was sealed, not a link")
     if "files" not in values or "seal" not in values:
         raise LoadError(f"{path}: must have both files and seal, or neither")
