@@ -11,6 +11,9 @@ from .image_input import ImageInput, picture_file, png_file, shallow
 from .pictures import open_image
 
 LONGEST_EDGE = 2048  # pixels: what a server draws, unless it was started with another --max-edge
+NATIVE_EDGE = (
+    1024  # what SDXL was trained on; its largest pictures take some thirty times as long, and repeat themselves
+)
 READ_EDGE, READ_PIXELS = 16384, 4096 * 4096  # that a server reads, whatever it draws of them
 READ_BYTES = 24 * 2**20  # of a file; a request may have 32 MiB, and a mask is in it, too
 QUALITY = 95  # of a JPEG, where a PNG would have too many bytes
@@ -23,8 +26,9 @@ class PictureScaled(UserWarning):
 def picture_files(image: ImageInput, mask: ImageInput | None, *, sized: bool = False) -> tuple[bytes, bytes | None]:
     """The files of a picture and its mask, as `picture_file` makes them, of a size that a server takes.
 
-    What is too large is scaled down, with the warning PictureScaled: to what a server draws or, if the size of the
-    drawing is given (`sized`), to what it reads. Raises what picture_file raises.
+    What is too large is scaled down, with the warning PictureScaled: what is larger than a server draws, to what models
+    draw well; or, if the size of the drawing is given (`sized`), what is larger than it reads, to that. Raises what
+    picture_file raises.
     """
     file, other = picture_file(image), None if mask is None else picture_file(mask)
     stored = _stored_size(file)
@@ -51,10 +55,12 @@ def _stored_size(file: bytes) -> tuple[int, int] | None:
 
 
 def _fitting(size: tuple[int, int], sized: bool) -> tuple[int, int]:
-    """The largest size of this shape that a server takes."""
+    """The size of this shape that is sent."""
     width, height = size
-    edge = READ_EDGE if sized else LONGEST_EDGE
-    scale = min(1.0, edge / max(size), (READ_PIXELS / (width * height)) ** 0.5)
+    if not sized and max(size) > LONGEST_EDGE:
+        scale = NATIVE_EDGE / max(size)
+    else:
+        scale = min(1.0, READ_EDGE / max(size), (READ_PIXELS / (width * height)) ** 0.5)
     return size if scale == 1 else (max(1, int(width * scale)), max(1, int(height * scale)))
 
 
@@ -76,9 +82,10 @@ def _scaled(image: Image.Image, size: tuple[int, int]) -> bytes:
 
 
 def _tell(size: tuple[int, int], count: int, scaled: tuple[int, int]) -> None:
+    more = "" if size == scaled else "; width and height say which size is drawn"
     was = f"{size[0]} x {size[1]} pixels, {count:,} bytes"
     warnings.warn(
-        f"the picture ({was}) is larger than a server takes: sent as {scaled[0]} x {scaled[1]}",
+        f"the picture ({was}) is larger than a server takes: sent as {scaled[0]} x {scaled[1]}{more}",
         PictureScaled,
         stacklevel=5,  # about where the client was called
     )

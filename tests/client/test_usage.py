@@ -79,7 +79,7 @@ def test_a_photograph_that_is_scaled_down_is_one_line(
     with serve() as server:
         code, _, err = said(["refine", "large.png", "p", "--address", server.address], capsys)
     assert code == 0
-    assert err.splitlines()[0].endswith("is larger than a server takes: sent as 2048 x 1365")
+    assert err.splitlines()[0].endswith("sent as 1024 x 682; width and height say which size is drawn")
     assert err.startswith("safelight: the picture (3000 x 2000 pixels, ")
 
 
