@@ -32,7 +32,7 @@ def exported(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     for name, checkpoint, *options in (
         ("base", "base", "--tiny-vae", checkpoints / "tiny"),
         ("int8", "base", "--int8", "--int8-vae", "--samples", "25", *shared),
-        ("vega", "vega", "--lora", checkpoints / "lora.safetensors", *shared),
+        ("vega", "vega", "--lora", checkpoints / "lora.safetensors", "--scheduler", "lcm", *shared),
         ("refiner", "refiner", *shared),
     ):
         export(checkpoints / checkpoint, folder / name, "--weights", "f32", *options)

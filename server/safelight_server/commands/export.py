@@ -29,6 +29,9 @@ An export that was stopped goes on where it was when the same command is given a
 """
 
 NEEDED = ("torch", "diffusers", "transformers", "optimum", "nncf", "accelerate", "peft")
+SCHEDULER = """keep, or euler, euler-trailing, euler-ancestral, euler-ancestral-trailing, ddim, ddim-trailing, dpmpp-2m,
+dpmpp-2m-karras, lcm; or for a distillation its scheduler, steps and guidance: turbo, lightning, hyper,
+hyper-cfg, dmd2, pcm, flash"""
 INT8_MODES = """ptq: weights and activations, the fastest (takes 10 GB of memory for Vega, and would take 30 for SDXL);
 hybrid: both of convolutions, weights alone of the rest (10 GB for SDXL); weights: half the size, hardly faster (ptq)"""
 
@@ -50,13 +53,15 @@ def add(commands: Any) -> None:
     option("--weights", choices=("f16", "f32"), default="f16", help="how the weights are stored (%(default)s)")
     option(
         "--lora",
-        metavar="FILE",
-        help="a LoRA for the UNet, in safetensors, or its name on the hub: fused into its weights",
+        action="append",
+        default=[],
+        metavar="FILE[:X]",
+        help="a LoRA in safetensors, or its name on the hub: X times it is fused into the weights; may come again",
     )
-    option("--lora-scale", type=float, default=1.0, metavar="X", help="how much of it (%(default)g)")
-    option(
-        "--scheduler", choices=("keep", "lcm"), help="lcm: for 4 steps and no guidance (with --lora: lcm; else keep)"
-    )
+    option("--lora-scale", type=float, default=1.0, metavar="X", help="how much of those without an X (%(default)g)")
+    option("--scheduler", metavar="NAME", help=f"{SCHEDULER} (that of a LoRA which is known for it; else keep)")
+    option("--steps", type=int, metavar="N", help="the folder's default (what the scheduler is used with)")
+    option("--guidance", type=float, metavar="X", help="the folder's default guidance scale; 1 is none (likewise)")
     option(
         "--tiny-vae", metavar="DIR", help="an AutoencoderTiny (TAESDXL), a folder or its name on the hub, for previews"
     )
@@ -87,29 +92,31 @@ def run(arguments: argparse.Namespace) -> None:
 def options_from(arguments: argparse.Namespace) -> Options:
     """What the arguments ask for; a LoRA or a tiny VAE that is named on the hub is fetched. Raises LoadError."""
     from safelight_server.export import hub
+    from safelight_server.export.lora_options import defaults_from, loras_from
     from safelight_server.export.plan import Options
 
     if arguments.output.exists():
         raise LoadError(f"{arguments.output}: is there already; export writes a new folder")
-    lora = hub.lora(arguments.lora) if arguments.lora else None
+    loras = loras_from(arguments.lora, arguments.lora_scale)
     tiny = hub.tiny_vae(arguments.tiny_vae) if arguments.tiny_vae else None
-    for name, path in (("lora", lora), ("prompts", arguments.prompts)):
+    for name, path in (*(("lora", lora) for lora, _ in loras), ("prompts", arguments.prompts)):
         if path and not path.is_file():
             raise LoadError(f"--{name} must be a file, and {path} is not")
-    if lora and lora.suffix != ".safetensors":
-        raise LoadError(f"--lora must be a safetensors file, not {lora.name}")
+    for lora, _ in loras:
+        if lora.suffix != ".safetensors":
+            raise LoadError(f"--lora must be a safetensors file, not {lora.name}")
     if tiny and not (tiny / "config.json").is_file():
         raise LoadError(f"--tiny-vae must be a folder with config.json and weights, and {tiny} is not")
     if arguments.samples < 1:
         raise LoadError(f"--samples must be from 1 on, not {arguments.samples}")
-    if not abs(arguments.lora_scale) <= 10:
-        raise LoadError(f"--lora-scale must be from -10 to 10, not {arguments.lora_scale:g}")
+    scheduler, steps, guidance = defaults_from(arguments, [path for path, _ in loras])
     return Options(
         output=arguments.output,
         half=arguments.weights == "f16",
-        lora=lora,
-        lora_scale=arguments.lora_scale,
-        scheduler=arguments.scheduler or ("lcm" if arguments.lora else "keep"),
+        loras=loras,
+        scheduler=scheduler,
+        steps=steps,
+        guidance=guidance,
         tiny=tiny,
         share_with=arguments.share_with,
         int8=(arguments.int8_mode or "ptq") if arguments.int8 or arguments.int8_mode else None,

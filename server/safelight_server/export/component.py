@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from .work import OnProgress, main
 # The edges of the picture that a graph is traced with. Optimum takes some from the parts' configurations, and others as
 # an option. By default SDXL's UNet would be traced with 1024 pixels, and its intermediate results kept in memory.
 CONFIGURED_EDGES, INPUT_EDGE = {"unet": 16, "vae": 64}, 16
+LORA_PARTS = ("unet", "text_encoder", "text_encoder_2")  # what a LoRA may change
 GRAPHS = {"vae": ("vae_encoder", "vae_decoder")}
 
 
@@ -41,8 +42,7 @@ class Order:
     output: str
     half: bool  # store the weights in 16 bits
     bytes: int  # about how many will be written
-    lora: str | None = None
-    lora_scale: float = 1.0
+    loras: list[tuple[str, float]] = field(default_factory=list)  # files, and how much of each, in this order
 
 
 def run(order: Order, on_progress: OnProgress) -> None:
@@ -53,8 +53,10 @@ def run(order: Order, on_progress: OnProgress) -> None:
     dtype = torch.float16 if order.half else torch.float32
     files = [Path(path) for path in order.files]
     pipeline = _pipeline(Path(order.folder), order.part, files, dtype)
-    if order.lora:
-        lora.fuse(pipeline.unet, Path(order.lora), order.lora_scale)
+    parts = {name: getattr(pipeline, name, None) for name in LORA_PARTS}
+    others = {name: module for name, module in parts.items() if module is not None and name != order.part}
+    for path, strength in order.loras:
+        lora.fuse(parts[order.part], Path(path), strength, order.part, others)
     for part, edge in CONFIGURED_EDGES.items():
         getattr(pipeline, part).register_to_config(sample_size=edge)
     graphs = get_diffusion_models_for_export_ext(pipeline)[1]

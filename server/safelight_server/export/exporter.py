@@ -16,6 +16,7 @@ from safelight_server.model_folder.manifest import NAME
 
 from . import process, record, sharing
 from . import source as sources
+from .lora import checking
 from .plan import CALIBRATION, Options, Task, tasks
 from .process import Execute, OnProgress, in_own_process
 from .source import Source
@@ -33,6 +34,7 @@ class Export:
     aside: Path  # the folder that it is made in
     hashes: dict[str, str]  # the SHA-256 of the checkpoint's files
     shared: dict[str, str]  # the parts that are read from a folder beside, and its name
+    fused: frozenset[str]  # the parts that LoRAs change
     tasks: list[Task]
 
     @property
@@ -45,8 +47,10 @@ def prepare(source: Source, options: Options) -> Export:
     """Plans an export. Raises LoadError if it cannot begin: no place for its folder, or too little room on the disk."""
     aside = options.output.absolute().with_name(f".{options.output.name}.partial")
     hashes = sources.digests(source.files)
-    shared = sharing.shared(options, hashes)
-    export = Export(source, options, aside, hashes, shared, tasks(source, options, aside, frozenset(shared)))
+    fused = checking.parts(source.weights, [path for path, _ in options.loras])
+    shared = sharing.shared(options, hashes, fused)
+    planned = tasks(source, options, aside, frozenset(shared), fused)
+    export = Export(source, options, aside, hashes, shared, fused, planned)
     if not aside.parent.is_dir():
         raise LoadError(f"{aside.parent}: is not there; the folder to make must lie in one that is")
     free = shutil.disk_usage(aside.parent).free
@@ -126,6 +130,8 @@ def _finish(export: Export) -> None:
     for path in export.aside.iterdir():
         if path.name not in parts:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    manifest = record.manifest(export.source, export.options, export.aside, export.shared, export.hashes)
+    manifest = record.manifest(
+        export.source, export.options, export.aside, export.shared, export.hashes, sorted(export.fused)
+    )
     seal.write(export.aside, manifest)
     export.aside.rename(export.options.output.absolute())

@@ -21,9 +21,10 @@ class Options:
 
     output: Path  # the folder to make
     half: bool = True  # weights in 16 bits, not 32
-    lora: Path | None = None  # fused into the UNet
-    lora_scale: float = 1.0
-    scheduler: str = "keep"  # or "lcm"
+    loras: tuple[tuple[Path, float], ...] = ()  # fused one after the other, each with its strength
+    scheduler: str = "keep"  # a key of recipes.SCHEDULERS
+    steps: int | None = None  # the folder's default; None: what the server takes for the scheduler
+    guidance: float | None = None  # likewise
     tiny: Path | None = None  # the folder of an AutoencoderTiny
     share_with: Path | None = None  # an exported folder beside
     int8: str | None = None  # how to quantize the UNet, a key of quantize.MODES; None: it is not quantized
@@ -55,21 +56,29 @@ class Task:
     @property
     def fingerprint(self) -> str:
         """It changes when the order does, or a file that the order names: then the task is run again."""
-        files = [*self.order.get("files", ()), self.order.get("lora"), self.order.get("prompts")]
+        loras = [path for path, _ in self.order.get("loras", ())]
+        files = [*self.order.get("files", ()), *loras, self.order.get("prompts")]
         stamps = [[str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in files if path]
         return hashlib.sha256(json.dumps([self.order, stamps], sort_keys=True).encode()).hexdigest()
 
 
-def tasks(source: Source, options: Options, aside: Path, shared: frozenset[str]) -> list[Task]:
-    """All tasks, in the order in which they run, to make the folder `aside`. No part in `shared` is made."""
-    found = [task for part in source.weights for task in _conversions(source, options, aside, part, shared)]
+def tasks(
+    source: Source, options: Options, aside: Path, shared: frozenset[str], fused: frozenset[str] = frozenset()
+) -> list[Task]:
+    """All tasks, in the order in which they run, to make the folder `aside`.
+
+    No part in `shared` is made; those in `fused` are changed by the LoRAs.
+    """
+    found = [task for part in source.weights for task in _conversions(source, options, aside, part, shared, fused)]
     if options.tiny:
         order = {"folder": str(options.tiny.resolve()), "part": "vae_tiny", "files": [], "half": options.half}
         found.append(_task("vae_tiny", "component", order, ("vae_tiny_decoder", "vae_tiny_encoder"), aside, 10**7))
     return found + list(_quantizations(options, aside))
 
 
-def _conversions(source: Source, options: Options, aside: Path, part: str, shared: frozenset[str]) -> Iterator[Task]:
+def _conversions(
+    source: Source, options: Options, aside: Path, part: str, shared: frozenset[str], fused: frozenset[str]
+) -> Iterator[Task]:
     graphs = ("vae_encoder", "vae_decoder") if part == "vae" else (part,)
     tokenizer = [part.replace("text_encoder", "tokenizer")] if part.startswith("text") else []
     makes = tuple(name for name in (*graphs, *tokenizer) if name not in shared)
@@ -81,8 +90,8 @@ def _conversions(source: Source, options: Options, aside: Path, part: str, share
         "files": [str(path) for path in source.weights[part]],
         "half": options.half,
     }
-    if part == "unet" and options.lora:
-        order |= {"lora": str(options.lora.resolve()), "lora_scale": options.lora_scale}
+    if part in fused:
+        order["loras"] = [[str(path.absolute()), strength] for path, strength in options.loras]
     yield _task(part, "component", order, makes, aside, source.parameters(part) * (2 if options.half else 4))
 
 

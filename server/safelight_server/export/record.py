@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from safelight_server.model_folder.manifest import NAME
 
 from . import source as sources
 from .plan import Options
+from .recipes import SCHEDULERS
 from .source import Source
 
 VERSIONS = ("openvino", "optimum-intel", "diffusers", "transformers", "torch", "nncf", "safelight-server")
-LCM = {"_class_name": "LCMScheduler", "original_inference_steps": 50, "timestep_scaling": 10.0}
 
 
 def describe(source: Source, options: Options, folder: Path, shared: dict[str, str]) -> None:
@@ -30,13 +31,19 @@ def describe(source: Source, options: Options, folder: Path, shared: dict[str, s
         scheduler = json_file.read(path)[1]
     except (OSError, ValueError) as error:
         raise LoadError(f"{path}: cannot be read: {error}") from None
-    if options.scheduler == "lcm":
-        scheduler |= LCM
-        index["scheduler"] = ["diffusers", LCM["_class_name"]]
+    if changes := SCHEDULERS[options.scheduler]:
+        scheduler |= changes
+        index["scheduler"] = ["diffusers", changes["_class_name"]]
     (folder / "scheduler").mkdir(exist_ok=True)
     _write(folder / "scheduler" / path.name, scheduler)
     _write(folder / "model_index.json", index)
-    _write(folder / NAME, {"shared": shared})
+    _write(folder / NAME, {"shared": shared, "defaults": _defaults(options)})
+
+
+def _defaults(options: Options) -> dict[str, Any]:
+    """What was asked for; for the rest, the server goes by the scheduler."""
+    asked = {"steps": options.steps, "guidance_scale": options.guidance}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
@@ -44,9 +51,15 @@ def _write(path: Path, value: dict[str, Any]) -> None:
 
 
 def manifest(
-    source: Source, options: Options, folder: Path, shared: dict[str, str], hashes: dict[str, str]
+    source: Source,
+    options: Options,
+    folder: Path,
+    shared: dict[str, str],
+    hashes: dict[str, str],
+    fused: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The values of safelight.json without its seal. `hashes`: the SHA-256 of the checkpoint's files.
+    """The values of safelight.json without its seal. `hashes`: the SHA-256 of the checkpoint's files; `fused`: the
+    parts that LoRAs change.
 
     Raises LoadError for a folder that is no model.
     """
@@ -62,6 +75,7 @@ def manifest(
             "scheduler": config.scheduler,
             "native_size": [config.native_edge, config.native_edge],
             "files": hashes,
+            **({"fused": list(fused)} if fused else {}),
             **_changes(options),
         },
         "versions": {name: version(name) for name in VERSIONS},
@@ -74,9 +88,12 @@ def manifest(
 def _changes(options: Options) -> dict[str, Any]:
     """What was done to the checkpoint's weights."""
     changes: dict[str, Any] = {}
-    if options.lora:
-        (digest,) = sources.digests([options.lora]).values()
-        changes["lora"] = {"file": options.lora.name, "sha256": digest, "scale": options.lora_scale}
+    loras = [
+        {"file": path.name, "sha256": next(iter(sources.digests([path]).values())), "scale": strength}
+        for path, strength in options.loras
+    ]
+    if loras:
+        changes["lora"] = loras[0] if len(loras) == 1 else loras
     if options.int8 or options.int8_vae:
         modes = {"unet": options.int8, "vae_decoder": "ptq" if options.int8_vae else None}
         prompts = next(iter(sources.digests([options.prompts]).values())) if options.prompts else "the tool's own"

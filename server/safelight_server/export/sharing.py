@@ -9,10 +9,11 @@ from safelight_server.model_folder.manifest import NAME
 from .plan import Options
 
 
-def shared(options: Options, hashes: dict[str, str]) -> dict[str, str]:
+def shared(options: Options, hashes: dict[str, str], fused: frozenset[str] = frozenset()) -> dict[str, str]:
     """The parts that the folder `share_with` has as this export would make them, and that folder's name.
 
-    `hashes`: the SHA-256 of the checkpoint's files. Raises LoadError for a folder that is not beside, or has no seal.
+    `hashes`: the SHA-256 of the checkpoint's files; `fused`: the parts that LoRAs change.
+    Raises LoadError for a folder that is not beside, or has no seal.
     """
     other = options.share_with
     if other is None:
@@ -27,6 +28,8 @@ def shared(options: Options, hashes: dict[str, str]) -> dict[str, str]:
     own = [part for part in _parts(hashes) if (other / part).is_dir() and part not in theirs.get("int8", {})]
     changed = {
         "unet",
+        *fused,
+        *theirs.get("fused", ()),
         *(["vae_decoder"] if options.int8_vae else []),
     }  # a UNet is never shared: it is what makes a model another one
     same = [
