@@ -84,17 +84,17 @@ def shrunk(unet: Any) -> Weights:
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Weights], str]] = {
-    "another shape": (shrunk, f"was made for another model: {LINEAR} takes 64 channels, not 63"),
+    "another shape": (shrunk, f"changes 64 x 63 numbers, and unet.{LINEAR} has 64 x 64"),
     "another layer": (
         lambda unet: peft("down_blocks.7.attentions.0.to_q", *factors(unet, LINEAR)),
-        "was made for another model: down_blocks.7.attentions.0.to_q is no layer of this UNet",
+        "down_blocks.7.attentions.0.to_q.lora_A.weight is for no layer of this checkpoint's unet",
     ),
     "a text encoder's": (
         lambda unet: {
             name.replace("unet.", "text_encoder."): value
             for name, value in peft("text_model.encoder.layers.0.self_attn.q_proj", *factors(unet, LINEAR)).items()
         },
-        "changes more than the UNet",
+        "is for no layer of this checkpoint's parts, which have no text_encoder",
     ),
     "no LoRA": (lambda unet: {"conv_in.weight": torch.zeros(2, 2)}, "lora.safetensors: "),
 }
