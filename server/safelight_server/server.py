@@ -20,7 +20,7 @@ from .model_folder import model_config
 from .models import start
 from .models.device import Device
 from .models.registry import Registry
-from .rpc import health, peer_limits, reflection
+from .rpc import health, listening, peer_limits, reflection
 from .rpc.health import Health
 from .rpc.service import NAME, ImageService
 
@@ -34,7 +34,7 @@ LAST_THREADS = 2.0  # seconds for the threads to end, once all else is put away
 @dataclass(frozen=True)
 class Config:
     folders: Mapping[str, Path]
-    listen: str = "127.0.0.1:50051"
+    listen: listening.Address = listening.DEFAULT
     devices: Mapping[str, Device] = field(default_factory=dict)  # by model
     own_lane: Collection[str] = ()  # models with cores of their own, that work beside those on the same device
     slots: int = 16
@@ -57,9 +57,9 @@ async def serve(config: Config) -> None:
     status, service = Health(), ImageService(desk)
     status.set(dict.fromkeys(("", NAME, *configs), False))
     server.add_generic_rpc_handlers((service.handlers(), status.handlers(), reflection.handlers((NAME, health.NAME))))
-    port = _bind(server, config.listen)
+    address = listening.bind(server, config.listen)
     await server.start()
-    log.info("listening on %s:%d, loading %s", config.listen.rpartition(":")[0], port, ", ".join(configs))
+    log.info("listening on %s, loading %s", address, ", ".join(configs))
     loading = asyncio.create_task(
         start.load_all(registry, configs, config.devices, config.own_lane, verify=config.verify)
     )
@@ -113,16 +113,6 @@ async def _let_others_end(patience: float) -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:
         await asyncio.wait(others, timeout=patience)
-
-
-def _bind(server: grpc.aio.Server, address: str) -> int:
-    try:
-        port: int = server.add_insecure_port(address)
-    except RuntimeError:
-        port = 0
-    if not port:
-        raise OSError(f"cannot listen on {address}: in use, or not an address of this machine")
-    return port
 
 
 def _stop_signal(on_stop: Callable[[], None]) -> asyncio.Future[None]:

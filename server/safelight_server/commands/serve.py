@@ -12,6 +12,7 @@ from safelight_server import demo, logs
 from safelight_server.errors import LoadError
 from safelight_server.models import devices as machine
 from safelight_server.models.device import Device
+from safelight_server.rpc import listening
 from safelight_server.server import Config, serve
 
 from .parsing import PRECISIONS, add_command, whole_number
@@ -33,7 +34,13 @@ def add(commands: Any) -> None:
     )
     add = command.add_argument
     add("--model", action="append", metavar="NAME=DIR", help="a model folder and its name; the first is the default")
-    add("--listen", default="127.0.0.1:50051", metavar="HOST:PORT", help="port 0 takes a free one (%(default)s)")
+    add(
+        "--listen",
+        type=_address,
+        default="127.0.0.1:50051",
+        metavar="ADDRESS",
+        help="HOST:PORT, HOST, :PORT or unix:PATH; port 0 takes a free one (%(default)s)",
+    )
     add(
         "--device",
         action="append",
@@ -68,6 +75,13 @@ def add(commands: Any) -> None:
     add("--no-verify", action="store_true", help="do not check the files' hashes before loading")
     add("--log-format", choices=sorted(logs.FORMATS), default="human", help="(%(default)s)")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(%(default)s)")
+
+
+def _address(text: str) -> listening.Address:
+    try:
+        return listening.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,79 @@
+"""Where to listen: a host, a port, both, or a unix socket, as people write them."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+
+HOST, PORT = "127.0.0.1", 50051
+LONGEST_SOCKET = 107  # bytes of a unix socket's path, by Linux
+
+
+class Address(NamedTuple):
+    """What gRPC is to bind, and how a port of 0 is told once it is known."""
+
+    target: str
+
+    def named(self, port: int) -> str:
+        """As a client is to call it."""
+        return self.target if self.target.startswith("unix:") else f"{self.target.rpartition(':')[0]}:{port}"
+
+
+DEFAULT = Address(f"{HOST}:{PORT}")
+
+
+def parse(text: str) -> Address:
+    """HOST, PORT, :PORT, HOST:PORT, [IPv6]:PORT, IPv6 or unix:PATH. Raises ValueError, which names the rule."""
+    if text.startswith("unix:"):
+        return Address(_socket(text))
+    if text.isdecimal():
+        return Address(f"{HOST}:{_port(text)}")
+    bare = text.strip("[]")
+    if re.fullmatch(r"[0-9a-fA-F.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.%\w]*", bare) and "]:" not in text:
+        return Address(f"[{bare}]:{PORT}")
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = text, str(PORT)
+    if re.search(r"[\s/]", host):
+        raise ValueError(f"must be HOST, PORT, :PORT, HOST:PORT or unix:PATH, not {text!r}")
+    # A port alone means this machine alone: nobody is to be let in from elsewhere by what was left out.
+    return Address(f"{host or HOST}:{_port(port)}")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise ValueError(f"must have a port from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _socket(text: str) -> str:
+    path = text.removeprefix("unix:").removeprefix("//")
+    if not path:
+        raise ValueError("must be unix:PATH, with the path of a socket")
+    if len(str(Path(path).absolute()).encode()) > LONGEST_SOCKET:
+        raise ValueError(f"must have a path of at most {LONGEST_SOCKET} bytes, not {path!r}")
+    return f"unix:{Path(path).absolute()}"
+
+
+def bind(server: grpc.aio.Server, address: Address) -> str:
+    """Binds it; the address as a client is to call it. Raises OSError for one that is in use, or is not ours."""
+    refusal = OSError(f"cannot listen on {address.target}: in use, or not an address of this machine")
+    if address.target.startswith("unix:") and _answers(address.target.removeprefix("unix:")):
+        raise refusal  # gRPC would take the socket's file away from the server that listens there
+    try:
+        port: Any = server.add_insecure_port(address.target)
+    except RuntimeError:
+        raise refusal from None
+    if not port:
+        raise refusal
+    return address.named(port)
+
+
+def _answers(path: str) -> bool:
+    """Whether somebody listens at a unix socket. A file that a killed server left does not answer."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
