@@ -51,7 +51,8 @@ def test_a_schedule_is_that_of_diffusers(case: Case) -> None:
 def check_timesteps(case: Case, scheduler: Any, schedule: Schedule) -> None:
     got, want = schedule.timesteps, scheduler.timesteps.numpy()
     assert got.dtype == want.dtype
-    slack = slack_of(scheduler, want) if case.config.get("use_karras_sigmas") else np.zeros(len(want))
+    spaced = case.config.get("use_karras_sigmas") or case.config.get("use_exponential_sigmas")
+    slack = slack_of(scheduler, want) if spaced else np.zeros(len(want))
     np.testing.assert_array_less(abs(got.astype(np.float64) - want), 3e-7 * abs(want) + slack + 1e-12)
     whole = abs(want - want.round()) <= slack  # so near to a whole number that rounding may fall to either side
     np.testing.assert_array_equal(got.astype(np.int64)[~whole], want.astype(np.int64)[~whole])

@@ -10,6 +10,7 @@ from safelight.v1 import images_pb2 as pb
 from safelight_server.arrays import Hw
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.jobs import Acceleration, Format, Output, Previews, Priority, Prompts, Scheduler, Sizes
+from safelight_server.samplers.names import canonical
 from safelight_server.samplers.table import SAMPLERS
 
 from .field_reader import FieldReader
@@ -52,7 +53,10 @@ def prompts(fields: FieldReader) -> Prompts:
 def scheduler(fields: FieldReader, info: ModelInfo) -> Scheduler:
     """By default the model's own. Whether it takes so many steps is found out when the plan is made."""
     options = fields.part("scheduler_options")
-    name = fields.choice("scheduler", info.config.scheduler, SAMPLERS)
+    asked = fields.message.scheduler
+    name = canonical(asked) if asked else info.config.scheduler
+    if name not in SAMPLERS:
+        fields.bad("scheduler", f"must be one of {', '.join(SAMPLERS)} (or an alias of one), not {asked[:80]!r}")
     spacing = options.choice("timestep_spacing", "", ("", *SPACINGS)) or None
     karras = options.message.use_karras_sigmas if options.has("use_karras_sigmas") else None
     return Scheduler(name, karras, spacing, options.number("eta", 0, 0, 1) if options.has("eta") else None)

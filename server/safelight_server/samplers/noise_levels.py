@@ -120,8 +120,8 @@ def _timesteps(settings: Settings, steps: int, points: int, last: int) -> Double
     return np.arange(last, 0, -settings["num_train_timesteps"] / steps).round()[:steps] - 1
 
 
-def _karras_sigmas(settings: Settings, first: float, last: float, steps: int) -> Doubles:
-    """Sigmas (steps,) whose seventh roots fall evenly (Karras et al. 2022, equation 5).
+def _spaced_sigmas(settings: Settings, first: float, last: float, steps: int) -> Doubles:
+    """Sigmas (steps,) whose seventh roots fall evenly (Karras et al. 2022, equation 5), or whose logarithms do.
 
     They go from sigma_max to sigma_min; where the settings leave these out, from `first` to `last`.
     """
@@ -129,8 +129,14 @@ def _karras_sigmas(settings: Settings, first: float, last: float, steps: int) ->
     ends = [default if end is None else end for end, default in zip(given, (first, last), strict=True)]
     if steps > 1 and ends[0] <= ends[1]:
         raise ValueError(f"sigma_min must be below sigma_max ({ends[0]:g}), not {ends[1]:g}")
+    if settings["use_exponential_sigmas"]:
+        return np.exp(np.linspace(math.log(ends[0]), math.log(ends[1]), steps))
     high, low = (end ** (1 / RHO) for end in ends)
     return np.asarray((high + np.linspace(0, 1, steps) * (low - high)) ** RHO)
+
+
+def _is_spaced(settings: Settings) -> bool:
+    return bool(settings.get("use_karras_sigmas") or settings.get("use_exponential_sigmas"))
 
 
 def _timesteps_of(sigmas: Doubles, table: Floats) -> Doubles:
@@ -161,8 +167,8 @@ def variance_exploding(settings: Settings, steps: int) -> NoiseLevels:
     sigmas = _sigmas_at(times, table)
     if settings.get("interpolation_type") == "log_linear":
         sigmas = np.exp(_linspace(np.log(table[-1]), np.log(table[0]), steps + 1)).astype(np.float64)
-    if settings.get("use_karras_sigmas"):
-        sigmas = _karras_sigmas(settings, float(sigmas[0]), float(sigmas[-1]), steps)
+    if _is_spaced(settings):
+        sigmas = _spaced_sigmas(settings, float(sigmas[0]), float(sigmas[-1]), steps)
         times = _timesteps_of(sigmas, table).astype(np.float32)
     all_sigmas = _append_last_sigma(settings, sigmas, table)
     if settings.get("timestep_type") == "continuous" and settings["prediction_type"] == "v_prediction":
@@ -184,10 +190,12 @@ def variance_preserving(settings: Settings, steps: int) -> NoiseLevels:
     cut = int(np.searchsorted(-np.log(table[::-1]), settings["lambda_min_clipped"]))
     times = _timesteps(settings, steps, steps + 1, settings["num_train_timesteps"] - cut).round()
     sigmas = _sigmas_at(times, table)
-    if settings["use_karras_sigmas"]:
-        sigmas = _karras_sigmas(settings, float(table[-1]), float(table[0]), steps)
+    if _is_spaced(settings):
+        sigmas = _spaced_sigmas(settings, float(table[-1]), float(table[0]), steps)
         times = _timesteps_of(sigmas, table)
-        times = times if settings["beta_schedule"] == "squaredcos_cap_v2" else times.round()
+        # diffusers cuts the fractions off where it does not round, and it rounds only these.
+        if settings["use_karras_sigmas"] and settings["beta_schedule"] != "squaredcos_cap_v2":
+            times = times.round()
     all_sigmas = _append_last_sigma(settings, sigmas, table).astype(np.float64)
     scales = np.hypot(1, all_sigmas)
     levels = [Level(float(1 / scale), float(sigma / scale)) for sigma, scale in zip(all_sigmas, scales, strict=True)]
@@ -210,7 +218,7 @@ def implicit(settings: Settings, steps: int) -> NoiseLevels:
 
 
 def consistency(settings: Settings, steps: int) -> NoiseLevels:
-    """The levels of LCMScheduler: `steps` of the timesteps that the model was distilled on, evenly taken.
+    """The levels of LCMScheduler and TCDScheduler: `steps` of the timesteps of the distillation, evenly taken.
 
     timestep_spacing is not asked. ValueError for more steps than original_inference_steps, or too many of those.
     """

@@ -35,6 +35,17 @@ _CLIPPING: Settings = {
     "sample_max_value": 1.0,
 }
 
+_DISTILLED: Settings = {
+    **_NOISE,
+    **_CLIPPING,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "original_inference_steps": 50,
+    "timestep_scaling": 10.0,
+}
+
 # The arguments of each class and their defaults, as of diffusers 0.37, for what a file leaves out. DDIM clips by
 # default (clip_sample), unlike the files of SDXL.
 DEFAULTS: Mapping[str, Settings] = {
@@ -67,16 +78,8 @@ DEFAULTS: Mapping[str, Settings] = {
         "time_shift_type": "exponential",
     },
     "DDIMScheduler": {**_NOISE, **_CLIPPING},
-    "LCMScheduler": {
-        **_NOISE,
-        **_CLIPPING,
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-        "clip_sample": False,
-        "original_inference_steps": 50,
-        "timestep_scaling": 10.0,
-    },
+    "LCMScheduler": _DISTILLED,
+    "TCDScheduler": _DISTILLED,
 }
 
 # Also read from a file, though the class has no such arguments: from_config keeps keys that it does not know.
@@ -92,7 +95,7 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "interpolation_type": ("linear", "log_linear"),
     "final_sigmas_type": ("zero", "sigma_min"),
     "use_karras_sigmas": _SWITCH,
-    "use_exponential_sigmas": _OFF,
+    "use_exponential_sigmas": _SWITCH,
     "use_beta_sigmas": _OFF,
     "use_lu_lambdas": _OFF,
     "use_flow_sigmas": _OFF,
@@ -100,7 +103,7 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "thresholding": _OFF,
     "clip_sample": _SWITCH,
     "set_alpha_to_one": _SWITCH,
-    "algorithm_type": ("dpmsolver++",),
+    "algorithm_type": ("dpmsolver++", "sde-dpmsolver++"),
     "solver_order": (1, 2),
     "solver_type": ("midpoint", "heun"),
     "lower_order_final": _SWITCH,
@@ -142,6 +145,8 @@ def settings(scheduler: str, config: Mapping[str, Any], changes: Settings) -> Se
             raise ValueError(f"{key} must be {rule} for {scheduler}, not {value!r}")
         if key in RANGES and not (value is None and known.get(key, 0) is None):
             _check_number(key, value, *RANGES[key])
+    if merged.get("use_karras_sigmas") and merged.get("use_exponential_sigmas"):
+        raise ValueError("use_karras_sigmas must be False where use_exponential_sigmas is True, not True")
     _check_betas(merged["trained_betas"], merged["num_train_timesteps"])
     return merged
 

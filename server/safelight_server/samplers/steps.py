@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from safelight_server.pixels.coefficients import Update
 
-from .noise_levels import Level, NoiseLevels
+from .noise_levels import Level, NoiseLevels, alphas_bar
 from .scheduler_config import Settings
 
 Weights = tuple[float, float]
@@ -84,6 +84,21 @@ def dpmpp_2m(s: Settings, levels: NoiseLevels, i: int, first: bool) -> Update:
     return Update(*_x0(s, now), sample, denoised + bend, previous=-bend)
 
 
+def dpmpp_2m_sde(s: Settings, levels: NoiseLevels, i: int, first: bool) -> Update:
+    """DPM-Solver++(2M) of the stochastic equation: Lu et al. 2022, appendix; each step takes fresh noise."""
+    now, then = levels.before[i], levels.after[i]
+    decay = then.noise * now.signal / (then.signal * now.noise)  # exp(-h)
+    gain = then.signal * (1 - decay**2)
+    sample, noise = then.noise / now.noise * decay, then.noise * math.sqrt(1 - decay**2)
+    if first or i == 0 or s["solver_order"] == 1 or _ends_straight(s, i, len(levels.before)):
+        return Update(*_x0(s, now), sample, gain, noise=noise)
+    before, here, ahead = (math.log(signal / noise) for signal, noise in (levels.before[i - 1], now, then))
+    h = ahead - here
+    bend = h * gain / 2 if s["solver_type"] == "midpoint" else h * then.signal - gain / 2
+    bend /= here - before
+    return Update(*_x0(s, now), sample, gain + bend, previous=-bend, noise=noise)
+
+
 def _ends_straight(s: Settings, i: int, steps: int) -> bool:
     short = s["lower_order_final"] and steps < 15
     return bool(i == steps - 1 and (s["euler_at_final"] or short or s["final_sigmas_type"] == "zero"))
@@ -104,3 +119,13 @@ def lcm(s: Settings, levels: NoiseLevels, i: int, first: bool) -> Update:
     time = float(levels.timesteps[i]) * s["timestep_scaling"]
     skip, out = 0.25 / (time**2 + 0.25), time / math.hypot(time, 0.5)
     return Update(*_x0(s, now), then.signal * skip, then.signal * out, noise=then.noise, clip=_clip(s))
+
+
+def tcd(s: Settings, levels: NoiseLevels, i: int, first: bool) -> Update:
+    """TCD, Zheng et al. 2024, algorithm 4: down to a timestep below the next one (by eta), then up to it with noise."""
+    now, bar, last = levels.before[i], alphas_bar(s), i == len(levels.before) - 1
+    target = 0 if last else int(levels.timesteps[i + 1])
+    below = float(bar[math.floor((1 - s["eta"]) * target)])
+    kept = 1.0 if last else float(bar[target]) / below
+    sample, output = (math.sqrt(kept * (1 - below)) * weight for weight in NOISE[s["prediction_type"]](*now))
+    return Update(*_x0(s, now), sample, math.sqrt(kept * below), output, noise=math.sqrt(max(0.0, 1 - kept)))

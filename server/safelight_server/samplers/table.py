@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from safelight_server.pixels.coefficients import Update
 
+from .names import canonical
 from .noise_levels import CLEAN, Level, NoiseLevels, consistency, implicit, variance_exploding, variance_preserving
 from .scheduler_config import DEFAULTS, Settings, settings
-from .steps import ddim, dpmpp_2m, euler, euler_ancestral, lcm
+from .steps import ddim, dpmpp_2m, dpmpp_2m_sde, euler, euler_ancestral, lcm, tcd
 
 Updates = tuple[Update, ...]
 
@@ -66,31 +67,49 @@ class Sampler(NamedTuple):
     preset: Settings = MappingProxyType({})  # the settings that the sampler's name stands for
 
 
+def _dpmpp(**preset: Any) -> Sampler:
+    """DPM-Solver++ of two steps; what the name leaves out is off, whatever the file says."""
+    off = {"algorithm_type": "dpmsolver++", "use_karras_sigmas": False, "use_exponential_sigmas": False}
+    return Sampler("DPMSolverMultistepScheduler", variance_preserving, dpmpp_2m, preset={**off, **preset})
+
+
+def _dpmpp_sde(**preset: Any) -> Sampler:
+    plain = _dpmpp(algorithm_type="sde-dpmsolver++", **preset)
+    return plain._replace(step=dpmpp_2m_sde, uses_noise=lambda s, left: True)
+
+
 SAMPLERS: dict[str, Sampler] = {
     "euler": Sampler("EulerDiscreteScheduler", variance_exploding, euler),
     "euler_ancestral": Sampler(
         "EulerAncestralDiscreteScheduler", variance_exploding, euler_ancestral, uses_noise=lambda s, left: True
     ),
-    "dpmpp_2m": Sampler(
-        "DPMSolverMultistepScheduler", variance_preserving, dpmpp_2m, preset={"use_karras_sigmas": False}
-    ),
-    "dpmpp_2m_karras": Sampler(
-        "DPMSolverMultistepScheduler", variance_preserving, dpmpp_2m, preset={"use_karras_sigmas": True}
-    ),
+    "dpmpp_2m": _dpmpp(),
+    "dpmpp_2m_karras": _dpmpp(use_karras_sigmas=True),
+    "dpmpp_2m_exponential": _dpmpp(use_exponential_sigmas=True),
+    "dpmpp_2m_sde": _dpmpp_sde(),
+    "dpmpp_2m_sde_karras": _dpmpp_sde(use_karras_sigmas=True),
+    "dpmpp_2m_sde_exponential": _dpmpp_sde(use_exponential_sigmas=True),
     "ddim": Sampler(
         "DDIMScheduler", implicit, ddim, uses_noise=lambda s, left: bool(s["eta"] > 0), preset={"eta": 0.0}
     ),
     "lcm": Sampler("LCMScheduler", consistency, lcm, uses_noise=lambda s, left: left > 0),
+    "tcd": Sampler(
+        "TCDScheduler", consistency, tcd, uses_noise=lambda s, left: left > 0 and s["eta"] > 0, preset={"eta": 0.3}
+    ),
 }
 
 
 def name_of(config: Mapping[str, Any]) -> str:
     """The name of the sampler for a scheduler_config.json. ValueError for a class that no sampler stands for."""
-    scheduler, karras = config.get("_class_name"), bool(config.get("use_karras_sigmas"))
+    scheduler: Any = config.get("_class_name")
+    if scheduler not in DEFAULTS:
+        raise ValueError(f"_class_name must be one of {', '.join(DEFAULTS)}, not {scheduler!r}")
+    s = settings(scheduler, config, {})
     for name, sampler in SAMPLERS.items():
-        if scheduler == sampler.scheduler and sampler.preset.get("use_karras_sigmas", karras) == karras:
+        told = {key: value for key, value in sampler.preset.items() if key in s}  # eta is no part of a file
+        if scheduler == sampler.scheduler and all((s[key] or False) == value for key, value in told.items()):
             return name
-    raise ValueError(f"_class_name must be one of {', '.join(DEFAULTS)}, not {scheduler!r}")
+    raise AssertionError(f"no sampler stands for {scheduler}")
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -113,8 +132,9 @@ def make_schedule(
     sampler's preset; a sampler without such a setting takes only a change that changes nothing. Some settings make
     fewer steps than asked for (lambda_min_clipped). ValueError names the field, the rule and the value.
     """
+    name = canonical(name)
     if name not in SAMPLERS:
-        raise ValueError(f"scheduler must be one of {', '.join(SAMPLERS)}, not {name!r}")
+        raise ValueError(f"scheduler must be one of {', '.join(SAMPLERS)} (or an alias of one), not {name!r}")
     sampler = SAMPLERS[name]
     options = {"use_karras_sigmas": use_karras_sigmas, "timestep_spacing": timestep_spacing, "eta": eta}
     changes = {key: value for key, value in options.items() if value is not None}
