@@ -23,20 +23,37 @@ def refusal(*arguments: object) -> str:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["--lora", "nobody.safetensors"], "--lora must be a file, and nobody.safetensors is not"),
+        (["--lora", "nobody.safetensors"], "nobody.safetensors: is not there"),
         (["--prompts", "nobody.txt"], "--prompts must be a file, and nobody.txt is not"),
         (["--tiny-vae", "/"], "--tiny-vae must be a folder with config.json and weights, and / is not"),
-        (["--lora", "lora.bin"], "--lora must be a file, and lora.bin is not"),
+        (["--lora", "lora.bin"], "lora.bin: is not there"),
         (["--samples", "0"], "--samples must be from 1 on, not 0"),
+        (["--samples", "9"], "--samples must come with --int8 or --int8-vae: nothing else is calibrated"),
+        (
+            ["--int8-mode", "weights", "--samples", "9"],
+            "--samples must come with --int8 or --int8-vae: nothing else is calibrated",
+        ),
+        (["--revision", "main"], "--revision must be left out for what is here, SOURCE: it is for names on the hub"),
         (["--lora-scale", "nan"], "--lora-scale must be from -10 to 10, not nan"),
     ],
 )
 def test_options_that_are_refused(arguments: list[str], why: str, tmp_path: Path) -> None:
-    assert refusal(tmp_path, tmp_path / "out", *arguments) == why
+    assert refusal(tmp_path, tmp_path / "out", *arguments).replace(str(tmp_path), "SOURCE") == why
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     assert refusal(tmp_path, tmp_path) == f"{tmp_path}: is there already; export writes a new folder"
+
+
+def test_a_link_that_leads_nowhere_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("nowhere")
+    assert "is there already" in refusal(tmp_path, tmp_path / "out")
+
+
+def test_the_folder_must_lie_in_one_that_is(tmp_path: Path) -> None:
+    assert refusal(tmp_path, tmp_path / "no/out") == (
+        f"{tmp_path}/no: is not there; the folder to make must lie in one that is"
+    )
 
 
 def test_the_command_ends_with_one_line_and_makes_no_folder(tmp_path: Path) -> None:

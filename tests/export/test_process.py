@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from safelight_server.errors import LoadError
-from safelight_server.export.exporter import DONE
-from safelight_server.export.plan import Task
+from safelight_server.export.marks import NAME as DONE
+from safelight_server.export.plan import Task, work_folder
 from safelight_server.export.process import in_own_process
 from safelight_server.model_folder import json_file
 
@@ -51,13 +51,14 @@ def test_weights_are_stored_in_half_by_default_and_a_stopped_export_goes_on(chec
     export(checkpoints / "refiner", output)
     assert (output / "unet" / "openvino_model.bin").stat().st_ino == first.st_ino
     assert not aside.exists()
+    assert not work_folder(aside).exists()
     halves = [(folder / "unet" / "openvino_model.bin").stat().st_size for folder in (output, exported / "refiner")]
     assert 0.45 < halves[0] / halves[1] < 0.6
 
 
 def done(aside: Path) -> dict[str, Any]:
     """The tasks that count as done: one whose folders are there may not count yet."""
-    path = aside / DONE
+    path = work_folder(aside) / DONE
     return json_file.read(path)[1] if path.exists() else {}
 
 

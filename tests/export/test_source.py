@@ -98,7 +98,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: index(
             folder, _class_name="StableDiffusionXLPipeline", **CLASSES | {"text_encoder_2": [None, None]}
         ),
-        "names no text_encoder_2",
+        "has no text_encoder_2",
     ),
     "no vae": (lambda folder: (folder / "vae" / FILES["vae"]).unlink(), "vae: has no diffusion_pytorch_model"),
     "half the shards": (

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 from safelight_server.__main__ import parser
-from safelight_server.commands.export import options_from
-from safelight_server.export import exporter, source
+from safelight_server.commands.export import options_from, source_from
+from safelight_server.export import exporter
 from safelight_server.export.plan import MODULE, Task
 from safelight_server.export.work import OnProgress
 
@@ -42,7 +42,7 @@ def export(*arguments: object) -> Path:
     """What `safelight-server export` does with these arguments; the folder that it made."""
     given = parser().parse_args(["export", *map(str, arguments)])
     options = options_from(given)
-    found = source.find(given.source, given.revision, half=options.half, pickles=given.allow_pickle)
     with quick_and_quiet():
-        exporter.run(exporter.prepare(found, options), lambda task, done: None, in_this_process)
+        prepared = exporter.prepare(source_from(given, options), options)
+        exporter.run(prepared, lambda task, done: None, in_this_process)
     return options.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from .parsing import add_command
 if TYPE_CHECKING:
     from safelight_server.export.exporter import Export
     from safelight_server.export.plan import Options, Task
+    from safelight_server.export.source import Source
 
 EPILOG = """\
 examples:
@@ -47,7 +49,12 @@ def add(commands: Any) -> None:
         epilog=EPILOG,
     )
     option = command.add_argument
-    option("source", metavar="SOURCE", help="a folder in the diffusers layout, or a name on the Hugging Face hub")
+    option(
+        "source",
+        metavar="SOURCE",
+        help="a folder in the diffusers layout, a single file (.safetensors), or OWNER/NAME or OWNER/NAME/FILE on the "
+        "Hugging Face hub",
+    )
     option("output", type=Path, metavar="DIR", help="the folder to make; it appears when it is whole")
     option("--revision", help="of the checkpoint on the hub: a branch, a tag or a commit")
     option("--weights", choices=("f16", "f32"), default="f16", help="how the weights are stored (%(default)s)")
@@ -65,12 +72,13 @@ def add(commands: Any) -> None:
     option(
         "--tiny-vae", metavar="DIR", help="an AutoencoderTiny (TAESDXL), a folder or its name on the hub, for previews"
     )
+    option("--vae", metavar="NAME", help="another VAE: a folder, a file or a name on the hub (the checkpoint's own)")
     option("--share-with", type=Path, metavar="DIR", help="an exported folder beside: equal parts are read from it")
     option("--int8", action="store_true", help="quantize the UNet with NNCF")
     option("--int8-mode", choices=("ptq", "hybrid", "weights"), help=INT8_MODES)
     option("--int8-vae", action="store_true", help="quantize the VAE decoder, too")
     option("--prompts", type=Path, metavar="FILE", help="what to calibrate with, a prompt a line (those that ship)")
-    option("--samples", type=int, default=40, metavar="N", help="how many inputs to calibrate with (%(default)s)")
+    option("--samples", type=int, metavar="N", help="how many inputs to calibrate with (40)")
     option("--allow-pickle", action="store_true", help="read weights from pickles where there is nothing else")
 
 
@@ -78,12 +86,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Exports a checkpoint. Raises LoadError for whatever is not as it must be; then no folder is made."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise LoadError(f"export needs more packages: pip install 'safelight-server[export]' (no {missing[0]})")
-    from safelight_server.export import exporter, source
+    from safelight_server.export import exporter
 
     options = options_from(arguments)
-    found = source.find(arguments.source, arguments.revision, half=options.half, pickles=arguments.allow_pickle)
     try:
-        _show_progress(exporter, exporter.prepare(found, options))
+        _show_progress(exporter, exporter.prepare(source_from(arguments, options), options))
     except KeyboardInterrupt:
         sys.exit("\nsafelight-server: stopped; the same command goes on from here")
     print(f"{options.output}: {_megabytes(options.output)}; serve it with: {_serve_command(options.output)}")
@@ -95,20 +102,12 @@ def options_from(arguments: argparse.Namespace) -> Options:
     from safelight_server.export.lora_options import defaults_from, loras_from
     from safelight_server.export.plan import Options
 
-    if arguments.output.exists():
-        raise LoadError(f"{arguments.output}: is there already; export writes a new folder")
+    _check(arguments)
     loras = loras_from(arguments.lora, arguments.lora_scale)
     tiny = hub.tiny_vae(arguments.tiny_vae) if arguments.tiny_vae else None
-    for name, path in (*(("lora", lora) for lora, _ in loras), ("prompts", arguments.prompts)):
-        if path and not path.is_file():
-            raise LoadError(f"--{name} must be a file, and {path} is not")
     for lora, _ in loras:
         if lora.suffix != ".safetensors":
             raise LoadError(f"--lora must be a safetensors file, not {lora.name}")
-    if tiny and not (tiny / "config.json").is_file():
-        raise LoadError(f"--tiny-vae must be a folder with config.json and weights, and {tiny} is not")
-    if arguments.samples < 1:
-        raise LoadError(f"--samples must be from 1 on, not {arguments.samples}")
     scheduler, steps, guidance = defaults_from(arguments, [path for path, _ in loras])
     return Options(
         output=arguments.output,
@@ -122,8 +121,42 @@ def options_from(arguments: argparse.Namespace) -> Options:
         int8=(arguments.int8_mode or "ptq") if arguments.int8 or arguments.int8_mode else None,
         int8_vae=arguments.int8_vae,
         prompts=arguments.prompts,
-        samples=arguments.samples,
+        samples=40 if arguments.samples is None else arguments.samples,
     )
+
+
+def source_from(arguments: argparse.Namespace, options: Options) -> Source:
+    """The checkpoint that the arguments name; what is on the hub is fetched. Raises LoadError."""
+    from safelight_server.export import source
+
+    return source.find(
+        arguments.source,
+        arguments.revision,
+        half=options.half,
+        pickles=arguments.allow_pickle,
+        vae=arguments.vae,
+    )
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raises LoadError for options that are wrong by themselves, before anything is fetched."""
+    if os.path.lexists(arguments.output):
+        raise LoadError(f"{arguments.output}: is there already; export writes a new folder")
+    if not arguments.output.absolute().parent.is_dir():
+        raise LoadError(
+            f"{arguments.output.absolute().parent}: is not there; the folder to make must lie in one that is"
+        )
+    if arguments.prompts and not arguments.prompts.is_file():
+        raise LoadError(f"--prompts must be a file, and {arguments.prompts} is not")
+    if arguments.samples is not None and arguments.samples < 1:
+        raise LoadError(f"--samples must be from 1 on, not {arguments.samples}")
+    if arguments.revision and Path(arguments.source).exists():
+        raise LoadError(f"--revision must be left out for what is here, {arguments.source}: it is for names on the hub")
+    calibrates = arguments.int8_vae or (arguments.int8 and arguments.int8_mode != "weights")
+    calibrates = calibrates or arguments.int8_mode in ("ptq", "hybrid")
+    for name in ("prompts", "samples"):
+        if getattr(arguments, name) is not None and not calibrates:
+            raise LoadError(f"--{name} must come with --int8 or --int8-vae: nothing else is calibrated")
 
 
 def _show_progress(exporter: Any, export: Export) -> None:

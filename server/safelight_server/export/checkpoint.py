@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import diffusers
 import torch
 import transformers
 from accelerate import init_empty_weights
-from safetensors import safe_open
 
-PIECE = 2**30  # after so many bytes a file is closed and opened again, which frees the memory of its pages
+from . import headers, single_file
+from .source import PARTS
+from .tensors import unpickled, weights
 
 CLASSES: dict[str, Any] = {
     "AutoencoderKL": diffusers.AutoencoderKL,
@@ -22,61 +26,74 @@ CLASSES: dict[str, Any] = {
     "CLIPTokenizer": transformers.CLIPTokenizer,
     "UNet2DConditionModel": diffusers.UNet2DConditionModel,
 }
+NEEDED = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet")  # of a pipeline
 
 
-def pipeline(folder: Path, wanted: str, files: list[Path], dtype: torch.dtype) -> Any:
+def pipeline(folder: Path, wanted: str, files: list[Path], dtype: torch.dtype, *, single: bool = False) -> Any:
     """The checkpoint's own pipeline of diffusers, in which only the part `wanted` has weights, read from `files`.
 
-    Raises OSError, ValueError, RuntimeError, LookupError or TypeError for files that do not fit together.
+    What is not exported is left out: an image encoder, the scheduler. `single`: the weights are in a single file, under
+    the names of the original code. Raises OSError, ValueError, RuntimeError, LookupError or TypeError for files that do
+    not fit together.
     """
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    parts = {
-        name: _part(folder / name, value[1], files if name == wanted else None, dtype)
-        for name, value in index.items()
-        if isinstance(value, list) and value[1] in CLASSES
-    }
-    # from_pretrained loads no part that is given to it; all others (the scheduler, those that are null) are small.
-    return getattr(diffusers, index["_class_name"]).from_pretrained(folder, **parts, local_files_only=True)
+    parts: dict[str, Any] = dict.fromkeys(NEEDED)
+    for name in NEEDED:
+        if isinstance(index.get(name), list) and index[name][1] in CLASSES:
+            parts[name] = _part(folder / name, index[name][1], files if name == wanted else None, dtype, single)
+    cls = getattr(diffusers, index["_class_name"])
+    flags = {key: index[key] for key in inspect.signature(cls).parameters if isinstance(index.get(key), bool)}
+    return cls(**flags, **parts, scheduler=diffusers.EulerDiscreteScheduler())
 
 
-def _part(folder: Path, name: str, files: list[Path] | None, dtype: torch.dtype) -> Any:
+def _part(folder: Path, name: str, files: list[Path] | None, dtype: torch.dtype, single: bool) -> Any:
     cls = CLASSES[name]
     if cls is transformers.CLIPTokenizer:
         return cls.from_pretrained(folder)
-    if files is not None and cls is not diffusers.UNet2DConditionModel:
+    if files is not None and not single and cls is not diffusers.UNet2DConditionModel:
         # The whole part is small; and the libraries know how older files name their weights.
-        return cls.from_pretrained(folder, torch_dtype=dtype, variant=_variant(files))
-    with init_empty_weights(include_buffers=False):
-        module = _without_weights(cls, folder)
+        with alone(folder, PARTS[name], files) as chosen:
+            return cls.from_pretrained(chosen, torch_dtype=dtype)
+    module = skeleton(folder, name)
     if files is not None:
-        module.load_state_dict(dict(weights(files, dtype)), assign=True)
+        state = single_file.weights(files[0], folder.name, config(folder), dtype) if single else weights(files, dtype)
+        module.load_state_dict(dict(state), assign=True)
+        module.to(dtype)  # the buffers, which no file has
     return module
 
 
-def _without_weights(cls: Any, folder: Path) -> Any:
-    if issubclass(cls, transformers.PreTrainedModel):
-        return cls(transformers.CLIPTextConfig.from_pretrained(folder))
-    return cls.from_config(cls.load_config(folder))
+def skeleton(folder: Path, name: str) -> Any:
+    """A part of the class `name` without weights, as its configuration says."""
+    cls = CLASSES[name]
+    with init_empty_weights(include_buffers=False):
+        if issubclass(cls, transformers.PreTrainedModel):
+            return cls(transformers.CLIPTextConfig.from_pretrained(folder))
+        return cls.from_config(cls.load_config(folder))
 
 
-def _variant(files: list[Path]) -> str | None:
-    return "fp16" if ".fp16" in files[0].name else None
+def config(folder: Path) -> Mapping[str, Any]:
+    """The configuration of a part."""
+    values: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return values
 
 
-def weights(files: list[Path], dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every weight's name and value, in `dtype`. A weight that is stored so stays mapped, and takes no memory."""
-    for path in files:
-        if path.suffix != ".safetensors":  # a pickle, if the command allows them; only weights are read from it
-            stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            yield from ((name, value.to(dtype)) for name, value in stored.items())
-            continue
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
-            names = list(file.keys())
-        while names:
-            read = 0
-            with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
-                while names and read < PIECE:
-                    name = names.pop()
-                    stored = file.get_tensor(name)
-                    read += stored.nbytes if stored.dtype != dtype else 0
-                    yield name, stored.to(dtype)
+@contextmanager
+def alone(folder: Path, stem: str, files: list[Path]) -> Iterator[Path]:
+    """A folder with links to a part's configuration and to these weights, and with nothing that lies beside them."""
+    if files[0].suffix != ".safetensors" and stem == "model":
+        stem = "pytorch_model"
+    with TemporaryDirectory(prefix="safelight-") as name:
+        chosen = Path(name)
+        (chosen / "config.json").symlink_to((folder / "config.json").absolute())
+        if len(files) == 1:
+            (chosen / f"{stem}{files[0].suffix}").symlink_to(files[0].absolute())
+        else:
+            for path in files:
+                (chosen / path.name).symlink_to(path.absolute())
+            index = {"metadata": {}, "weight_map": {key: path.name for path in files for key in _names(path)}}
+            (chosen / f"{stem}{files[0].suffix}.index.json").write_text(json.dumps(index), encoding="utf-8")
+        yield chosen
+
+
+def _names(path: Path) -> Iterable[str]:
+    return headers.read(path).shapes if path.suffix == ".safetensors" else unpickled(path)

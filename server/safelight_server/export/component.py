@@ -42,17 +42,19 @@ class Order:
     output: str
     half: bool  # store the weights in 16 bits
     bytes: int  # about how many will be written
+    single: bool = False  # the weights are in one file, under the names of the original code
+    small: str = ""  # changes when the folder's small files do: then the order is another one
     loras: list[tuple[str, float]] = field(default_factory=list)  # files, and how much of each, in this order
 
 
 def run(order: Order, on_progress: OnProgress) -> None:
     """Writes the part's graphs, configurations and tokenizer; progress counts bytes. Raises LoadError, one line."""
+    files = [Path(path) for path in order.files]
     if order.part == "vae_tiny":
-        tiny.convert(Path(order.folder), Path(order.output), order.half)
+        tiny.convert(Path(order.folder), files, Path(order.output), order.half)
         return
     dtype = torch.float16 if order.half else torch.float32
-    files = [Path(path) for path in order.files]
-    pipeline = _pipeline(Path(order.folder), order.part, files, dtype)
+    pipeline = _pipeline(order, files, dtype)
     parts = {name: getattr(pipeline, name, None) for name in LORA_PARTS}
     others = {name: module for name, module in parts.items() if module is not None and name != order.part}
     for path, strength in order.loras:
@@ -70,12 +72,15 @@ def run(order: Order, on_progress: OnProgress) -> None:
         getattr(pipeline, tokenizer).save_pretrained(Path(order.output) / tokenizer)
 
 
-def _pipeline(folder: Path, part: str, files: list[Path], dtype: torch.dtype) -> Any:
+def _pipeline(order: Order, files: list[Path], dtype: torch.dtype) -> Any:
+    folder = Path(order.folder)
     try:
-        return checkpoint.pipeline(folder, part, files, dtype)
+        return checkpoint.pipeline(folder, order.part, files, dtype, single=order.single)
     except (OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise LoadError(f"{folder / part}: its weights and config.json do not fit: {' '.join(lines[:2])}") from error
+        raise LoadError(
+            f"{folder / order.part}: its weights and config.json do not fit: {' '.join(lines[:2])}"
+        ) from error
 
 
 def _export(module: Any, config: Any, folder: Path, half: bool) -> None:

@@ -5,24 +5,20 @@ What a stopped export has made is kept, and the same command goes on from there.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from safelight_server.errors import LoadError
-from safelight_server.model_folder import json_file, seal
+from safelight_server.model_folder import seal
 from safelight_server.model_folder.manifest import NAME
 
-from . import process, record, sharing
-from . import source as sources
+from . import place, process, record, rehearsal, sharing
 from .lora import checking
-from .plan import CALIBRATION, Options, Task, tasks
+from .marks import Marks
+from .plan import Options, Task, tasks, work_folder
 from .process import Execute, OnProgress, in_own_process
 from .source import Source
-
-DONE = ".done.json"
-Marks = dict[str, list[str]]  # of each task that is done: its fingerprint, and the folders that it made
 
 
 @dataclass(frozen=True)
@@ -44,18 +40,21 @@ class Export:
 
 
 def prepare(source: Source, options: Options) -> Export:
-    """Plans an export. Raises LoadError if it cannot begin: no place for its folder, or too little room on the disk."""
+    """Plans an export.
+
+    Raises LoadError for all that can be known before the first weight is loaded: no place for the folder, too little
+    room on the disk, a model that would not be served, a LoRA that does not fit.
+    """
     aside = options.output.absolute().with_name(f".{options.output.name}.partial")
-    hashes = sources.digests(source.files)
-    fused = checking.parts(source.weights, [path for path, _ in options.loras])
+    place.check(source, options, aside)
+    rehearsal.check(source, options)
+    source = source.placed(work_folder(aside) / "checkpoint")
+    fused = checking.parts(source.shapes(), [path for path, _ in options.loras])
+    hashes = source.digests()
     shared = sharing.shared(options, hashes, fused)
     planned = tasks(source, options, aside, frozenset(shared), fused)
     export = Export(source, options, aside, hashes, shared, fused, planned)
-    if not aside.parent.is_dir():
-        raise LoadError(f"{aside.parent}: is not there; the folder to make must lie in one that is")
-    free = shutil.disk_usage(aside.parent).free
-    if export.bytes > free:
-        raise LoadError(f"{aside.parent}: has {free / 1e9:.1f} GB free, and this may need {export.bytes / 1e9:.1f} GB")
+    place.check_room(aside, export.bytes)
     return export
 
 
@@ -72,60 +71,21 @@ def run(export: Export, on_progress: OnProgress, execute: Execute = in_own_proce
 
 def _run(export: Export, on_progress: OnProgress, execute: Execute) -> None:
     export.aside.mkdir(exist_ok=True)
-    done = _valid_marks(_read_marks(export.aside), export.tasks)
+    work_folder(export.aside).mkdir(exist_ok=True)
+    export.source.write()
+    marks = Marks(export.aside, export.tasks)
     record.describe(export.source, export.options, export.aside, export.shared)
     for task in export.tasks:
-        if task.name not in done:
-            done = {name: mark for name, mark in done.items() if name not in _undone_by(task, export.tasks)}
-            _write_marks(export.aside, done)
+        if task not in marks:
+            marks.begin(task)
             process.run(task, export.aside, on_progress, execute)
-            done[task.name] = [task.fingerprint, *task.makes]
-            _write_marks(export.aside, done)
+            marks.done(task)
         on_progress(task, task.bytes)
     _finish(export)
 
 
-def _undone_by(task: Task, tasks: list[Task]) -> set[str]:
-    """The names of the tasks that must be run, or run again, if this one is: it, and those after it that depend on it.
-
-    A later task depends on it if it remakes the same folders; calibration depends on all parts.
-    """
-    later = tasks[tasks.index(task) + 1 :]
-    return {task.name} | {
-        other.name for other in later if other.name == CALIBRATION or set(other.makes) & set(task.makes)
-    }
-
-
-def _valid_marks(done: Marks, tasks: list[Task]) -> Marks:
-    """The marks that still hold.
-
-    One does not if its task is not among these, or has another fingerprint now; nor do those of other tasks that made
-    the same folders.
-    """
-    wanted = {task.name: task.fingerprint for task in tasks}
-    outdated = {folder for name, (mark, *makes) in done.items() if wanted.get(name) != mark for folder in makes}
-    return {
-        name: [mark, *makes]
-        for name, (mark, *makes) in done.items()
-        if wanted.get(name) == mark and not outdated & set(makes)
-    }
-
-
-def _read_marks(aside: Path) -> Marks:
-    try:
-        return json_file.read(aside / DONE)[1]
-    except (OSError, ValueError):
-        return {}
-
-
-def _write_marks(aside: Path, done: Marks) -> None:
-    partial = aside / f"{DONE}.partial"
-    partial.write_text(json.dumps(done), encoding="utf-8")
-    partial.replace(aside / DONE)
-
-
 def _finish(export: Export) -> None:
-    """Seals the folder and puts it in its place."""
+    """Seals the folder and puts it in its place. What it was made with is kept until it is there."""
     parts = {part for task in export.tasks for part in task.makes} | {"scheduler", "model_index.json", NAME}
     for path in export.aside.iterdir():
         if path.name not in parts:
@@ -135,3 +95,4 @@ def _finish(export: Export) -> None:
     )
     seal.write(export.aside, manifest)
     export.aside.rename(export.options.output.absolute())
+    shutil.rmtree(work_folder(export.aside), ignore_errors=True)

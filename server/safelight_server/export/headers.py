@@ -27,6 +27,7 @@ class Header:
 
     shapes: dict[str, tuple[int, ...]]  # of each tensor, by its name
     metadata: dict[str, str]
+    places: dict[str, tuple[int, int]]  # where the bytes of each tensor begin and end in the file
 
     @property
     def parameters(self) -> int:
@@ -46,7 +47,8 @@ def read(path: Path) -> Header:
         end = max((value["data_offsets"][1] for value in header.values()), default=0)
         if path.stat().st_size != 8 + length + end:
             raise ValueError(f"must have {8 + length + end} bytes, not {path.stat().st_size}")
-        return Header({name: tuple(value["shape"]) for name, value in header.items()}, metadata)
+        places = {name: tuple(8 + length + at for at in value["data_offsets"]) for name, value in header.items()}
+        return Header({name: tuple(value["shape"]) for name, value in header.items()}, metadata, places)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error, RecursionError) as error:
         raise LoadError(f"{path}: is not a whole safetensors file: {error}") from None
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -94,12 +93,13 @@ def tiny_vae(name: str) -> Path:
 
     Raises LoadError for what is none, and what `find` raises.
     """
-    wanted = partial(weight_files.choose, stem=weight_files.MODEL, half=False, pickles=False)
-    path = find(name, None, lambda names: ["config.json", *wanted(names)])
+    path = find(name, None, lambda names: ["config.json", *weight_files.choose(names, weight_files.MODEL)])
+    if not (path / "config.json").is_file():
+        raise LoadError(f"--tiny-vae must be a folder with config.json and weights, and {name} is not")
     kind = small_files.read(path / "config.json").get("_class_name")
     if kind != "AutoencoderTiny":
         raise LoadError(f"{name}: --tiny-vae must be an AutoencoderTiny, as TAESDXL is one, not {kind!r}")
-    weight_files.find(path, weight_files.MODEL, half=False, pickles=False)
+    weight_files.find(path, weight_files.MODEL)
     return path
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from . import weight_files
 from .source import Source
 
 MODULE = "safelight_server.export"
@@ -50,16 +51,22 @@ class Task:
 
     @property
     def folder(self) -> str:
-        """The name of the folder that it works in, beside the finished parts."""
+        """The name of the folder that it works in, in that of `work_folder`."""
         return f".{self.name.replace(' ', '-')}"
 
     @property
     def fingerprint(self) -> str:
         """It changes when the order does, or a file that the order names: then the task is run again."""
         loras = [path for path, _ in self.order.get("loras", ())]
-        files = [*self.order.get("files", ()), *loras, self.order.get("prompts")]
+        parts = [path for paths in self.order.get("parts", {}).values() for path in paths]
+        files = [*self.order.get("files", ()), *parts, *loras, self.order.get("prompts")]
         stamps = [[str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in files if path]
         return hashlib.sha256(json.dumps([self.order, stamps], sort_keys=True).encode()).hexdigest()
+
+
+def work_folder(aside: Path) -> Path:
+    """The folder beside `aside` for all that does not belong to the model: what tasks work in, their logs, marks."""
+    return aside.with_name(f"{aside.name}-work")
 
 
 def tasks(
@@ -69,11 +76,24 @@ def tasks(
 
     No part in `shared` is made; those in `fused` are changed by the LoRAs.
     """
-    found = [task for part in source.weights for task in _conversions(source, options, aside, part, shared, fused)]
+    found = [_check(source)]
+    found += [task for part in source.weights for task in _conversions(source, options, aside, part, shared, fused)]
     if options.tiny:
-        order = {"folder": str(options.tiny.resolve()), "part": "vae_tiny", "files": [], "half": options.half}
+        order = {
+            "folder": str(options.tiny.absolute()),
+            "part": "vae_tiny",
+            "files": [str(path.absolute()) for path in weight_files.find(options.tiny, weight_files.MODEL)],
+            "half": options.half,
+        }
         found.append(_task("vae_tiny", "component", order, ("vae_tiny_decoder", "vae_tiny_encoder"), aside, 10**7))
     return found + list(_quantizations(options, aside))
+
+
+def _check(source: Source) -> Task:
+    """Whether all weights fit their configurations: known after seconds, not when the last part is made."""
+    files = {part: [str(path.absolute()) for path in paths] for part, paths in source.weights.items()}
+    order = {"folder": str(source.folder.absolute()), "parts": files, "single": sorted(source.single)}
+    return Task("check", "fit", order | {"small": source.small_digest}, (), 0)
 
 
 def _conversions(
@@ -85,10 +105,12 @@ def _conversions(
     if not makes:
         return
     order: dict[str, Any] = {
-        "folder": str(source.folder.resolve()),
+        "folder": str(source.folder.absolute()),
         "part": part,
-        "files": [str(path) for path in source.weights[part]],
+        "files": [str(path.absolute()) for path in source.weights[part]],
         "half": options.half,
+        "single": part in source.single,
+        "small": source.small_digest,
     }
     if part in fused:
         order["loras"] = [[str(path.absolute()), strength] for path, strength in options.loras]
@@ -99,7 +121,7 @@ def _quantizations(options: Options, aside: Path) -> Iterator[Task]:
     if not (options.int8 or options.int8_vae):
         return
     prompts = str(options.prompts.resolve()) if options.prompts else None
-    inputs = aside / f".{CALIBRATION}" / CALIBRATION
+    inputs = work_folder(aside) / f".{CALIBRATION}" / CALIBRATION
     if options.int8 != "weights" or options.int8_vae:
         order = {"folder": str(aside), "prompts": prompts, "count": options.samples, "vae": options.int8_vae}
         yield Task(CALIBRATION, CALIBRATION, order | {"output": str(inputs), "sizes": None}, (), 5 * 10**8)
@@ -112,7 +134,7 @@ def _quantizations(options: Options, aside: Path) -> Iterator[Task]:
 
 def _task(name: str, module: str, order: dict[str, Any], makes: tuple[str, ...], aside: Path, size: int) -> Task:
     task = Task(name, module, order, makes, size)
-    output = aside / task.folder
+    output = work_folder(aside) / task.folder
     if module == "component":
         return replace(task, order=order | {"output": str(output), "bytes": size})
     return replace(task, order=order | {"graph": str(output / makes[0] / "openvino_model.xml")})

@@ -15,7 +15,7 @@ from typing import Any
 from safelight_server.errors import LoadError
 
 from . import work
-from .plan import MODULE, Task
+from .plan import MODULE, Task, work_folder
 from .work import PROGRESS, REFUSED
 
 OnProgress = Callable[[Task, int], None]  # called with a task and how many of its bytes are done
@@ -43,11 +43,12 @@ def in_own_process(task: Task, log: Path, on_progress: work.OnProgress) -> None:
 
 
 def run(task: Task, aside: Path, on_progress: OnProgress, execute: Execute = in_own_process) -> None:
-    """Runs a task in its own folder in `aside`; then the folders that it made take their places there.
+    """Runs a task in its own folder beside `aside`; then the folders that it made take their places in `aside`.
 
     Raises what `execute` raises; then no folder has changed its place.
     """
-    made = aside / task.folder
+    work = work_folder(aside)
+    made = work / task.folder
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
     if task.module == "quantize":
@@ -56,7 +57,7 @@ def run(task: Task, aside: Path, on_progress: OnProgress, execute: Execute = in_
     def count_bytes(done: int, total: int) -> None:
         on_progress(task, task.bytes * done // max(1, total))
 
-    execute(task, aside / f"{made.name}.log", count_bytes)
+    execute(task, work / f"{made.name}.log", count_bytes)
     for name in task.makes:
         shutil.rmtree(aside / name, ignore_errors=True)
         (made / name).rename(aside / name)

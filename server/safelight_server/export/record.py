@@ -8,15 +8,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from safelight_server.errors import LoadError
-from safelight_server.model_folder import json_file, model_config
+from safelight_server.model_folder import model_config
 from safelight_server.model_folder.manifest import NAME
 
 from . import source as sources
 from .plan import Options
 from .recipes import SCHEDULERS
-from .source import Source
+from .source import ORDER, SCHEDULER, Source
 
+# What model_index.json goes on naming: an image encoder, for example, is not exported.
+EXPORTED = (*ORDER, "tokenizer", "tokenizer_2", "scheduler")
 VERSIONS = ("openvino", "optimum-intel", "diffusers", "transformers", "torch", "nncf", "safelight-server")
 
 
@@ -25,17 +26,14 @@ def describe(source: Source, options: Options, folder: Path, shared: dict[str, s
 
     Raises LoadError for a checkpoint whose scheduler cannot be read.
     """
-    index = {key: value for key, value in source.index.items() if key != "_name_or_path"}
-    path = source.folder / "scheduler" / "scheduler_config.json"
-    try:
-        scheduler = json_file.read(path)[1]
-    except (OSError, ValueError) as error:
-        raise LoadError(f"{path}: cannot be read: {error}") from None
+    index = {key: value for key, value in source.index.items() if key in EXPORTED or not isinstance(value, list)}
+    index.pop("_name_or_path", None)
+    scheduler = source.read(SCHEDULER)
     if changes := SCHEDULERS[options.scheduler]:
         scheduler |= changes
         index["scheduler"] = ["diffusers", changes["_class_name"]]
     (folder / "scheduler").mkdir(exist_ok=True)
-    _write(folder / "scheduler" / path.name, scheduler)
+    _write(folder / SCHEDULER, scheduler)
     _write(folder / "model_index.json", index)
     _write(folder / NAME, {"shared": shared, "defaults": _defaults(options)})
 
@@ -68,8 +66,8 @@ def manifest(
         "defaults": {"steps": config.steps, "guidance_scale": config.guidance},
         "shared": shared,
         "source": {
-            # Of a folder only its own name, not its path: that would tell strangers how this disk is organised.
-            "name": Path(source.name).resolve().name if Path(source.name).is_dir() else source.name,
+            # Of what is here only its own name, not its path: that would tell strangers how this disk is organised.
+            "name": Path(source.name).resolve().name if Path(source.name).exists() else source.name,
             "revision": source.revision,
             "precision": options.precision,
             "scheduler": config.scheduler,

@@ -11,6 +11,8 @@ from diffusers import AutoencoderTiny
 
 from safelight_server.errors import LoadError
 
+from . import checkpoint, weight_files
+
 # Each part: its folder, the module, the input's name and channels, and the output's name.
 PARTS = (
     ("vae_tiny_decoder", "decoder", ("latent_sample", 4), "sample"),
@@ -18,13 +20,14 @@ PARTS = (
 )
 
 
-def convert(source: Path, output: Path, half: bool) -> None:
+def convert(source: Path, files: list[Path], output: Path, half: bool) -> None:
     """Writes both graphs into sub-folders of `output`, with the names that Optimum gives the ports of a VAE.
 
-    `half`: weights in 16 bits. Raises LoadError for a folder that is no AutoencoderTiny.
+    `files`: its weights. `half`: weights in 16 bits. Raises LoadError for a folder that is no AutoencoderTiny.
     """
     try:
-        vae = AutoencoderTiny.from_pretrained(source, local_files_only=True).eval()
+        with checkpoint.alone(source, weight_files.MODEL, files) as chosen:
+            vae = AutoencoderTiny.from_pretrained(chosen, local_files_only=True).eval()
     except (OSError, ValueError, RuntimeError) as error:
         raise LoadError(f"{source}: cannot be read as an AutoencoderTiny: {str(error).splitlines()[0]}") from None
     for folder, part, (port, channels), result in PARTS:

@@ -19,7 +19,7 @@ MODEL = "diffusion_pytorch_model"  # the name that diffusers gives to weights; t
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
-def choose(names: Sequence[str], stem: str, *, half: bool, pickles: bool) -> list[str]:
+def choose(names: Sequence[str], stem: str, *, half: bool = False, pickles: bool = False) -> list[str]:
     """The names of a part's weight files among `names`: one file; or an index and its shards. Empty: there is none.
 
     `stem` is the file's name without variant and suffix. `half`: files in 16 bits are preferred. `pickles`: pickles are
@@ -47,7 +47,7 @@ def _layouts(stem: str, half: bool, pickles: bool) -> Iterator[tuple[str, tuple[
             yield f"{name}{variant}.{end}", indexes, re.compile(pattern)
 
 
-def find(folder: Path, stem: str, *, half: bool, pickles: bool) -> list[Path]:
+def find(folder: Path, stem: str, *, half: bool = False, pickles: bool = False) -> list[Path]:
     """The weight files of the part in a folder, which are all there and whole. For the options see `choose`.
 
     Raises LoadError, one line, for what is missing, half downloaded, or a pickle that was not allowed.

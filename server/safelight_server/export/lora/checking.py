@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from safelight_server.errors import LoadError
 
 from . import header, reading
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")  # what a LoRA may change
 
 
-def parts(weights: Mapping[str, Sequence[Path]], files: Iterable[Path]) -> frozenset[str]:
-    """The parts of a checkpoint that these LoRAs change. `weights`: the files of each part.
+def parts(shapes: Mapping[str, Mapping[str, header.Shape]], files: Iterable[Path]) -> frozenset[str]:
+    """The parts of a checkpoint that these LoRAs change. `shapes`: of each part's weights; none
+    where they are pickles.
 
     Raises LoadError, one line, for a LoRA that does not fit the checkpoint.
     """
     files = list(files)
-    mine = {part: paths for part, paths in weights.items() if part in PARTS}
+    mine = {part: weights for part, weights in shapes.items() if part in PARTS}
     if not files:
         return frozenset()
-    if any(path.suffix != ".safetensors" for paths in mine.values() for path in paths):
+    if not all(mine.values()):
         return frozenset(mine)  # pickles have no headers; then fusing itself finds out
-    targets = {part: _targets(paths) for part, paths in mine.items()}
+    targets = {part: _targets(weights) for part, weights in mine.items()}
     return frozenset(layer.part for path in files for layer in reading.layers(path, targets))
 
 
-def _targets(paths: Sequence[Path]) -> dict[str, header.Shape]:
-    shapes = {name: shape for path in paths for name, shape in _header(path).items()}
-    return {name.removesuffix(".weight"): shape for name, shape in shapes.items() if name.endswith(".weight")}
-
-
-def _header(path: Path) -> dict[str, header.Shape]:
-    try:
-        return header.read(path).shapes
-    except LoadError:
-        raise LoadError(f"{path}: is not a whole safetensors file") from None
+def _targets(weights: Mapping[str, header.Shape]) -> dict[str, header.Shape]:
+    return {name.removesuffix(".weight"): shape for name, shape in weights.items() if name.endswith(".weight")}
