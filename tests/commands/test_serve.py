@@ -52,7 +52,7 @@ def test_options_by_model() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--model", "x=/nowhere"], "/nowhere/model_index.json: is missing"),
+        (["--model", "x=/nowhere"], "/nowhere: is not there"),
         (["--model", "a={base}", "--listen", "256.0.0.1:1"], "cannot listen on 256.0.0.1:1"),
         (["--model", "a={base}", "--device", "TPU"], "TPU"),
         (["--slots", "0"], "must be a whole number from 1 on"),
