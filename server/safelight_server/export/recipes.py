@@ -44,19 +44,19 @@ SCHEDULERS: Mapping[str, Json] = {
 class Recipe:
     """A step distillation. Steps that its name tells ("8steps") win over `steps`."""
 
-    pattern: str  # of the names that its LoRAs have
+    pattern: str  # of the names that its LoRAs have: a word alone is not enough, for styles are called "lightning", too
     scheduler: str
     steps: int
     guidance: float
 
 
-# Sources: the model cards of the LoRAs on the hub (latent-consistency, ByteDance, tianweiy, wangfuyun, jasperai,
-# stabilityai), and their examples for diffusers. The first that fits a name counts. Guidance 1 is none.
+# By what the LoRAs' makers recommend (latent-consistency, ByteDance, tianweiy, wangfuyun, jasperai, stabilityai); the
+# options of the command win over it. The first that fits a name counts. Guidance 1 is none.
 RECIPES: Mapping[str, Recipe] = {
     "hyper-cfg": Recipe(r"hyper[-_]?sd(xl)?\b.*\bcfg", "ddim-trailing", 8, 5.0),
     "hyper": Recipe(r"hyper[-_ ]?sd(xl)?", "ddim-trailing", 4, 1.0),
-    "lightning": Recipe(r"lightning", "euler-trailing", 4, 1.0),
-    "turbo": Recipe(r"turbo", "euler-ancestral-trailing", 4, 1.0),
+    "lightning": Recipe(r"sd-?xl-?lightning|lightning-?(sd-?xl|\d+-?steps?)", "euler-trailing", 4, 1.0),
+    "turbo": Recipe(r"sd-?xl-?turbo|turbo-?sd-?xl", "euler-ancestral-trailing", 4, 1.0),
     "dmd2": Recipe(r"(?<![a-z])dmd2?(?![a-z])", "lcm", 4, 1.0),
     "pcm": Recipe(r"(?<![a-z])pcm(?![a-z])", "ddim-trailing", 4, 1.0),
     "flash": Recipe(r"flash[-_ ]?(sd|diffusion)", "lcm", 4, 1.0),

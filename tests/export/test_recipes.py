@@ -1,0 +1,50 @@
+"""Which LoRAs are step distillations, by the names that they have on the hub; a style is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safelight_server.export import recipes
+
+KNOWN = {
+    "lcm-lora-sdxl": ("lcm", 4),
+    "LCM_LoRA_SDXL": ("lcm", 4),
+    "Segmind-VegaRT": ("lcm", 4),
+    "sdxl_lightning_8step_lora": ("lightning", 8),
+    "sdxl_lightning_2step_lora": ("lightning", 2),
+    "sd_xl_turbo_lora_v1": ("turbo", 4),
+    "Hyper-SDXL-1step-lora": ("hyper", 1),
+    "Hyper-SDXL-8steps-lora": ("hyper", 8),
+    "Hyper-SDXL-8steps-CFG-lora": ("hyper-cfg", 8),
+    "Hyper-SDXL-12steps-CFG-lora": ("hyper-cfg", 12),
+    "dmd2_sdxl_4step_lora": ("dmd2", 4),
+    "pcm_sdxl_normalcfg_8step_converted": ("pcm", 8),
+    "flash-sdxl": ("flash", 4),
+}
+STYLES = ["style", "lightning_bolt_style", "porsche-911-turbo", "flashlight", "hyperrealism_v3", "halcmyon", "pcmcia"]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_distillation_is_known_by_its_file_s_name_and_by_its_metadata(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.safetensors"
+    recipe, steps = KNOWN[name]
+    path.touch()
+    assert recipes.of_lora(str(path), path, {}) == recipe
+    assert recipes.steps(recipe, name) == steps
+    other = tmp_path / "x.safetensors"
+    other.touch()
+    assert recipes.of_lora(str(other), other, {"ss_output_name": name}) == recipe
+    assert recipes.RECIPES[recipe].scheduler in recipes.SCHEDULERS
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_style_is_none(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.safetensors"
+    path.touch()
+    assert recipes.of_lora(str(path), path, {"ss_output_name": name}) is None
+
+
+def test_a_file_that_is_called_what_all_are_called_is_known_by_its_repository(tmp_path: Path) -> None:
+    path = tmp_path / "models--latent-consistency--lcm-lora-sdxl/snapshots/1/pytorch_lora_weights.safetensors"
+    assert recipes.of_lora("latent-consistency/lcm-lora-sdxl", path, {}) == "lcm"
