@@ -54,7 +54,7 @@ def describe(path: Path, *, pickles: bool) -> Description:
     mask = configs["unet"]["in_channels"] == INPAINT
     index: dict[str, Any] = {"_class_name": PIPELINES[mask, refiner], "force_zeros_for_empty_prompt": not refiner}
     if refiner:
-        index["requires_aesthetics_score"] = True
+        index |= {"requires_aesthetics_score": True, "text_encoder": [None, None], "tokenizer": [None, None]}
     index |= {part: list(CLASSES[part]) for part in CLASSES if part in configs}
     small = {f"{part}/config.json": _json(config) for part, config in configs.items()}
     for part in (part for part in configs if part.startswith("text")):
