@@ -207,7 +207,7 @@ def test_more_noise_on_the_weights_is_more_error(folders: dict[str, str], tmp_pa
         ("base", "refiner", (), "must be a base model, which starts from noise, not of kind refiner"),
         ("inpaint", "base", (), "must be a base model, which starts from noise, not of kind inpaint"),
         ("base", "zero_snr", (), "prediction_type must be that of"),
-        ("base", "nowhere", (), "model_index.json: is missing"),
+        ("base", "nowhere", (), "is not there"),
         ("base", "base", ("--sheet=compare.jpg",), "--sheet must end in .png, not compare.jpg"),
         ("base", "base", ("--json=nowhere/x.json",), "--json must lie in a folder that is there, not nowhere/x.json"),
         ("base", "base", ("--prompts=nowhere.txt",), "nowhere.txt"),

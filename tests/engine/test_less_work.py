@@ -13,7 +13,7 @@ from safelight_server.engine.engine import Engine
 from safelight_server.jobs import EXACT, Acceleration, Job, Preview, Previews, Progress, Prompts
 from safelight_server.models.device import Device
 from support.engines import VEGA, XL, Inferences, draw, load, plan, run
-from support.networks import allow_all_batches
+from support.networks import allow_all_batches, batches_change_bits
 
 
 @pytest.mark.parametrize("precision", [None, "f32"])
@@ -22,6 +22,8 @@ def test_joined_pictures_are_those_drawn_alone(job: Job, precision: str | None) 
     async def test() -> None:
         inferences = Inferences()
         model = load(job.model, device=Device(precision=precision), observer=inferences)
+        if await batches_change_bits(model):
+            pytest.skip("this processor rounds batches otherwise, so a server joins none here")
         allow_all_batches(model)
         engine = Engine({job.model: model}, slots=16, queue=0)
         # Other seeds, other numbers of steps: rows of one batch are at different timesteps.

@@ -54,6 +54,19 @@ def allow_all_batches(model: Pipeline) -> None:
     model.lane.batching.allow(signature(model.networks.unet, row), (2, 4, 8))
 
 
+async def batches_change_bits(model: Pipeline) -> bool:
+    """Whether this processor rounds rows of a batch otherwise than single ones. Then a warm-up allows no batch."""
+    network, lane = model.networks.unet, model.lane
+    rows = [random_row(network, 16, seed) for seed in range(8)]
+    alone = [await lane.run(network, row) for row in rows]
+    for size in (2, 4, 8):
+        batch = {name: np.concatenate([row[name] for row in rows[:size]]) for name in rows[0]}
+        for name, value in (await lane.run(network, batch)).items():
+            if any(value[place].tobytes() != alone[place][name][0].tobytes() for place in range(size)):
+                return True
+    return False
+
+
 class Breakable:
     """A real network that fails while `fails` is set; then it is broken until it is loaded anew."""
 
