@@ -9,7 +9,7 @@ from pathlib import Path
 from safelight_server.errors import LoadError
 
 CHECKPOINT_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.ckpt", "*.safetensors.index.json")
+WEIGHTS = ("*.safetensors", "diffusion_pytorch_model*", "*.safetensors.index.json")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
