@@ -16,30 +16,26 @@ from .plan import CALIBRATION, Task, work_folder
 NAME = ".done.json"
 
 
+Mark = tuple[str, dict[str, str]]  # a task's fingerprint, and the stamp of each folder that it made
+Found = dict[str, Mark]  # by the task's name
+
+
 class Marks:
     """The marks of an export to the folder `aside`. They lie beside it, and stay until it is in its place."""
 
     def __init__(self, aside: Path, tasks: list[Task]) -> None:
         self._aside, self._tasks = aside, tasks
         self._path = work_folder(aside) / NAME
-        self._done: dict[str, tuple[str, dict[str, str]]] = {}  # of each task: its fingerprint, the stamps of folders
-        wanted = {task.name: task for task in tasks}
         found = self._read()
-        stale = {name for name in found if name not in wanted or not self._holds(wanted[name], found[name])}
-        for name in [name for name in wanted if name in stale]:
-            stale |= self._undone_by(wanted[name])
-        stale_folders = {folder for name in stale & found.keys() for folder in found[name][1]}
-        self._done = {
-            name: mark for name, mark in found.items() if name not in stale and not stale_folders & mark[1].keys()
-        }
+        undone = self._undone(found)
+        self._done = {name: mark for name, mark in found.items() if name not in undone}
 
     def __contains__(self, task: Task) -> bool:
         return task.name in self._done
 
     def begin(self, task: Task) -> None:
-        """Takes the marks of a task away, and of those that depend on it."""
-        for name in self._undone_by(task):
-            self._done.pop(name, None)
+        """Takes the mark of a task away."""
+        self._done.pop(task.name, None)
         self._write()
 
     def done(self, task: Task) -> None:
@@ -50,12 +46,22 @@ class Marks:
         self._done[task.name] = (task.fingerprint, stamps)
         self._write()
 
-    def _undone_by(self, task: Task) -> set[str]:
-        """The names of the tasks that must be run, or run again, if this one is: it, and those that depend on it."""
-        later = self._tasks[self._tasks.index(task) + 1 :]
-        return {task.name} | {other.name for other in later if _depends(other, task)}
+    def _undone(self, found: Found) -> set[str]:
+        """The names of all tasks that must be run, or run again, and of those that are no longer wanted."""
+        wanted = {task.name: task for task in self._tasks}
+        undone = found.keys() - wanted.keys()
+        undone |= {name for name, task in wanted.items() if name not in found or not self._holds(task, found[name])}
+        while True:
+            gone = {folder for name in undone & found.keys() for folder in found[name][1]}
+            more = {task.name for task in self._tasks if gone & set(task.makes)}
+            for number, task in enumerate(self._tasks):
+                if task.name in undone:
+                    more |= {other.name for other in self._tasks[number + 1 :] if _depends(other, task)}
+            if more <= undone:
+                return undone
+            undone |= more
 
-    def _holds(self, task: Task, mark: tuple[str, dict[str, str]]) -> bool:
+    def _holds(self, task: Task, mark: Mark) -> bool:
         return mark == (task.fingerprint, self._stamps(task))
 
     def _stamps(self, task: Task) -> dict[str, str]:
@@ -64,7 +70,7 @@ class Marks:
         places = {name: self._aside / name for name in task.makes} or {task.folder: work / task.folder}
         return {name: _stamp(path) for name, path in places.items()}
 
-    def _read(self) -> dict[str, tuple[str, dict[str, str]]]:
+    def _read(self) -> Found:
         try:
             return {name: (mark, dict(made)) for name, (mark, made) in json_file.read(self._path)[1].items()}
         except (OSError, ValueError, TypeError):
