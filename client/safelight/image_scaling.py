@@ -11,9 +11,7 @@ from .image_input import ImageInput, picture_file, png_file, shallow
 from .pictures import open_image
 
 LONGEST_EDGE = 2048  # pixels: what a server draws, unless it was started with another --max-edge
-NATIVE_EDGE = (
-    1024  # what SDXL was trained on; its largest pictures take some thirty times as long, and repeat themselves
-)
+NATIVE_EDGE = 1024  # what SDXL was trained on; its largest pictures take many times as long, and repeat themselves
 READ_EDGE, READ_PIXELS = 16384, 4096 * 4096  # that a server reads, whatever it draws of them
 READ_BYTES = 24 * 2**20  # of a file; a request may have 32 MiB, and a mask is in it, too
 QUALITY = 95  # of a JPEG, where a PNG would have too many bytes

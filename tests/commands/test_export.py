@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from safelight_server.__main__ import parser
-from safelight_server.commands.export import options_from
+from safelight_server.commands.export import SCHEDULER, options_from
 from safelight_server.errors import LoadError
+from safelight_server.export.lora_options import NAMES
 
 pytest.importorskip("optimum")
 
@@ -18,6 +20,11 @@ def refusal(*arguments: object) -> str:
     with pytest.raises(LoadError) as raised:
         options_from(parser().parse_args(["export", *map(str, arguments)]))
     return str(raised.value)
+
+
+def test_the_help_lists_every_scheduler() -> None:
+    words = set(re.findall(r"[\w-]+", SCHEDULER))
+    assert set(NAMES) <= words
 
 
 @pytest.mark.parametrize(

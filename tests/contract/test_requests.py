@@ -94,6 +94,13 @@ def test_all_bad_fields_at_once() -> None:
     assert {"generate.width", "preview.quality", "preview.max_edge"} <= set(violations(stream_from, stream))
 
 
+def test_an_unknown_scheduler_hides_nothing() -> None:
+    """What only the plan can tell is told with it."""
+    refiner = pb.RefinerStage(model="demo-refiner", handoff=0.001)
+    request = pb.GenerateRequest(**{**SMALL, "model": "demo-xl", "scheduler": "no such", "refiner": refiner})
+    assert set(violations(plan_from, request)) == {"scheduler", "refiner.handoff"}
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [({"model": "sd15"}, "model"), ({"refiner": {"model": "none"}}, "refiner.model")],

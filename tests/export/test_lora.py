@@ -120,5 +120,14 @@ def test_a_file_that_is_cut_is_refused(unet: Any, tmp_path: Path) -> None:
     path = tmp_path / "lora.safetensors"
     save_file(peft(LINEAR, *factors(unet, LINEAR)), path)
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(LoadError, match="cannot be read as a LoRA in safetensors"):
+    with pytest.raises(LoadError, match="is not a whole safetensors file: must have"):
+        lora.fuse(unet, path, 1.0)
+
+
+def test_a_pointer_of_git_lfs_is_called_that(unet: Any, tmp_path: Path) -> None:
+    from safelight_server.export import lora
+
+    path = tmp_path / "lora.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n")
+    with pytest.raises(LoadError, match="is a pointer of git-LFS"):
         lora.fuse(unet, path, 1.0)

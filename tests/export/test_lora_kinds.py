@@ -196,3 +196,37 @@ def test_the_weights_are_what_the_formula_says(case: str, base: Any, tmp_path: P
     torch.testing.assert_close(after.pop(f"{layer}.weight"), want, rtol=1e-5, atol=1e-5)
     del before[f"{layer}.weight"]
     torch.testing.assert_close(after, before, rtol=0, atol=0)
+
+
+TEXT = "text_model.encoder.layers.0.self_attn.q_proj"
+TEXT_NAMES: dict[str, tuple[str, str, str]] = {
+    "kohya": (f"lora_te1_{TEXT.replace('.', '_')}", "lora_down", "lora_up"),
+    "diffusers": (f"text_encoder.{TEXT}", "lora_A", "lora_B"),
+    "diffusers, older": (
+        f"text_encoder.{TEXT.replace('q_proj', 'to_q')}",
+        "lora_linear_layer.down",
+        "lora_linear_layer.up",
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", TEXT_NAMES)
+def test_a_text_encoder_is_changed_and_the_other_is_not(layout: str, base: Any, tmp_path: Path) -> None:
+    from safelight_server.export import lora
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    first, second = (CLIPTextModel(CLIPTextConfig(vocab_size=100, **sizes)) for _ in range(2))
+    parts = {"unet": base, "text_encoder": first, "text_encoder_2": second}
+    module = next(name for name in (TEXT, TEXT.removeprefix("text_model.")) if name in dict(first.named_modules()))
+    before = {name: {key: value.clone() for key, value in part.state_dict().items()} for name, part in parts.items()}
+    stem, down_end, up_end = TEXT_NAMES[layout]
+    down, up = normal(RANK, 64), normal(64, RANK)
+    save_file({f"{stem}.{down_end}.weight": down, f"{stem}.{up_end}.weight": up}, tmp_path / "x.safetensors")
+    for name, part in parts.items():
+        others = {other: value for other, value in parts.items() if other != name}
+        lora.fuse(part, tmp_path / "x.safetensors", 0.5, name, others)
+    before["text_encoder"][f"{module}.weight"] += 0.5 * up @ down
+    for name, part in parts.items():
+        torch.testing.assert_close(part.state_dict(), before[name], rtol=1e-5, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What pictures say of themselves, as others read it: sd-parsers, and sd-prompt-reader where it is installed."""
+"""What pictures say of themselves, as others read it: sd-parsers and sd-prompt-reader."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ import sd_parsers
 from PIL import Image
 from safelight_server import __version__
 from safelight_server.images import files
-from safelight_server.images.parameters import SAMPLERS, parameters_text
+from safelight_server.images.parameters import parameters_text
 from safelight_server.jobs import Output
+from safelight_server.samplers import table as samplers
+from safelight_server.samplers.names import canonical
+from sd_prompt_reader.image_data_reader import ImageDataReader
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
 RECIPE: dict[str, Any] = {
@@ -52,8 +55,7 @@ def test_sd_parsers_reads_every_field(format: Any) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_sd_prompt_reader_reads_every_field(format: Any) -> None:
-    reader = pytest.importorskip("sd_prompt_reader.image_data_reader")
-    told = reader.ImageDataReader(io.BytesIO(saved(format)))
+    told = ImageDataReader(io.BytesIO(saved(format)))
     assert told.tool == "A1111 webUI"
     assert (told.positive, told.negative) == (RECIPE["prompt"], RECIPE["negativePrompt"])
     assert told.parameter == {
@@ -92,7 +94,14 @@ def test_settings(more: dict[str, Any], expected: str) -> None:
 
 def test_a_model_without_a_seal_has_no_hash() -> None:
     assert "Model hash" not in parameters_text(RECIPE)
-    assert len(set(SAMPLERS.values())) == len(SAMPLERS)
+
+
+@pytest.mark.parametrize("name", samplers.SAMPLERS)
+def test_the_name_of_every_scheduler_is_one_that_is_taken(name: str) -> None:
+    told = parameters_text({**RECIPE, "scheduler": name, "schedulerOptions": {}})
+    shown = told.partition("Sampler: ")[2].partition(",")[0]
+    assert shown != name
+    assert canonical(shown) == name
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -176,6 +176,7 @@ ADDED: dict[str, Change] = {
     "in a part": put("unet/diffusion_pytorch_model.json", b"{}"),
     "an odd name": put("unet/a\nb", b"{}"),
     "a pipe": lambda folder: os.mkfifo(folder / "unet/pipe"),
+    "a link to a folder elsewhere": lambda folder: (folder / "pictures").symlink_to("/"),
     "a link to a file elsewhere": lambda folder: (folder / "notes").symlink_to("../notes"),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -140,12 +139,9 @@ def source_from(arguments: argparse.Namespace, options: Options) -> Source:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raises LoadError for options that are wrong by themselves, before anything is fetched."""
-    if os.path.lexists(arguments.output):
-        raise LoadError(f"{arguments.output}: is there already; export writes a new folder")
-    if not arguments.output.absolute().parent.is_dir():
-        raise LoadError(
-            f"{arguments.output.absolute().parent}: is not there; the folder to make must lie in one that is"
-        )
+    from safelight_server.export import place
+
+    place.check_output(arguments.output)
     if arguments.prompts and not arguments.prompts.is_file():
         raise LoadError(f"--prompts must be a file, and {arguments.prompts} is not")
     if arguments.samples is not None and arguments.samples < 1:

@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
     add(
         "--listen",
         type=_address,
-        default="127.0.0.1:50051",
+        default=listening.DEFAULT.target,
         metavar="ADDRESS",
         help="HOST:PORT, HOST, :PORT or unix:PATH; port 0 takes a free one (%(default)s)",
     )

@@ -57,6 +57,7 @@ def scheduler(fields: FieldReader, info: ModelInfo) -> Scheduler:
     name = canonical(asked) if asked else info.config.scheduler
     if name not in SAMPLERS:
         fields.bad("scheduler", f"must be one of {', '.join(SAMPLERS)} (or an alias of one), not {asked[:80]!r}")
+        name = info.config.scheduler  # so that what else is bad is found, too
     spacing = options.choice("timestep_spacing", "", ("", *SPACINGS)) or None
     karras = options.message.use_karras_sigmas if options.has("use_karras_sigmas") else None
     return Scheduler(name, karras, spacing, options.number("eta", 0, 0, 1) if options.has("eta") else None)

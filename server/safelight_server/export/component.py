@@ -23,12 +23,12 @@ from optimum.intel import OVConfig
 from safelight_server.errors import LoadError
 
 from . import checkpoint, lora, tiny
+from .lora.names import PARTS
 from .work import OnProgress, main
 
 # The edges of the picture that a graph is traced with. Optimum takes some from the parts' configurations, and others as
 # an option. By default SDXL's UNet would be traced with 1024 pixels, and its intermediate results kept in memory.
 CONFIGURED_EDGES, INPUT_EDGE = {"unet": 16, "vae": 64}, 16
-LORA_PARTS = ("unet", "text_encoder", "text_encoder_2")  # what a LoRA may change
 GRAPHS = {"vae": ("vae_encoder", "vae_decoder")}
 
 
@@ -55,7 +55,7 @@ def run(order: Order, on_progress: OnProgress) -> None:
         return
     dtype = torch.float16 if order.half else torch.float32
     pipeline = _pipeline(order, files, dtype)
-    parts = {name: getattr(pipeline, name, None) for name in LORA_PARTS}
+    parts = {name: getattr(pipeline, name, None) for name in PARTS}
     others = {name: module for name, module in parts.items() if module is not None and name != order.part}
     for path, strength in order.loras:
         lora.fuse(parts[order.part], Path(path), strength, order.part, others)

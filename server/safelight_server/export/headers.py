@@ -21,11 +21,15 @@ IMPOSTORS = {
 }
 
 
+Shape = tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Header:
     """What a weight file holds."""
 
-    shapes: dict[str, tuple[int, ...]]  # of each tensor, by its name
+    path: Path
+    shapes: dict[str, Shape]  # of each tensor, by its name
     metadata: dict[str, str]
     places: dict[str, tuple[int, int]]  # where the bytes of each tensor begin and end in the file
 
@@ -48,7 +52,8 @@ def read(path: Path) -> Header:
         if path.stat().st_size != 8 + length + end:
             raise ValueError(f"must have {8 + length + end} bytes, not {path.stat().st_size}")
         places = {name: tuple(8 + length + at for at in value["data_offsets"]) for name, value in header.items()}
-        return Header({name: tuple(value["shape"]) for name, value in header.items()}, metadata, places)
+        shapes = {name: tuple(map(int, value["shape"])) for name, value in header.items()}
+        return Header(path, shapes, {str(key): str(value) for key, value in metadata.items()}, places)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error, RecursionError) as error:
         raise LoadError(f"{path}: is not a whole safetensors file: {error}") from None
 

@@ -53,8 +53,13 @@ def _split(name: str) -> tuple[str, str]:
 
 def _others(folder: Path, repository: str, revision: str | None) -> str:
     names: list[str] = []
+
+    def note(found: Sequence[str]) -> list[str]:
+        names.extend(found)
+        return []
+
     try:
-        fetch(repository, revision, lambda found: names.extend(found) or [])  # type: ignore[func-returns-value]
+        fetch(repository, revision, note)
     except LoadError:
         return ""
     files = [name for name in names if name.lower().endswith(WEIGHTS)]

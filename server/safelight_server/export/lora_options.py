@@ -8,8 +8,7 @@ from pathlib import Path
 
 from safelight_server.errors import LoadError
 
-from . import hub, recipes
-from .lora import header
+from . import headers, hub, recipes
 
 MOST = 10  # of a strength; more is a slip of the hand
 NAMES = (*recipes.SCHEDULERS, *(name for name in recipes.RECIPES if name not in recipes.SCHEDULERS))
@@ -60,7 +59,7 @@ def defaults_from(arguments: argparse.Namespace, files: Sequence[Path]) -> tuple
 def _recipe(given: Sequence[str], files: Sequence[Path]) -> tuple[str | None, str]:
     """The recipe of the first LoRA that is a distillation, and its file's name."""
     for text, path in zip(given, files, strict=True):
-        metadata = header.read(path).metadata if path.is_file() else {}
+        metadata = headers.read(path).metadata if path.is_file() else {}
         if recipe := recipes.of_lora(split(text, 1.0)[0], path, metadata):
             return recipe, path.stem
     return None, files[0].stem if files else ""

@@ -14,11 +14,8 @@ from .source import Source
 
 def check(source: Source, options: Options, aside: Path) -> None:
     """Raises LoadError, one line, if the folder cannot be made where it is wanted."""
+    check_output(options.output)
     output, parent = options.output.absolute(), aside.parent
-    if os.path.lexists(output):
-        raise LoadError(f"{options.output}: is there already; export writes a new folder")
-    if not parent.is_dir():
-        raise LoadError(f"{parent}: is not there; the folder to make must lie in one that is")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise LoadError(f"{parent}: cannot be written to")
     for path in (aside, work_folder(aside)):
@@ -26,6 +23,14 @@ def check(source: Source, options: Options, aside: Path) -> None:
             raise LoadError(f"{path}: is in the way; the export is made there first, in a folder")
     if not source.written and source.folder.resolve() in output.resolve().parents:
         raise LoadError(f"{options.output}: must not lie in the checkpoint, {source.folder}")
+
+
+def check_output(output: Path) -> None:
+    """Raises LoadError if the folder is there already, or the one that it is to lie in is not."""
+    if os.path.lexists(output):
+        raise LoadError(f"{output}: is there already; export writes a new folder")
+    if not (parent := output.absolute().parent).is_dir():
+        raise LoadError(f"{parent}: is not there; the folder to make must lie in one that is")
 
 
 def check_room(aside: Path, needed: int) -> None:

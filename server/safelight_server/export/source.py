@@ -149,8 +149,8 @@ def _with_vae(source: Source, name: str, *, half: bool, pickles: bool) -> Source
     small = source.small | {"model_index.json": _json(index), "vae/config.json": _json(found.config)}
     single = {part: path for part, path in source.single.items() if part != "vae"}
     single |= {"vae": found.files[0]} if found.single else {}
-    weights = {part: found.files if part == "vae" else paths for part, paths in source.weights.items()}
-    return replace(source, index=index, written=small, single=single, weights={**weights, "vae": found.files})
+    weights = source.weights | {"vae": found.files}
+    return replace(source, index=index, written=small, single=single, weights=weights)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

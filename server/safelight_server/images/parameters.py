@@ -12,18 +12,9 @@ SAMPLERS = {  # A1111's names (modules/sd_samplers_*.py); those it does not know
     "euler_ancestral": "Euler a",
     "dpmpp_2m": "DPM++ 2M",
     "dpmpp_2m_sde": "DPM++ 2M SDE",
-    "dpmpp_sde": "DPM++ SDE",
     "ddim": "DDIM",
-    "ddpm": "DDPM",
-    "deis": "DEIS",
-    "heun": "Heun",
-    "kdpm2": "DPM2",
-    "kdpm2_ancestral": "DPM2 a",
     "lcm": "LCM",
-    "lms": "LMS",
-    "pndm": "PLMS",
     "tcd": "TCD",
-    "unipc": "UniPC",
 }
 SPACINGS = {"_karras": " Karras", "_exponential": " Exponential"}  # at the end of a scheduler's name, and of A1111's
 

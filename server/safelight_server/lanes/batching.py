@@ -51,9 +51,7 @@ class Entry:
     def _shared(self) -> Mapping[str, bytes]:
         """The values that are one for all rows of a batch."""
         shapes = self.network.shapes
-        return {
-            name: value[:1].tobytes() for name, value in self.inputs.items() if is_shared(shapes.get(name, value.shape))
-        }
+        return {name: value[:1].tobytes() for name, value in self.inputs.items() if is_shared(shapes[name])}
 
 
 def signature(network: Network, inputs: Mapping[str, Tensor]) -> Signature:

@@ -33,7 +33,7 @@ def files_below(folder: Path, under: str) -> dict[str, Path]:
                 files[name] = path
             elif found := blob(path, folder) if entry.is_symlink() else None:
                 files[name] = found
-            elif is_read(name) or entry.is_dir():
+            elif is_read(name):
                 kind = "a link" if entry.is_symlink() else "a pipe, a socket or a device"
                 raise LoadError(f"{printable(path)}: must be a file or a folder, as was exported, not {kind}")
     except OSError as error:

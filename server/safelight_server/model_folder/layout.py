@@ -7,14 +7,15 @@ from pathlib import Path
 
 NETWORKS = ("text_encoder", "text_encoder_2", "unet", "vae_encoder", "vae_decoder", "vae_tiny_decoder")
 READ = re.compile(
-    rf"model_index\.json|safelight\.json|scheduler/scheduler_config\.json"
+    rf"scheduler|tokenizer(_2)?|{'|'.join(NETWORKS)}"  # the folders: one that is a link is not the one that was sealed
+    rf"|model_index\.json|safelight\.json|scheduler/scheduler_config\.json"
     rf"|({'|'.join(NETWORKS)})/(config\.json|openvino_model\.(xml|bin))"
     r"|tokenizer(_2)?/(tokenizer\.json|tokenizer_config\.json|vocab\.json|merges\.txt)"
 )
 
 
 def is_read(path: str) -> bool:
-    """Whether the server reads a file of this path in the folder, if it is there: what it does not, may be added."""
+    """Whether the server reads a file or a folder of this path, if it is there: what it does not, may be added."""
     return READ.fullmatch(path) is not None
 
 

@@ -120,7 +120,7 @@ def _reshapes(graph: Any, changes: Mapping[str, Any]) -> bool:
     try:
         loose = graph.clone()
         loose.reshape(dict(changes))
-        return all(_rows(loose.clone(), rows) in (rows, ANY) for rows in (1, 2, 3) if len(changes) > 0)
+        return all(_rows(loose.clone(), rows) in (rows, ANY) for rows in (1, 2, 3))
     except RuntimeError:
         return False
 

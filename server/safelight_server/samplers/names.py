@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Without case, spaces and marks; "++" is "pp", as k-diffusion writes it. Names of ours need no entry.
+# Without case, spaces and marks; "++" is "pp", as k-diffusion writes it. Names of ours as they are need no entry.
 _ALIASES: Mapping[str, str] = {
     "euler": "euler",
     "eulerdiscretescheduler": "euler",
@@ -32,5 +32,4 @@ _ALIASES: Mapping[str, str] = {
 def canonical(name: str) -> str:
     """The name of ours for a scheduler; a name that nothing here stands for comes back as it is."""
     plain = "".join(letter for letter in name.lower().replace("++", "pp") if letter.isalnum())
-    plain = plain.removeprefix("sample").removeprefix("k") if plain.startswith(("k", "sample")) else plain
-    return _ALIASES.get(plain, name)
+    return _ALIASES.get(plain.removeprefix("sample").removeprefix("k"), name)

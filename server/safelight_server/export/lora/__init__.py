@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 
-def fuse(module: Any, path: Path, scale: float, part: str = "unet", others: Mapping[str, Any] | None = None) -> int:
-    """Adds `scale` times the LoRA in the file `path` to the weights of `module`, in place; how many layers it changed.
+def fuse(module: Any, path: Path, scale: float, part: str = "unet", others: Mapping[str, Any] | None = None) -> None:
+    """Adds `scale` times the LoRA in the file `path` to the weights of `module`, in place.
 
     `others`: the other parts of the pipeline, by name. Layers for them are left to them. Raises LoadError, and changes
     nothing, for a file that is no LoRA or one for another model.
     """
     from . import fusing  # torch is not needed to look into a file
 
-    return fusing.fuse(module, path, scale, part, others or {})
+    fusing.fuse(module, path, scale, part, others or {})

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from safelight_server.errors import LoadError
+from safelight_server.export.headers import Header
 from safelight_server.model_folder import json_file
 
-from .header import Header
+from .names import PARTS
 
 Config = Mapping[str, Any]
-PACKED = (
-    "lora_adapter_metadata"  # where diffusers, from 0.34 on, keeps PEFT's configurations, "unet.lora_alpha" and so on
-)
+# Where diffusers, from 0.34 on, keeps PEFT's configurations: "unet.lora_alpha" and so on.
+PACKED = "lora_adapter_metadata"
 BESIDE = "adapter_config.json"  # where PEFT keeps its own
 
 
@@ -30,7 +30,7 @@ def configs(header: Header) -> dict[str, dict[str, Any]]:
         packed = json.loads(header.metadata.get(PACKED, "{}"))
         for key, value in packed.items():
             part, _, name = key.partition(".")
-            known = part in ("unet", "text_encoder", "text_encoder_2") and name
+            known = part in PARTS and name
             found.setdefault(part if known else "", {})[name if known else key] = value
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise LoadError(f"{header.path}: its configuration cannot be read: {error}") from None

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import header, reading
+from safelight_server.export.headers import Shape
 
-PARTS = ("unet", "text_encoder", "text_encoder_2")  # what a LoRA may change
+from . import reading
+from .names import PARTS, targets_of
 
 
-def parts(shapes: Mapping[str, Mapping[str, header.Shape]], files: Iterable[Path]) -> frozenset[str]:
-    """The parts of a checkpoint that these LoRAs change. `shapes`: of each part's weights; none
-    where they are pickles.
+def parts(shapes: Mapping[str, Mapping[str, Shape]], files: Iterable[Path]) -> frozenset[str]:
+    """The parts of a checkpoint that these LoRAs change. `shapes`: of each part's weights; none where they are pickles.
 
     Raises LoadError, one line, for a LoRA that does not fit the checkpoint.
     """
@@ -22,9 +22,5 @@ def parts(shapes: Mapping[str, Mapping[str, header.Shape]], files: Iterable[Path
         return frozenset()
     if not all(mine.values()):
         return frozenset(mine)  # pickles have no headers; then fusing itself finds out
-    targets = {part: _targets(weights) for part, weights in mine.items()}
+    targets = {part: targets_of(weights) for part, weights in mine.items()}
     return frozenset(layer.part for path in files for layer in reading.layers(path, targets))
-
-
-def _targets(weights: Mapping[str, header.Shape]) -> dict[str, header.Shape]:
-    return {name.removesuffix(".weight"): shape for name, shape in weights.items() if name.endswith(".weight")}

@@ -12,16 +12,16 @@ from safetensors import safe_open
 from safelight_server.errors import LoadError
 
 from . import deltas, reading
+from .names import Targets, targets_of
 from .reading import Layer
 
 Change = tuple[str, torch.Tensor]  # "weight" or "bias" of a module, and its new value in 32 bits
 
 
-def fuse(module: Any, path: Path, scale: float, part: str, others: Mapping[str, Any]) -> int:
+def fuse(module: Any, path: Path, scale: float, part: str, others: Mapping[str, Any]) -> None:
     """See `safelight_server.export.lora.fuse`."""
     targets = {name: _targets(value) for name, value in {**others, part: module}.items()}
     layers = [layer for layer in reading.layers(path, targets) if layer.part == part]
-    fused = 0
     with safe_open(path, "pt") as file, torch.no_grad():  # type: ignore[no-untyped-call]
         for layer in layers:
             tensors = {role: file.get_tensor(key).float() for role, key in layer.keys.items()}
@@ -29,13 +29,10 @@ def fuse(module: Any, path: Path, scale: float, part: str, others: Mapping[str, 
             target = module.get_submodule(layer.module)
             for name, value in list(_changes(target, layer, tensors, scale, path)):
                 _put(target, name, value, f"{path}: {next(iter(layer.keys.values()))}")
-            fused += 1
-    return fused
 
 
-def _targets(module: Any) -> dict[str, tuple[int, ...]]:
-    weights = {name: value for name, value in module.state_dict().items() if name.endswith(".weight")}
-    return {name.removesuffix(".weight"): tuple(value.shape) for name, value in weights.items()}
+def _targets(module: Any) -> Targets:
+    return targets_of({name: tuple(value.shape) for name, value in module.state_dict().items()})
 
 
 def _check_finite(tensors: deltas.Tensors, layer: Layer, path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from .header import Shape
+from safelight_server.export.headers import Shape
 
 Shapes = Mapping[str, Shape]
 LAST = ("alpha", "magnitude", "diff_b", "up_bias")  # what may come with other tensors

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from .header import Shape
+from safelight_server.export.headers import Shape
+
+PARTS = ("unet", "text_encoder", "text_encoder_2")  # of a pipeline: what a LoRA may change
 
 Targets = Mapping[str, Shape]  # the shape of each module's weight, by the module's name in diffusers or transformers
 Aliases = dict[str, str]  # a module's name by each of its other names, with "_" for "."
@@ -30,7 +32,7 @@ PREFIXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("te1.", ("text_encoder",)),
     ("te2.", ("text_encoder_2",)),
     ("unet.", ("unet",)),
-    ("", ("unet", "text_encoder", "text_encoder_2")),
+    ("", PARTS),
 )
 WRAPPER = "base_model.model."  # what PEFT puts before all else
 PROCESSOR = ".processor."  # diffusers once kept the factors of attention in objects of their own
@@ -55,6 +57,11 @@ OUTER = (
 )
 # diffusers' old names of attention's layers, in the UNet and in text encoders.
 OLD = (("to_out.0", "to_out"), ("q_proj", "to_q"), ("k_proj", "to_k"), ("v_proj", "to_v"), ("out_proj", "to_out"))
+
+
+def targets_of(shapes: Mapping[str, Shape]) -> Targets:
+    """The modules with weights, of a part with weights and biases of these names and shapes."""
+    return {name.removesuffix(".weight"): shape for name, shape in shapes.items() if name.endswith(".weight")}
 
 
 def aliases(targets: Targets) -> Aliases:

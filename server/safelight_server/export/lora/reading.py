@@ -8,9 +8,10 @@ from math import prod
 from pathlib import Path
 
 from safelight_server.errors import LoadError
+from safelight_server.export import headers
+from safelight_server.export.headers import Header
 
-from . import alphas, header, kinds, layouts, names
-from .header import Header
+from . import alphas, kinds, layouts, names
 from .names import Targets
 
 
@@ -32,7 +33,7 @@ def layers(path: Path, parts: Mapping[str, Targets]) -> list[Layer]:
     Raises LoadError, one line, for a file that is no LoRA, for one whose tensors fit no module, and for what cannot be
     fused. No tensor is left out.
     """
-    head = header.read(path)
+    head = headers.read(path)
     found = [_layer(head, *place, keys, parts) for place, keys in _places(head, parts).items()]
     if not found:
         raise LoadError(f"{path}: holds no LoRA: it has no tensors")

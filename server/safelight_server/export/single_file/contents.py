@@ -25,7 +25,7 @@ def read(path: Path, *, pickles: bool) -> Header:
         found = unpickled(path)
     except Exception as error:  # whatever a pickle of something else makes the library raise
         raise LoadError(f"{path}: cannot be read as weights only: {str(error).splitlines()[0][:200]}") from None
-    return Header({name: tuple(value.shape) for name, value in found.items()}, {}, {})
+    return Header(path, {name: tuple(value.shape) for name, value in found.items()}, {}, {})
 
 
 def below(shapes: dict[str, tuple[int, ...]], prefixes: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
