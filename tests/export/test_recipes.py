@@ -48,3 +48,17 @@ def test_a_style_is_none(name: str, tmp_path: Path) -> None:
 def test_a_file_that_is_called_what_all_are_called_is_known_by_its_repository(tmp_path: Path) -> None:
     path = tmp_path / "models--latent-consistency--lcm-lora-sdxl/snapshots/1/pytorch_lora_weights.safetensors"
     assert recipes.of_lora("latent-consistency/lcm-lora-sdxl", path, {}) == "lcm"
+
+
+def test_the_docs_say_what_each_recipe_stands_for() -> None:
+    page = (Path(__file__).parents[2] / "docs/export.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| `")
+    ]
+    told = {name.strip("` "): row[1:] for row in rows if len(row) == 4 for name in row[0].split(",")}
+    del told["--scheduler"]
+    assert told.keys() == recipes.RECIPES.keys()
+    for name, (stands_for, steps, guidance) in told.items():
+        recipe = recipes.RECIPES[name]
+        assert recipe.scheduler in stands_for.replace("the LCM scheduler", "lcm")
+        assert (int(steps), float(guidance)) == (recipe.steps, recipe.guidance)
