@@ -66,10 +66,14 @@ def test_curl(line: str, demo: ServerProcess, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_command(line: str, demo: ServerProcess, tmp_path: Path) -> None:
+    if " again " in line:
+        run(COMMANDS[0], demo.address, tmp_path)  # what is drawn again
     told = run(line, demo.address, tmp_path)
     if "-o apple.png" in line:
         assert told.strip().endswith("apple.png")
         assert kind_of(tmp_path / "apple.png") == ("PNG", (128, 128))
+    if " again " in line:
+        assert (tmp_path / "same.png").read_bytes() == (tmp_path / "apple.png").read_bytes()
     if "--preview" in line:
         assert kind_of(tmp_path / "preview.jpg") == ("JPEG", (128, 128))
 
