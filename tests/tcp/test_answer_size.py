@@ -150,9 +150,9 @@ def test_the_clients_say_what_they_take(connect: Connect, server: ServerProcess)
 
 
 def test_an_upload_over_the_limit_is_no_busy_server(connect: Connect, server: ServerProcess) -> None:
-    upload = b"no picture, so no client scales it" + bytes(33 * 2**20)
+    upload = picture() + bytes(20 * 2**20)  # one of them is not scaled; two are too much for a request
     with pytest.raises(safelight.InvalidRequest, match="33,554,432") as caught:
-        connect(server.address).refine(upload, "p")
+        connect(server.address).refine(upload, "p", mask=upload)
     assert caught.value.reason == "MESSAGE_TOO_LARGE"
     assert caught.value.metadata["limit"] == "33554432"
     assert caught.value.retry_after is None
