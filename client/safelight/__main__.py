@@ -111,6 +111,7 @@ def _add_draw_options(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--model", metavar="NAME", help="one of `safelight models`")
     add("--negative", metavar="TEXT", dest="negative_prompt", help="what the picture should not show")
+    add("--prompt-syntax", choices=("literal", "weighted"), help="weighted: (more), [less], (just:1.3), over 77 tokens")
     add("--size", metavar="WxH", type=parsing.size, help="pixels, as 768x512")
     add("--steps", metavar="N", type=int, help="denoising steps")
     add("--guidance", metavar="SCALE", dest="guidance_scale", type=float, help="1 or less turns guidance off")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, TypeVar, cast
 
 from .acceleration import Acceleration
-from .options import Output, Priority, Refiner, SchedulerOptions, SizeConditioning
+from .options import Output, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
 from .pictures import Format
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,6 +34,7 @@ class DrawOptions(TypedDict, total=False):
     output: Output | Format | None
     priority: Priority | None
     acceleration: Acceleration | None
+    prompt_syntax: PromptSyntax | None
 
 
 TEXTS = {
@@ -59,6 +60,7 @@ TEXTS = {
     "output": 'the file: "png", "jpeg", "webp", or an Output; default "png"',
     "priority": 'whose steps go first: a second of "interactive" work counts as a fifth, of "batch" as five',
     "acceleration": "an Acceleration: nearly the same picture for less work; default: the exact one",
+    "prompt_syntax": '"weighted" reads (more), [less] and (just:1.3), and takes long prompts; default: "literal"',
     "previews": "a preview every so many steps, 0 is none, or a Previews; default: after every step",
     "max_image_bytes": "4096 or more: larger pictures come in messages of this size and are put together here",
     "progress": "True shows a bar (it needs tqdm, else ImportError); a function is called with each event",

@@ -17,7 +17,7 @@ from .errors import NotFound, TimedOut, Unavailable, cancelled
 from .health import METHOD, Check, Checked, Health, health_from
 from .image_input import ImageInput
 from .models import Model, models_from
-from .options import Output, Previews, Priority, Refiner, SchedulerOptions, SizeConditioning
+from .options import Output, Previews, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
 from .pictures import Format
 from .progress import OnEvent, event_handler, previews_of
 from .requests import generate_request, refine_request, stream_request
@@ -88,6 +88,7 @@ class Client:
         output: Output | Format | None = None,
         priority: Priority | None = None,
         acceleration: Acceleration | None = None,
+        prompt_syntax: PromptSyntax | None = None,
         progress: bool | OnEvent = False,
         timeout: float | None = None,
     ) -> Result:
@@ -128,6 +129,7 @@ class Client:
         output: Output | Format | None = None,
         priority: Priority | None = None,
         acceleration: Acceleration | None = None,
+        prompt_syntax: PromptSyntax | None = None,
         progress: bool | OnEvent = False,
         timeout: float | None = None,
     ) -> Result:
@@ -177,6 +179,7 @@ class Client:
         output: Output | Format | None = None,
         priority: Priority | None = None,
         acceleration: Acceleration | None = None,
+        prompt_syntax: PromptSyntax | None = None,
         previews: Previews | int | None = None,
         max_image_bytes: int | None = None,
         timeout: float | None = None,

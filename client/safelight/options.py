@@ -8,6 +8,7 @@ from typing import Literal
 from .pictures import Format
 
 Priority = Literal["interactive", "normal", "batch"]
+PromptSyntax = Literal["literal", "weighted"]
 
 
 @dataclass(frozen=True)

@@ -91,4 +91,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "acceleration": _record(Acceleration),
     "output": _output,
     "priority": lambda value: pb.Priority.Name(value).removeprefix("PRIORITY_").lower(),
+    "prompt_syntax": lambda value: pb.PromptSyntax.Name(value).removeprefix("PROMPT_SYNTAX_").lower(),
 }

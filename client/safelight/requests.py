@@ -104,6 +104,10 @@ def _priority(name: str) -> str:
     return f"PRIORITY_{name.upper()}"
 
 
+def _prompt_syntax(name: str) -> str:
+    return f"PROMPT_SYNTAX_{name.upper()}"
+
+
 def _refiner(value: Refiner | str) -> dict[str, Any]:
     return _set_fields(Refiner(value) if isinstance(value, str) else value)
 
@@ -137,4 +141,5 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "size_conditioning": _size_conditioning,
     "priority": _priority,
     "acceleration": _set_fields,
+    "prompt_syntax": _prompt_syntax,
 }

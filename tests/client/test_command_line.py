@@ -81,12 +81,19 @@ def test_cli_generate_with_a_bar(run: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_cli_asks_for_less_work(run: Any) -> None:
     with serve() as server:
-        command = "generate p --priority batch --deep-cache 3 --guide-until 0.5 --tiny -o a.png --address"
+        command = (
+            "generate p --priority batch --deep-cache 3 --guide-until 0.5 --tiny --prompt-syntax weighted -o a.png"
+            " --address"
+        )
         assert run(*command.split(), server.address)[0] == 0
         wanted = pb.Acceleration(deep_cache_interval=3, guidance_until=0.5, tiny_decoder=True)
         assert server.requests == [
             pb.GenerateRequest(
-                prompt="p", output={"format": pb.IMAGE_FORMAT_PNG}, priority=pb.PRIORITY_BATCH, acceleration=wanted
+                prompt="p",
+                output={"format": pb.IMAGE_FORMAT_PNG},
+                priority=pb.PRIORITY_BATCH,
+                acceleration=wanted,
+                prompt_syntax=pb.PROMPT_SYNTAX_WEIGHTED,
             )
         ]
 

@@ -27,6 +27,7 @@ EVERYTHING = pb.GenerateRequest(
     refiner=pb.RefinerStage(model="refiner", handoff=0.75),
     output=pb.OutputOptions(format=pb.IMAGE_FORMAT_JPEG, quality=80),
     acceleration=pb.Acceleration(deep_cache_interval=3, guidance_until=0.5, tiny_decoder=True),
+    prompt_syntax=pb.PROMPT_SYNTAX_WEIGHTED,
 )  # fmt: skip
 
 

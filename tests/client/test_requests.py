@@ -37,6 +37,7 @@ def test_every_field_of_the_contract_can_be_sent(connect: Connect) -> None:
             scheduler_options=safelight.SchedulerOptions(use_karras_sigmas=True, eta=0), size_conditioning=size,
             refiner=safelight.Refiner("refiner", 0.75), output=safelight.Output("jpeg", 80),
             priority="interactive", acceleration=safelight.Acceleration(3, 0.5, True),
+            prompt_syntax="weighted",
         )  # fmt: skip
         request = server.requests[0]
     assert request == pb.GenerateRequest(
@@ -49,6 +50,7 @@ def test_every_field_of_the_contract_can_be_sent(connect: Connect) -> None:
         refiner=pb.RefinerStage(model="refiner", handoff=0.75),
         output=pb.OutputOptions(format=pb.IMAGE_FORMAT_JPEG, quality=80), priority=pb.PRIORITY_INTERACTIVE,
         acceleration=pb.Acceleration(deep_cache_interval=3, guidance_until=0.5, tiny_decoder=True),
+        prompt_syntax=pb.PROMPT_SYNTAX_WEIGHTED,
     )  # fmt: skip
     assert {field.name for field, _ in request.ListFields()} == set(pb.GenerateRequest.DESCRIPTOR.fields_by_name)
 
@@ -69,6 +71,7 @@ def test_short_forms_of_refiner_and_output(connect: Connect) -> None:
         ({"output": "gif"}, ValueError, "output='gif': the format must be one of png, jpeg, webp"),
         ({"size_conditioning": safelight.SizeConditioning(crop=(1, 2, 3))}, ValueError, "size_conditioning="),  # type: ignore[arg-type]
         ({"priority": "soon"}, ValueError, "priority='soon'"),
+        ({"prompt_syntax": "heavy"}, ValueError, "prompt_syntax='heavy'"),
         ({"scheduler_options": 3}, TypeError, "scheduler_options=3"),
     ],
 )

@@ -14,6 +14,12 @@ class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PRIORITY_NORMAL: _ClassVar[Priority]
     PRIORITY_BATCH: _ClassVar[Priority]
 
+class PromptSyntax(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROMPT_SYNTAX_UNSPECIFIED: _ClassVar[PromptSyntax]
+    PROMPT_SYNTAX_LITERAL: _ClassVar[PromptSyntax]
+    PROMPT_SYNTAX_WEIGHTED: _ClassVar[PromptSyntax]
+
 class ImageFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     IMAGE_FORMAT_UNSPECIFIED: _ClassVar[ImageFormat]
@@ -37,6 +43,9 @@ PRIORITY_UNSPECIFIED: Priority
 PRIORITY_INTERACTIVE: Priority
 PRIORITY_NORMAL: Priority
 PRIORITY_BATCH: Priority
+PROMPT_SYNTAX_UNSPECIFIED: PromptSyntax
+PROMPT_SYNTAX_LITERAL: PromptSyntax
+PROMPT_SYNTAX_WEIGHTED: PromptSyntax
 IMAGE_FORMAT_UNSPECIFIED: ImageFormat
 IMAGE_FORMAT_PNG: ImageFormat
 IMAGE_FORMAT_JPEG: ImageFormat
@@ -50,7 +59,7 @@ MODEL_KIND_REFINER: ModelKind
 MODEL_KIND_INPAINT: ModelKind
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration")
+    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_2_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +79,7 @@ class GenerateRequest(_message.Message):
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     ACCELERATION_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_SYNTAX_FIELD_NUMBER: _ClassVar[int]
     model: str
     prompt: str
     prompt_2: str
@@ -89,10 +99,11 @@ class GenerateRequest(_message.Message):
     output: OutputOptions
     priority: Priority
     acceleration: Acceleration
-    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ...) -> None: ...
+    prompt_syntax: PromptSyntax
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ...) -> None: ...
 
 class RefineRequest(_message.Message):
-    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "image", "mask", "strength")
+    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax", "image", "mask", "strength")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_2_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +123,7 @@ class RefineRequest(_message.Message):
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     ACCELERATION_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_SYNTAX_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
@@ -134,10 +146,11 @@ class RefineRequest(_message.Message):
     output: OutputOptions
     priority: Priority
     acceleration: Acceleration
+    prompt_syntax: PromptSyntax
     image: bytes
     mask: bytes
     strength: float
-    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., image: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ..., image: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
 
 class SchedulerOptions(_message.Message):
     __slots__ = ("use_karras_sigmas", "timestep_spacing", "eta")
