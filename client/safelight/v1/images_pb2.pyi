@@ -20,6 +20,13 @@ class PromptSyntax(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PROMPT_SYNTAX_LITERAL: _ClassVar[PromptSyntax]
     PROMPT_SYNTAX_WEIGHTED: _ClassVar[PromptSyntax]
 
+class OnDisconnect(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ON_DISCONNECT_UNSPECIFIED: _ClassVar[OnDisconnect]
+    ON_DISCONNECT_CANCEL: _ClassVar[OnDisconnect]
+    ON_DISCONNECT_GRACE: _ClassVar[OnDisconnect]
+    ON_DISCONNECT_KEEP: _ClassVar[OnDisconnect]
+
 class ImageFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     IMAGE_FORMAT_UNSPECIFIED: _ClassVar[ImageFormat]
@@ -46,6 +53,10 @@ PRIORITY_BATCH: Priority
 PROMPT_SYNTAX_UNSPECIFIED: PromptSyntax
 PROMPT_SYNTAX_LITERAL: PromptSyntax
 PROMPT_SYNTAX_WEIGHTED: PromptSyntax
+ON_DISCONNECT_UNSPECIFIED: OnDisconnect
+ON_DISCONNECT_CANCEL: OnDisconnect
+ON_DISCONNECT_GRACE: OnDisconnect
+ON_DISCONNECT_KEEP: OnDisconnect
 IMAGE_FORMAT_UNSPECIFIED: ImageFormat
 IMAGE_FORMAT_PNG: ImageFormat
 IMAGE_FORMAT_JPEG: ImageFormat
@@ -59,7 +70,7 @@ MODEL_KIND_REFINER: ModelKind
 MODEL_KIND_INPAINT: ModelKind
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax")
+    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax", "request_id", "on_disconnect", "grace", "retain", "stop_at_step")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_2_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +91,11 @@ class GenerateRequest(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     ACCELERATION_FIELD_NUMBER: _ClassVar[int]
     PROMPT_SYNTAX_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ON_DISCONNECT_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    RETAIN_FIELD_NUMBER: _ClassVar[int]
+    STOP_AT_STEP_FIELD_NUMBER: _ClassVar[int]
     model: str
     prompt: str
     prompt_2: str
@@ -100,10 +116,15 @@ class GenerateRequest(_message.Message):
     priority: Priority
     acceleration: Acceleration
     prompt_syntax: PromptSyntax
-    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ...) -> None: ...
+    request_id: str
+    on_disconnect: OnDisconnect
+    grace: _duration_pb2.Duration
+    retain: _duration_pb2.Duration
+    stop_at_step: int
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ..., request_id: _Optional[str] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retain: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stop_at_step: _Optional[int] = ...) -> None: ...
 
 class RefineRequest(_message.Message):
-    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax", "image", "mask", "strength")
+    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax", "request_id", "on_disconnect", "grace", "retain", "stop_at_step", "image", "mask", "strength")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_2_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +145,11 @@ class RefineRequest(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     ACCELERATION_FIELD_NUMBER: _ClassVar[int]
     PROMPT_SYNTAX_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ON_DISCONNECT_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    RETAIN_FIELD_NUMBER: _ClassVar[int]
+    STOP_AT_STEP_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
@@ -147,10 +173,15 @@ class RefineRequest(_message.Message):
     priority: Priority
     acceleration: Acceleration
     prompt_syntax: PromptSyntax
+    request_id: str
+    on_disconnect: OnDisconnect
+    grace: _duration_pb2.Duration
+    retain: _duration_pb2.Duration
+    stop_at_step: int
     image: bytes
     mask: bytes
     strength: float
-    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ..., image: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ..., request_id: _Optional[str] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retain: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stop_at_step: _Optional[int] = ..., image: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
 
 class SchedulerOptions(_message.Message):
     __slots__ = ("use_karras_sigmas", "timestep_spacing", "eta")
@@ -279,7 +310,7 @@ class PreviewOptions(_message.Message):
     def __init__(self, every_steps: _Optional[int] = ..., min_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_edge: _Optional[int] = ..., quality: _Optional[int] = ..., decoder: _Optional[_Union[PreviewDecoder, str]] = ...) -> None: ...
 
 class StreamResponse(_message.Message):
-    __slots__ = ("job_id", "sequence", "queued", "started", "progress", "preview", "image", "done", "image_part")
+    __slots__ = ("job_id", "sequence", "queued", "started", "progress", "preview", "image", "done", "image_part", "rested", "resumed")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     QUEUED_FIELD_NUMBER: _ClassVar[int]
@@ -289,6 +320,8 @@ class StreamResponse(_message.Message):
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
     IMAGE_PART_FIELD_NUMBER: _ClassVar[int]
+    RESTED_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     sequence: int
     queued: Queued
@@ -298,7 +331,9 @@ class StreamResponse(_message.Message):
     image: Image
     done: Done
     image_part: ImagePart
-    def __init__(self, job_id: _Optional[str] = ..., sequence: _Optional[int] = ..., queued: _Optional[_Union[Queued, _Mapping]] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[Preview, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., image_part: _Optional[_Union[ImagePart, _Mapping]] = ...) -> None: ...
+    rested: Rested
+    resumed: Resumed
+    def __init__(self, job_id: _Optional[str] = ..., sequence: _Optional[int] = ..., queued: _Optional[_Union[Queued, _Mapping]] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., preview: _Optional[_Union[Preview, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., image_part: _Optional[_Union[ImagePart, _Mapping]] = ..., rested: _Optional[_Union[Rested, _Mapping]] = ..., resumed: _Optional[_Union[Resumed, _Mapping]] = ...) -> None: ...
 
 class Queued(_message.Message):
     __slots__ = ("position",)
@@ -361,20 +396,90 @@ class Preview(_message.Message):
     def __init__(self, image_index: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., data: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class Image(_message.Message):
-    __slots__ = ("index", "seed", "format", "data", "width", "height")
+    __slots__ = ("index", "seed", "format", "data", "width", "height", "finished_early_at_step", "receipt")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_EARLY_AT_STEP_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     index: int
     seed: int
     format: ImageFormat
     data: bytes
     width: int
     height: int
-    def __init__(self, index: _Optional[int] = ..., seed: _Optional[int] = ..., format: _Optional[_Union[ImageFormat, str]] = ..., data: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+    finished_early_at_step: int
+    receipt: Receipt
+    def __init__(self, index: _Optional[int] = ..., seed: _Optional[int] = ..., format: _Optional[_Union[ImageFormat, str]] = ..., data: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., finished_early_at_step: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("generate", "refine", "models", "safelight_version", "openvino_version", "processor", "pixels_sha256", "image_sha256", "mask_sha256", "finished_early_at_step", "forked_from")
+    GENERATE_FIELD_NUMBER: _ClassVar[int]
+    REFINE_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    SAFELIGHT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OPENVINO_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROCESSOR_FIELD_NUMBER: _ClassVar[int]
+    PIXELS_SHA256_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    MASK_SHA256_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_EARLY_AT_STEP_FIELD_NUMBER: _ClassVar[int]
+    FORKED_FROM_FIELD_NUMBER: _ClassVar[int]
+    generate: GenerateRequest
+    refine: RefineRequest
+    models: _containers.RepeatedCompositeFieldContainer[ModelSeal]
+    safelight_version: str
+    openvino_version: str
+    processor: str
+    pixels_sha256: str
+    image_sha256: str
+    mask_sha256: str
+    finished_early_at_step: int
+    forked_from: str
+    def __init__(self, generate: _Optional[_Union[GenerateRequest, _Mapping]] = ..., refine: _Optional[_Union[RefineRequest, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelSeal, _Mapping]]] = ..., safelight_version: _Optional[str] = ..., openvino_version: _Optional[str] = ..., processor: _Optional[str] = ..., pixels_sha256: _Optional[str] = ..., image_sha256: _Optional[str] = ..., mask_sha256: _Optional[str] = ..., finished_early_at_step: _Optional[int] = ..., forked_from: _Optional[str] = ...) -> None: ...
+
+class ModelSeal(_message.Message):
+    __slots__ = ("name", "seal", "precision", "device")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    seal: str
+    precision: str
+    device: str
+    def __init__(self, name: _Optional[str] = ..., seal: _Optional[str] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
+
+class Rested(_message.Message):
+    __slots__ = ("image_index", "step", "steps", "seed", "data", "width", "height")
+    IMAGE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    image_index: int
+    step: int
+    steps: int
+    seed: int
+    data: bytes
+    width: int
+    height: int
+    def __init__(self, image_index: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., seed: _Optional[int] = ..., data: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class Resumed(_message.Message):
+    __slots__ = ("image_index", "step", "warning")
+    IMAGE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    WARNING_FIELD_NUMBER: _ClassVar[int]
+    image_index: int
+    step: int
+    warning: str
+    def __init__(self, image_index: _Optional[int] = ..., step: _Optional[int] = ..., warning: _Optional[str] = ...) -> None: ...
 
 class ImagePart(_message.Message):
     __slots__ = ("image", "offset", "total_bytes")
