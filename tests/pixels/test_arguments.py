@@ -50,6 +50,7 @@ BAD: list[tuple[str, type[Exception], str, tuple[Any, ...]]] = [
     ("rescale must be in 0..1, not nan", ValueError, "advance", advancing(rescale=float("nan"))),
     ("update must be a tuple", TypeError, "advance", advancing(update=[1.0] * 8)),
     (NUMBERS, TypeError, "advance", advancing(update=(1.0, 2.0))),
+    (NUMBERS, TypeError, "advance", advancing(update=tuple(PLAIN)[:7])),
     (NUMBERS, TypeError, "advance", advancing(update=(1.0, 1.0, "1", 1.0, 0.0, 0.0, 0.0, None))),
     (NUMBERS, TypeError, "advance", advancing(update=(1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, "1"))),
     ("update.denoised must be in", ValueError, "advance", advancing(update=PLAIN._replace(denoised=1e39))),

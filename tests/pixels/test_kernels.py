@@ -1,12 +1,13 @@
 """safelight_server.pixels.kernels: both implementations against independent references and formulas."""
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from safelight_server.pixels import kernels
 from safelight_server.pixels.coefficients import Update
-from support.pixel_cases import FULL, INF, NAN, bytes_of, normal
+from support.pixel_cases import FULL, INF, NAN, bytes_of, normal, step
 
 # ---- references; scripts/sanitize leaves them out by "torch" or "diffusers" in their names: torch does not load there
 
@@ -122,6 +123,13 @@ def test_rescale_leaves_a_constant_alone(low: ModuleType, shape: tuple[int, ...]
     bare = Update(x0_sample=0, x0_output=1, sample=0, denoised=1)
     following, _ = kernels.advance(output[:1], output, guidance=3, rescale=1, update=bare)
     np.testing.assert_array_equal(following, output[:1])
+
+
+def test_a_number_of_numpy_is_taken_as_one_of_python(low: ModuleType) -> None:
+    """1 - np.float32(0.1) would be rounded to float32."""
+    for share in np.linspace(0, 1, 50, dtype=np.float32):
+        given: Any = share
+        np.testing.assert_array_equal(step(FULL, rescale=given), step(FULL, rescale=float(share)))
 
 
 def test_blend_keeps_what_the_mask_keeps(low: ModuleType) -> None:

@@ -78,7 +78,7 @@ def advance(
     out_denoised: Floats,
     /,
 ) -> None:
-    scale, _, update = _float32("guidance", guidance), _within("rescale", rescale, 0, 1), _check_update(update)
+    scale, rescale, update = _float32("guidance", guidance), _within("rescale", rescale, 0, 1), _check_update(update)
     _, *shape = _check("sample", sample, "f", 1, None, None, None)
     rows = _check("output", output, "f", None, *shape)[0]
     if rows > 2:
@@ -201,7 +201,7 @@ def _check_apart(outs: dict[str, npt.NDArray[Any]], **arguments: npt.NDArray[Any
 
 
 def _check_update(update: Any) -> Update:
-    if not isinstance(update, tuple):
+    if not isinstance(update, tuple) or len(update) != 8:
         raise TypeError(f"update must be a tuple of 8, not {update!r}")
     named = Update(*update)
     for name in ("x0_sample", "x0_output", "sample", "denoised", "output", "previous", "noise"):
@@ -221,5 +221,5 @@ def _float32(name: str, value: float) -> np.float32:
 
 def _within(name: str, value: float, low: float, high: float) -> float:
     if low <= value <= high:
-        return value
+        return float(value)  # as C reads it: 1 - np.float32(0.1) is rounded to float32
     raise ValueError(f"{name} must be in {low:g}..{high:g}, not {value:g}")
