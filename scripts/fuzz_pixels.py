@@ -3,8 +3,8 @@
 One execution is one call of a C function with buffers of its own. Every call drawn is made once by the twin and
 PLACES times by C, at other offsets in its buffers, the last time with memoryviews; of one seed in 32 all at once, on
 threads. Both must write the same bits (a NaN is a NaN) or raise the same exception about the same argument. Inputs,
-the bytes before an array and all arrays of a refused call must stay as they were. What lies after an array is the
-address sanitizer's to watch (scripts/fuzz).
+the bytes before an array and all arrays of a refused call must stay as they were, and no reference may be kept. What
+lies after an array is the address sanitizer's to watch (scripts/fuzz).
 """
 
 from __future__ import annotations
@@ -91,12 +91,19 @@ def check(low: Any, call: Call, run: Callable[..., Any]) -> bool:
     want = call.make(0)
     expected = outcome(getattr(_numpy, call.function), want.arguments)
     made = [call.make(offset, views=offset == PLACES - 1) for offset in range(PLACES)]
+    held = [references(each) for each in made]
     function = getattr(low, call.function)
     for offset, (got, each) in enumerate(zip(run(lambda m: outcome(function, m.arguments), made), made, strict=True)):
         if got != expected:
             raise Disagreement(f"offset {offset}: {got or 'drew'}, NumPy: {expected or 'drew'}")
         compare(each, want, offset)
+    if held != [references(each) for each in made]:
+        raise Disagreement("an argument is still held")
     return not expected
+
+
+def references(made: Made) -> list[int]:
+    return [sys.getrefcount(each) for each in made.arguments if isinstance(each, np.ndarray | memoryview)]
 
 
 def outcome(function: Callable[..., object], arguments: Sequence[Any]) -> str:

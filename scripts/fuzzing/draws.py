@@ -35,7 +35,7 @@ class Draw:
         return (1, self.random.choice([255, 256, 257, 511, 512, 513, 530])) if long else sides
 
     def floats(self, *shape: int) -> Array:
-        """Any bits, edge values, a constant, or ordinary values with now and then an edge among them."""
+        """Any bits, edge values, a constant or nearly one, or ordinary values, by chance with an edge among them."""
         raw = np.frombuffer(self.random.randbytes(4 * math.prod(shape)), np.uint32)
         style = self.random.randrange(6)
         if style == 0:
@@ -44,6 +44,8 @@ class Draw:
             values = EDGES[raw % EDGES.size]
         elif style == 2:
             values = np.full(raw.size, self.random.choice([*EDGES, 0.7]), np.float32)
+            if self.random.random() < 0.5:
+                values = (values.view(np.uint32) + raw % 3).astype(np.uint32).view(np.float32)
         else:
             values = (raw * (4 / 2**32) - 2).astype(np.float32)
             if style == 3:

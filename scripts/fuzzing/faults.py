@@ -31,6 +31,7 @@ BAD_NUMBERS: list[Any] = [
 BAD_CLIPS: list[Any] = [*NOT_NUMBERS, math.nan, -math.inf, 1e39, 10**400, 0, -0.0, 0.0, -1.0, -5e-324, False]
 BAD_UPDATES: list[Any] = [None, 1.0, "12345678", [1.0] * 8, {}, np.ones(8)]
 
+MOST_DIMENSIONS = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32  # written out, longer than C's texts
 TYPES = ["f2", "f8", ">f4", "<f4", "i1", "i4", "u1", "?", "c8", "M8[s]", "O", "S1", "U1", "V4"]
 SHAPES: list[Callable[[Plain], Any]] = [
     lambda a: a[None],
@@ -43,13 +44,13 @@ SHAPES: list[Callable[[Plain], Any]] = [
     lambda a: a.reshape(a.shape[::-1]),
     lambda a: a.reshape(*a.shape[:-2], -1),
     lambda a: a.reshape(-1, 1, 1),
-    lambda a: a.reshape((*a.shape, *(1,) * (32 - a.ndim))),
+    lambda a: a.reshape((*a.shape, *(1,) * (MOST_DIMENSIONS - a.ndim))),
     lambda a: np.concatenate([a, a]),
     lambda a: np.concatenate([a, a], axis=-1),
     lambda a: np.zeros((), a.dtype),
     lambda a: np.broadcast_to(a[:1], (10**9, *a.shape[1:])),
     lambda a: np.broadcast_to(a.ravel()[0], (1, 10**4, 10**4, 10**4)),
-    lambda a: np.broadcast_to(a.ravel()[0], (1_000_003,) * 3 + (1,) * 29),
+    lambda a: np.broadcast_to(a.ravel()[0], (10,) * 17 + (1,) * (MOST_DIMENSIONS - 17)),
 ]
 ORDERS: list[Callable[[Plain], Plain]] = [
     lambda a: a.T,
