@@ -41,6 +41,7 @@ class Prompts:
     prompt_2: str
     negative: str | None = None
     negative_2: str | None = None
+    weighted: bool = False  # read with weights, in as many chunks as they need; else as they stand, and cut
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from safelight.v1 import images_pb2 as pb
+from safelight_server.contract import request_fields
 from safelight_server.contract.requests import plan_from, stream_from
 from safelight_server.diffusion.model_info import Limits, ModelInfo
+from safelight_server.diffusion.prompt_tokenizer import load_tokenizer
 from safelight_server.errors import InvalidRequest, ModelNotFound
 from safelight_server.jobs import Acceleration, Handoff, Output, Previews, Priority
 from support.engines import CONFIGS
@@ -15,11 +19,17 @@ from support.pictures import black
 
 NAN, INF = float("nan"), float("inf")
 LIMITS = Limits(min_edge=32, max_edge=2048, edge_multiple=8, max_prompt_tokens=77)
+ONE_CHUNK = replace(LIMITS, max_chunks=1)
+WORDS = load_tokenizer(CONFIGS["demo-xl"].tokenizer("text_encoder"))  # chunks of 30 tokens
 INFOS = {
-    "demo-xl": ModelInfo("demo-xl", CONFIGS["demo-xl"], LIMITS, "f32", "CPU", True, ("demo-vega", "demo-refiner")),
-    "demo-vega": ModelInfo("demo-vega", CONFIGS["demo-vega"], LIMITS, "f32", "CPU", False, ("demo-refiner",)),
-    "demo-refiner": ModelInfo("demo-refiner", CONFIGS["demo-refiner"], LIMITS, "f32", "CPU", True),
+    name: replace(info, tokenizer=WORDS)
+    for name, info in {
+        "demo-xl": ModelInfo("demo-xl", CONFIGS["demo-xl"], LIMITS, "f32", "CPU", True, ("demo-vega", "demo-refiner")),
+        "demo-vega": ModelInfo("demo-vega", CONFIGS["demo-vega"], LIMITS, "f32", "CPU", False, ("demo-refiner",)),
+        "demo-refiner": ModelInfo("demo-refiner", CONFIGS["demo-refiner"], ONE_CHUNK, "f32", "CPU", True),
+    }.items()
 }
+WEIGHTED: dict[str, Any] = {"prompt_syntax": pb.PROMPT_SYNTAX_WEIGHTED}
 SMALL: dict[str, Any] = {"prompt": "x", "width": 64, "height": 64, "steps": 1}
 
 
@@ -66,6 +76,17 @@ GENERATE: list[tuple[dict[str, Any], str, str]] = [
         "must be 0 for demo-vega, which is not cut for it, not 2",
     ),
     ({"model": "demo-refiner"}, "model", "call Refine, or name a base model"),
+    ({"prompt_syntax": 7}, "prompt_syntax", "must be one of PROMPT_SYNTAX_UNSPECIFIED, PROMPT_SYNTAX_LITERAL, "),
+    (WEIGHTED | {"prompt": "(owl:11)"}, "prompt", "must have weights from -10 to 10, not 11 of 'owl'"),
+    (WEIGHTED | {"negative_prompt_2": "(" * 30 + "a"}, "negative_prompt_2", "must have weights from -10 to 10"),
+    (WEIGHTED | {"prompt": "a" * 9000}, "prompt", "must have at most 8192 characters, not 9000"),
+    (WEIGHTED | {"prompt": "owl " * 241}, "prompt", "must have at most 240 tokens, not 241: demo-xl reads no more"),
+    (WEIGHTED | {"prompt_2": "owl BREAK " * 8 + "owl"}, "prompt_2", "must have at most 240 tokens, not 241"),
+    (
+        WEIGHTED | {"negative_prompt": "owl " * 31, "refiner": {"model": "demo-refiner"}, "steps": 10},
+        "negative_prompt",
+        "must have at most 30 tokens, not 31: demo-refiner reads no more, even with prompt_syntax weighted",
+    ),
 ]
 
 
@@ -177,6 +198,32 @@ def test_what_is_asked_for_is_what_the_job_says() -> None:
     assert job.acceleration == Acceleration(3, 0.5, True)
     assert "numImages" not in job.recipe, "a picture hangs on one seed alone"
     assert "priority" not in job.recipe
+
+
+@pytest.mark.parametrize("syntax", [pb.PROMPT_SYNTAX_UNSPECIFIED, pb.PROMPT_SYNTAX_LITERAL, pb.PROMPT_SYNTAX_WEIGHTED])
+def test_prompts_are_literal_unless_weights_are_asked_for(syntax: Any) -> None:
+    job = plan_from(pb.GenerateRequest(prompt="(owl:1.2)", prompt_syntax=syntax), INFOS, "id").job
+    weighted = syntax == pb.PROMPT_SYNTAX_WEIGHTED
+    assert (job.prompts.prompt, job.prompts.weighted) == ("(owl:1.2)", weighted)
+    assert job.recipe.get("promptSyntax") == ("PROMPT_SYNTAX_WEIGHTED" if weighted else None)
+    literal = pb.GenerateRequest(prompt="(owl:11) " * 300, prompt_syntax=syntax)
+    if not weighted:
+        assert plan_from(literal, INFOS, "id").job.prompts.prompt == literal.prompt
+
+
+def test_as_many_tokens_as_there_may_be() -> None:
+    plan_from(pb.GenerateRequest(prompt="owl " * 240, **WEIGHTED), INFOS, "id")
+    plan_from(pb.GenerateRequest(prompt="owl BREAK " * 8, **WEIGHTED), INFOS, "id")
+    assert violations(plan_from, pb.GenerateRequest(prompt="owl BREAK " * 9, **WEIGHTED))
+
+
+@pytest.mark.parametrize("part", ["(a", "owl, ", "\\(", "[a (b"])
+def test_no_weighted_prompt_takes_long(part: str) -> None:
+    """It is checked in the event loop."""
+    texts: dict[str, Any] = dict.fromkeys(request_fields.PROMPTS, (part * 8192)[:8192])
+    began = time.perf_counter()
+    violations(plan_from, pb.GenerateRequest(**texts, **WEIGHTED))
+    assert time.perf_counter() - began < 2
 
 
 def test_no_seed_is_drawn_by_lot() -> None:

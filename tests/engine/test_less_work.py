@@ -84,7 +84,7 @@ def test_the_prompt_that_was_asked_for_longest_ago_is_forgotten_first(
     models: Mapping[str, Pipeline], inferences: Inferences, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        monkeypatch.setattr("safelight_server.diffusion.conditioning.PROMPTS_KEPT", 2)
+        monkeypatch.setattr("safelight_server.diffusion.text_encoder.CHUNKS_KEPT", 2)
         conditioner = models["demo-vega"].conditioner
 
         async def reads(prompt: str) -> int:

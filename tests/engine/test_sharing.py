@@ -48,6 +48,7 @@ def test_only_what_makes_another_picture_makes_another_job() -> None:
     changes: list[Job] = [
         replace(XL, seeds=(8,)),
         replace(XL, prompts=Prompts("an owl", "an owl")),
+        replace(XL, prompts=replace(XL.prompts, weighted=True)),
         replace(XL, acceleration=Acceleration(tiny=True)),
         replace(XL, output=Output("jpeg")),
         redrawn,

@@ -12,6 +12,7 @@ import safelight
 import sd_parsers
 from PIL import Image
 from safelight_server import __version__
+from safelight_server.diffusion.prompt_syntax import pieces_of
 from safelight_server.images import files
 from safelight_server.images.parameters import parameters_text
 from safelight_server.jobs import Output
@@ -31,6 +32,8 @@ RECIPE: dict[str, Any] = {
     "seed": 4294967295,
     "scheduler": "euler_ancestral",
 }
+WEIGHTED = {"promptSyntax": "PROMPT_SYNTAX_WEIGHTED"}
+SHOWN = r"ein Apfel, 🍎 \(auf: einem Tisch\)"  # in A1111's syntax, where brackets are weights
 FORMATS: list[Any] = ["png", "jpeg", "webp"]
 
 
@@ -44,7 +47,7 @@ def test_sd_parsers_reads_every_field(format: Any) -> None:
         told = sd_parsers.ParserManager().parse(image)
     assert told is not None
     (sampler,) = told.samplers
-    assert [prompt.value for prompt in told.prompts] == [RECIPE["prompt"]]
+    assert [prompt.value for prompt in told.prompts] == [SHOWN]
     assert [prompt.value for prompt in told.negative_prompts] == [RECIPE["negativePrompt"]]
     assert sampler.name == "Euler a"
     assert sampler.parameters == {"cfg_scale": "7.5", "seed": "4294967295", "steps": "20"}
@@ -54,10 +57,28 @@ def test_sd_parsers_reads_every_field(format: Any) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, RECIPE["prompt"]),
+        (WEIGHTED | {"prompt": r"(an owl:1.3), \(on\) a [table]"}, "an owl, (on) a table"),
+    ],
+)
+def test_others_read_the_words_that_were_drawn(format: Any, more: dict[str, Any], words: str) -> None:
+    with Image.open(io.BytesIO(saved(format, RECIPE | more))) as image:
+        told = sd_parsers.ParserManager().parse(image)
+    assert told is not None
+    (prompt,) = [prompt.value for prompt in told.prompts]
+    pieces = pieces_of(prompt)
+    assert "".join(piece.text for piece in pieces if piece) == words
+    assert {piece.weight for piece in pieces if piece} == ({1, 1.3, 1 / 1.1} if more else {1})
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_sd_prompt_reader_reads_every_field(format: Any) -> None:
     told = ImageDataReader(io.BytesIO(saved(format)))
     assert told.tool == "A1111 webUI"
-    assert (told.positive, told.negative) == (RECIPE["prompt"], RECIPE["negativePrompt"])
+    assert (told.positive, told.negative) == (SHOWN, RECIPE["negativePrompt"])
     assert told.parameter == {
         "model": "xl",
         "sampler": "Euler a",
@@ -85,7 +106,9 @@ def test_the_client_reads_the_request(format: Any) -> None:
         ({"refiner": {"model": "fine", "handoff": 0.8}}, "Refiner: fine, Refiner switch at: 0.8,"),
         ({"model": "a,b:c"}, "Model: a b c,"),
         ({"prompt": "a\nSteps: 3\nNegative prompt: b"}, "a Steps: 3 Negative prompt: b\n"),
-        ({"negativePrompt": ""}, f"{RECIPE['prompt']}\nSteps: 20,"),
+        ({"prompt": r"a [b] \ c", "negativePrompt": "(d)"}, "a \\[b\\] \\\\ c\nNegative prompt: \\(d\\)\n"),
+        (WEIGHTED | {"prompt": r"(a:1.2) \(b\)", "negativePrompt": "[c]"}, "(a:1.2) \\(b\\)\nNegative prompt: [c]\n"),
+        ({"negativePrompt": ""}, f"{SHOWN}\nSteps: 20,"),
     ],
 )
 def test_settings(more: dict[str, Any], expected: str) -> None:

@@ -98,6 +98,7 @@ SAVED: dict[str, tuple[str, Change]] = {
     "one timestep": ("unet", reshaped(timestep=[1])),
     "a scalar timestep": ("unet", with_scalar_timestep),
     "two rows": ("unet", reshaped(sample=[2, 4, -1, -1], encoder_hidden_states=[2, 32, -1])),
+    "any number of tokens": ("unet", reshaped(encoder_hidden_states=[-1, -1, 256])),
     "one size": ("unet", reshaped(sample=[-1, 4, 16, 16])),
     "a decoder of one size": ("vae_decoder", reshaped(latent_sample=[1, 4, 16, 16])),
     "a decoder of one row": ("vae_decoder", reshaped(latent_sample=[1, 4, -1, -1])),
@@ -137,6 +138,23 @@ def test_an_encoder_of_one_row_and_so_many_tokens(want: list[bytes], tmp_path: P
     assert abs(pictures[0][0] - pictures[1][0]).max() <= 2
 
 
+def for_one_chunk(graph: Any) -> Any:
+    """With the number of tokens folded into it."""
+    text = next(one for one in graph.get_parameters() if "encoder_hidden_states" in one.output(0).names)
+    fixed = ops.reshape(text, np.array([0, 32, 256]), special_zero=True)
+    for reader in text.output(0).get_target_inputs():
+        if reader.get_node().get_name() != fixed.get_name():
+            reader.replace_source_output(fixed.output(0))
+    graph.validate_nodes_and_infer_types()
+    return graph
+
+
+def test_a_graph_that_reads_one_chunk_alone_says_so_and_draws(want: list[bytes], tmp_path: Path) -> None:
+    model = load(saved(tmp_path / "model", "unet", for_one_chunk))
+    assert model.info.limits.max_chunks == 1
+    assert drawn(model, 1, 2, 4) == want
+
+
 def fixed_for_good() -> Any:
     """A graph with its two rows folded into it."""
     sample = ops.parameter([2, 4, -1, -1], np.float32, name="sample")
@@ -161,6 +179,7 @@ def test_an_input_that_nothing_fills_is_refused_by_its_name() -> None:
 
 def test_a_graph_that_fits_is_left_as_it_is() -> None:
     graph = CORE.read_model(demo.FOLDERS["demo-xl"] / "unet/openvino_model.xml")
+    graph.reshape({"encoder_hidden_states": [-1, -1, 256]})
     before = {port.any_name: str(port.partial_shape) for port in graph.inputs}
     fitted = fitting.fit(graph, "unet", Path("x.xml"))
     assert fitted is graph

@@ -50,14 +50,14 @@ class FakeNetwork:
 
 def allow_all_batches(model: Pipeline) -> None:
     """As on a machine where every batch of the UNet pays, at 128 x 128 pixels."""
-    row = random_row(model.networks.unet, 16, 0)
+    row = random_row(model.networks.unet, 16, 0, model.info.limits.max_prompt_tokens)
     model.lane.batching.allow(signature(model.networks.unet, row), (2, 4, 8))
 
 
 async def batches_change_bits(model: Pipeline) -> bool:
     """Whether this processor rounds rows of a batch otherwise than single ones. Then a warm-up allows no batch."""
     network, lane = model.networks.unet, model.lane
-    rows = [random_row(network, 16, seed) for seed in range(8)]
+    rows = [random_row(network, 16, seed, model.info.limits.max_prompt_tokens) for seed in range(8)]
     alone = [await lane.run(network, row) for row in rows]
     for size in (2, 4, 8):
         batch = {name: np.concatenate([row[name] for row in rows[:size]]) for name in rows[0]}

@@ -164,7 +164,9 @@ def test_no_seed_is_a_new_seed_that_is_told(stub: ImageServiceStub) -> None:
 
 def test_a_cut_prompt_is_told(stub: ImageServiceStub) -> None:
     response = stub.Generate(pb.GenerateRequest(**{**JOB, "prompt": "apple " * 90}))
-    assert response.warnings == ["prompt: the last 15 tokens do not fit into 77 and are cut"]
+    assert response.warnings == [
+        "prompt: the last 15 tokens do not fit into 77 and are cut; prompt_syntax weighted takes longer prompts"
+    ]
 
 
 def test_list_models(stub: ImageServiceStub) -> None:

@@ -5,10 +5,13 @@ What is bad is counted in the FieldReader, and the default stands in its place.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from safelight.v1 import images_pb2 as pb
 
 from safelight_server.arrays import Hw
 from safelight_server.diffusion.model_info import ModelInfo
+from safelight_server.diffusion.prompt_syntax import BadWeight
 from safelight_server.jobs import Acceleration, Format, Output, Previews, Priority, Prompts, Scheduler, Sizes
 from safelight_server.samplers.names import canonical
 from safelight_server.samplers.table import SAMPLERS
@@ -31,6 +34,12 @@ PRIORITIES: dict[int, Priority] = {
     pb.PRIORITY_NORMAL: Priority.NORMAL,
     pb.PRIORITY_BATCH: Priority.BATCH,
 }
+SYNTAXES: dict[int, bool] = {  # whether there are weights
+    pb.PROMPT_SYNTAX_UNSPECIFIED: False,
+    pb.PROMPT_SYNTAX_LITERAL: False,
+    pb.PROMPT_SYNTAX_WEIGHTED: True,
+}
+PROMPTS = ("prompt", "prompt_2", "negative_prompt", "negative_prompt_2")
 TINY: dict[int, bool | None] = {
     pb.PREVIEW_DECODER_UNSPECIFIED: None,
     pb.PREVIEW_DECODER_LINEAR: False,
@@ -38,8 +47,14 @@ TINY: dict[int, bool | None] = {
 }
 
 
-def prompts(fields: FieldReader) -> Prompts:
-    """Where the second encoder has no text of its own, it reads the first one's."""
+def prompts(fields: FieldReader, models: Sequence[ModelInfo]) -> Prompts:
+    """Where the second encoder has no text of its own, it reads the first one's. `models`: all that read them."""
+    syntax = fields.message.prompt_syntax
+    if syntax not in SYNTAXES:
+        fields.bad("prompt_syntax", f"must be one of {', '.join(pb.PromptSyntax.keys())}, not {syntax}")
+    weighted = SYNTAXES.get(syntax, False)
+    if weighted:
+        _check_weighted(fields, models)
     prompt = fields.text("prompt", LONGEST_PROMPT)
     negative = fields.text("negative_prompt", LONGEST_PROMPT) if fields.has("negative_prompt") else None
     return Prompts(
@@ -47,7 +62,29 @@ def prompts(fields: FieldReader) -> Prompts:
         prompt_2=fields.text("prompt_2", LONGEST_PROMPT) or prompt,
         negative=negative,
         negative_2=fields.text("negative_prompt_2", LONGEST_PROMPT) or negative,
+        weighted=weighted,
     )
+
+
+def _check_weighted(fields: FieldReader, models: Sequence[ModelInfo]) -> None:
+    """Of weighted prompts nothing is cut: what no model of the job reads whole is bad."""
+    shortest = min(models, key=lambda info: info.limits.max_chunks)
+    tokenizer = shortest.tokenizer
+    if tokenizer is None:
+        return
+    most = tokenizer.chunk_size * shortest.limits.max_chunks
+    for field in PROMPTS:
+        text = getattr(fields.message, field)
+        if len(text) > LONGEST_PROMPT:
+            continue  # that is told
+        try:
+            tokens = tokenizer.count(text)
+        except BadWeight as error:
+            fields.bad(field, str(error))
+            continue
+        if tokens > most:
+            whose = f"{shortest.name} reads no more, even with prompt_syntax weighted"
+            fields.bad(field, f"must have at most {most} tokens, not {tokens}: {whose}")
 
 
 def scheduler(fields: FieldReader, info: ModelInfo) -> Scheduler:

@@ -73,7 +73,7 @@ def _job(
     job = Job(
         id=job_id,
         model=info.name,
-        prompts=request_fields.prompts(fields),
+        prompts=request_fields.prompts(fields, [info, *([infos[handoff.model]] if handoff else [])]),
         size=(0, 0),
         steps=steps,
         guidance=fields.number("guidance_scale", config.guidance, 0, 100),
@@ -177,6 +177,8 @@ def _recipe(request: Request, job: Job) -> dict[str, Any]:
     filled = copy.deepcopy(request)
     filled.ClearField("num_images")
     filled.ClearField("priority")  # says when, not what
+    if not job.prompts.weighted:
+        filled.ClearField("prompt_syntax")
     if job.acceleration == EXACT:
         filled.ClearField("acceleration")
     if isinstance(filled, pb.RefineRequest):

@@ -14,9 +14,10 @@ from safelight_server.lanes.network import Tensor
 from safelight_server.lanes.ticket import Ticket
 from safelight_server.model_folder.model_config import Kind, ModelConfig
 
+from .prompt_chunks import Chunk
 from .text_encoder import Embeddings, TextEncoder
 
-PROMPTS_KEPT = 32  # some 600 kB each, for SDXL
+Read = list[list[Chunk]]  # a prompt's chunks, for each encoder
 
 
 class Conditioning(NamedTuple):
@@ -32,22 +33,24 @@ class Conditioning(NamedTuple):
 
 
 class Conditioner:
-    """One model's text encoders, and the embeddings of the prompts that they read last."""
+    """One model's text encoders at work on a job's prompts."""
 
     def __init__(self, config: ModelConfig, lane: Lane, encoders: Sequence[TextEncoder]) -> None:
         self._config, self._lane, self._encoders = config, lane, encoders
-        self._known: dict[tuple[str, ...], Embeddings] = {}
 
     def warnings(self, prompts: Prompts) -> list[str]:
-        """A line for every prompt that is longer than its encoder reads."""
+        """A line for every prompt that is longer than its encoder reads; weighted ones are read whole."""
+        if prompts.weighted:
+            return []
         texts = {"prompt": prompts.prompt, "negative_prompt": prompts.negative or ""}
         # Those of the second encoder are the same as the first's, unless somebody said so.
         texts |= {"prompt_2": prompts.prompt_2} if prompts.prompt_2 != prompts.prompt else {}
         texts |= {"negative_prompt_2": prompts.negative_2 or ""} if prompts.negative_2 != prompts.negative else {}
-        encoder = self._encoders[0]
-        cut = {field: encoder.excess(text) for field, text in texts.items()}
+        tokenizer = self._encoders[0].tokenizer
+        cut = {field: tokenizer.excess(text) for field, text in texts.items()}
         return [
-            f"{field}: the last {n} tokens do not fit into {encoder.max_tokens} and are cut"
+            f"{field}: the last {n} tokens do not fit into {tokenizer.max_tokens} and are cut; "
+            "prompt_syntax weighted takes longer prompts"
             for field, n in cut.items()
             if n
         ]
@@ -55,11 +58,16 @@ class Conditioner:
     async def encode(self, job: Job, ticket: Ticket | None = None, *, refines: bool) -> Conditioning:
         """Prompts and sizes of a job as this model's UNet takes them; `refines`: it goes on from another's work."""
         embedding, prompts = self._config.guidance_embedding, job.prompts
-        positive = await self._embed(ticket, prompts.prompt, prompts.prompt_2)
+        texts = [self._read(prompts, prompts.prompt, prompts.prompt_2)]
+        if self.guides(job) and not self._zeroes(prompts):
+            negative = prompts.negative or ""
+            texts.append(self._read(prompts, negative, prompts.negative_2 or negative))
+        positive, *rest = [await self._embed(ticket, chunks) for chunks in self._padded(texts)]
         negative_ids, positive_ids = time_ids(self._config.kind, job.sizes, job.size, refines=refines)
         rows, ids = [positive], [positive_ids]
         if self.guides(job):
-            rows, ids = [await self._negative(ticket, prompts, positive), positive], [negative_ids, positive_ids]
+            zeros = Embeddings(np.zeros_like(positive.features), np.zeros_like(positive.pooled))
+            rows, ids = [rest[0] if rest else zeros, positive], [negative_ids, positive_ids]
         inputs: dict[str, Tensor] = {
             "encoder_hidden_states": np.concatenate([row.features for row in rows]),
             "text_embeds": np.concatenate([row.pooled for row in rows]),
@@ -73,25 +81,28 @@ class Conditioner:
         """Whether the UNet sees two rows at a guided step: without guidance, and where it is an input, it sees one."""
         return job.guidance > 1 and job.acceleration.guided > 0 and self._config.guidance_embedding is None
 
-    async def _negative(self, ticket: Ticket | None, prompts: Prompts, like: Embeddings) -> Embeddings:
-        if prompts.negative is None and self._config.zero_negative:
-            return Embeddings(np.zeros_like(like.features), np.zeros_like(like.pooled))
-        negative = prompts.negative or ""
-        return await self._embed(ticket, negative, prompts.negative_2 or negative)
+    def _zeroes(self, prompts: Prompts) -> bool:
+        """Whether zeros stand in the place of a negative prompt that nobody gave."""
+        return prompts.negative is None and self._config.zero_negative
 
-    async def _embed(self, ticket: Ticket | None, *texts: str) -> Embeddings:
-        """The texts through the encoders; the last ones are kept, as people try a prompt many times over."""
-        known = self._known.pop(texts, None)
-        self._known[texts] = embeddings = known or await self._encode(ticket, *texts)
-        if len(self._known) > PROMPTS_KEPT:
-            del self._known[next(iter(self._known))]  # the one that was asked for longest ago
-        return embeddings
-
-    async def _encode(self, ticket: Ticket | None, *texts: str) -> Embeddings:
+    def _read(self, prompts: Prompts, *texts: str) -> Read:
         """Each encoder reads its text; a refiner's one encoder reads the first."""
+        pairs = [(encoder.tokenizer, text) for encoder, text in zip(self._encoders, texts, strict=False)]
+        return [tokenizer.weighted(text) if prompts.weighted else tokenizer.literal(text) for tokenizer, text in pairs]
+
+    def _padded(self, texts: Sequence[Read]) -> list[Read]:
+        """All with as many chunks as the longest has: what is missing are empty ones."""
+        most = max(len(chunks) for read in texts for chunks in read)
+        empty = [encoder.tokenizer.literal("") for encoder in self._encoders]
+        return [
+            [chunks + nothing * (most - len(chunks)) for chunks, nothing in zip(read, empty, strict=True)]
+            for read in texts
+        ]
+
+    async def _embed(self, ticket: Ticket | None, chunks: Read) -> Embeddings:
         features, pooled = [], None
-        for encoder, text in zip(self._encoders, texts, strict=False):
-            feature, pool = await encoder(self._lane, text, ticket)
+        for encoder, own in zip(self._encoders, chunks, strict=True):
+            feature, pool = await encoder(self._lane, own, ticket)
             features.append(feature)
             pooled = pool if pool is not None else pooled
         assert pooled is not None, "the last text encoder has the pooled output"

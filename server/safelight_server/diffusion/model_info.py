@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from safelight_server.model_folder.model_config import ModelConfig
 
+from .prompt_tokenizer import PromptTokenizer
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -17,6 +19,7 @@ class Limits:
     max_prompt_tokens: int
     max_steps: int = 150
     max_images: int = 16
+    max_chunks: int = 8  # of a weighted prompt
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,4 @@ class ModelInfo:
     device: str
     has_deep_cache: bool = False
     refiners: tuple[str, ...] = ()  # models that can take this one's latents over
+    tokenizer: PromptTokenizer | None = None  # which counts the tokens of weighted prompts; without it none is taken

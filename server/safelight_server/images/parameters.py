@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,16 +17,23 @@ SAMPLERS = {  # A1111's names (modules/sd_samplers_*.py); those it does not know
     "lcm": "LCM",
     "tcd": "TCD",
 }
+WEIGHTED = "PROMPT_SYNTAX_WEIGHTED"  # prompts in A1111's own syntax
 SPACINGS = {"_karras": " Karras", "_exponential": " Exponential"}  # at the end of a scheduler's name, and of A1111's
 
 
 def parameters_text(recipe: Mapping[str, Any], model_hash: str = "") -> str:
     """The text under the key `parameters`: the prompts, and a line of settings. `recipe` is a request's ProtoJSON."""
-    lines = [_prompt(str(recipe.get("prompt", "")))]
+    read = str if recipe.get("promptSyntax") == WEIGHTED else literal
+    lines = [_prompt(read(recipe.get("prompt", "")))]
     if recipe.get("negativePrompt"):
-        lines.append(f"Negative prompt: {_prompt(recipe['negativePrompt'])}")
+        lines.append(f"Negative prompt: {_prompt(read(recipe['negativePrompt']))}")
     settings = ", ".join(f"{key}: {value}" for key, value in _settings(recipe, model_hash))
     return "\n".join([*lines, settings])
+
+
+def literal(text: str) -> str:
+    """The prompt that A1111 reads as this text, and no weights. Of a BREAK it makes a new chunk all the same."""
+    return re.sub(r"[()\[\]\\]", r"\\\g<0>", text)
 
 
 def _settings(recipe: Mapping[str, Any], model_hash: str) -> Iterator[tuple[str, Any]]:

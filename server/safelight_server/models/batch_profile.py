@@ -15,7 +15,7 @@ from safelight_server.lanes.network import Network, Tensor, is_shared
 BATCHES = (2, 4, 8)  # rows
 MOST = max(BATCHES)
 GAIN = 1.2  # in rows a second, over one by one: below it a job would wait longer for its step than it does alone
-TOKENS = 77  # CLIP's, for a graph that takes any number
+TOKENS = 77  # CLIP's
 # Seconds for a row. A CPU gains nothing where a row takes longer, and measuring it would take minutes. The first row of
 # a shape takes longer than the next, as the graph is prepared for it; it counts all the same, to be ready soon.
 PATIENCE = 0.25
@@ -27,9 +27,9 @@ async def profile(model: Pipeline) -> None:
     Where nothing pays, nothing does at a larger size: the larger the picture, the fewer cores are idle with one. The
     VAE is left out: a picture has it once, and it keeps all cores busy at any size (4 rows on 2 cores: 1.18 times).
     """
-    networks, lane = model.networks, model.lane
+    networks, lane, tokens = model.networks, model.lane, model.info.limits.max_prompt_tokens
     for encoder in networks.encoders:
-        ids = encoder.ids("a few words")
+        ids = np.array([encoder.tokenizer.literal("a few words")[0].ids])
         if lane.step_times.seconds(encoder.network.name, ids.shape) > PATIENCE:  # as the first runs showed
             continue
         rows = [{encoder.network.input: np.roll(ids, seed)} for seed in range(MOST)]
@@ -37,7 +37,7 @@ async def profile(model: Pipeline) -> None:
     for network in (networks.unet, networks.shallow_unet):
         for edge in _edges(model) if network is not None else ():
             assert network is not None
-            rows = [random_row(network, edge // model.config.latents.factor, seed) for seed in range(MOST)]
+            rows = [random_row(network, edge // model.config.latents.factor, seed, tokens) for seed in range(MOST)]
             if not await measure(lane, network, rows):
                 break
 
@@ -49,10 +49,11 @@ def _edges(model: Pipeline) -> list[int]:
     return sorted(edge for edge in edges if edge >= max(limits.min_edge, 64))
 
 
-def random_row(network: Network, latents: int, seed: int) -> dict[str, Tensor]:
-    """Random inputs of one row, for a picture of so many latents to an edge, at a timestep of its own if it may be."""
+def random_row(network: Network, latents: int, seed: int, tokens: int = TOKENS) -> dict[str, Tensor]:
+    """Random inputs of one row, for a picture of so many latents to an edge and for a prompt of so many tokens, at a
+    timestep of its own if it may be."""
     random = np.random.default_rng(seed)
-    sizes = {1: TOKENS, 2: latents, 3: latents}
+    sizes = {1: tokens, 2: latents, 3: latents}
     row: dict[str, Tensor] = {}
     for name, shape in network.shapes.items():
         fixed = [1 if axis == 0 else size if size > 0 else sizes[axis] for axis, size in enumerate(shape)]

@@ -23,7 +23,7 @@ Wanted = Mapping[str, tuple[int | None, ...]]  # the shape of each input; the fi
 UNET: Wanted = {
     "sample": (ANY, AS_IT_IS, ANY, ANY),
     "timestep": (ANY,),
-    "encoder_hidden_states": (ANY, AS_IT_IS, AS_IT_IS),
+    "encoder_hidden_states": (ANY, ANY, AS_IT_IS),  # Optimum fixes the tokens at 77, and long prompts have more
     "text_embeds": (ANY, AS_IT_IS),
     "time_ids": (ANY, AS_IT_IS),
     "timestep_cond": (ANY, AS_IT_IS),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from safelight_server.errors import LoadError
 from safelight_server.model_folder.model_config import ModelConfig
+
+MOST_CHUNKS = 8  # each is one more inference of the encoders, and a longer sequence for every step of the UNet
 
 
 def text_outputs(graph: Any, path: Path) -> Sequence[str]:
@@ -37,6 +40,26 @@ def check_unet(graph: Any, config: ModelConfig) -> None:
     ids = 5 if config.kind == "refiner" else 6
     if ports["time_ids"][1].is_static and ports["time_ids"][1].get_length() != ids:
         raise LoadError(f"{path}: a {config.kind} model's time_ids must be {ids} wide, not {ports['time_ids'][1]}")
+
+
+def max_chunks(graph: Any, tokens: int) -> int:
+    """How many chunks of so many tokens the UNet reads one after the other: MOST_CHUNKS, or the one that it was made
+    for. As with sizes, OpenVINO is asked, and nothing is run."""
+    text = graph.input("encoder_hidden_states").partial_shape
+    longer = graph.clone()
+    try:
+        longer.reshape({"encoder_hidden_states": [1, 2 * tokens, text[2]]})
+    except RuntimeError:
+        return 1
+    return 1 if text[1].is_static or any(map(_is_for_one_length, longer.get_ops())) else MOST_CHUNKS
+
+
+def _is_for_one_length(op: Any) -> bool:
+    """Whether it would have to make more or fewer values than it is given. OpenVINO tells that only as it runs."""
+    if op.get_type_name() != "Reshape":
+        return False
+    given, made = op.get_input_partial_shape(0), op.get_output_partial_shape(0)
+    return bool(given.is_static and made.is_static and math.prod(given.to_shape()) != math.prod(made.to_shape()))
 
 
 def edge_multiple(graph: Any, config: ModelConfig) -> int:

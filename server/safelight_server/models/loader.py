@@ -14,7 +14,8 @@ import openvino as ov
 from safelight_server.diffusion.model_info import Limits, ModelInfo
 from safelight_server.diffusion.networks import Networks
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.text_encoder import TextEncoder, load_tokenizer
+from safelight_server.diffusion.prompt_tokenizer import load_tokenizer
+from safelight_server.diffusion.text_encoder import TextEncoder
 from safelight_server.errors import LoadError
 from safelight_server.lanes.compiled_network import CompiledNetwork
 from safelight_server.lanes.lane import Lane
@@ -23,7 +24,7 @@ from safelight_server.model_folder.model_config import ModelConfig
 
 from . import deepcache, fitting
 from .device import Device
-from .graph_checks import check_unet, edge_multiple, text_outputs
+from .graph_checks import check_unet, edge_multiple, max_chunks, text_outputs
 
 AT_ONCE = 2  # networks are compiled at a time: half of the work of one runs on one core only
 FEW_STEPS = 8  # with fewer by default, a model has no steps that DeepCache could leave out
@@ -47,6 +48,7 @@ def load(
     halves = deepcache.halves(unet) if config.steps >= FEW_STEPS else None
     networks = _networks(workshop, config, unet, halves)
     multiple = edge_multiple(unet, config)
+    tokenizer = networks.encoders[0].tokenizer
     info = ModelInfo(
         name=name,
         config=config,
@@ -54,11 +56,13 @@ def load(
             min_edge=max(32, multiple),
             max_edge=max_edge,
             edge_multiple=multiple,
-            max_prompt_tokens=networks.encoders[0].max_tokens,
+            max_prompt_tokens=tokenizer.max_tokens,
+            max_chunks=max_chunks(unet, tokenizer.max_tokens),
         ),
         precision=_short(networks.unet.precision),
         device=device.name,
         has_deep_cache=halves is not None,
+        tokenizer=tokenizer,
     )
     nothing = np.zeros((config.latents.channels, 3), np.float32), np.zeros(3, np.float32)
     return Pipeline(info, lane, networks, config.latent_rgb or nothing)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from safelight_server.diffusion.text_encoder import TextEncoder, load_tokenizer
+from safelight_server.diffusion.prompt_tokenizer import load_tokenizer
 from safelight_server.errors import LoadError
 
 PROMPTS = [
@@ -42,12 +41,13 @@ def test_ids_are_those_of_transformers(prompt: str, folder: Path) -> None:
     from support import tiny_pipelines
 
     theirs = tiny_pipelines.tokenizer(pad="!")(prompt, padding="max_length", max_length=77, truncation=True).input_ids
-    assert encoder(folder).ids(prompt).tolist() == [theirs]
+    (ours,) = load_tokenizer(folder).literal(prompt)
+    assert ours == (tuple(theirs), None)
 
 
 def test_says_how_much_is_cut(folder: Path) -> None:
-    assert encoder(folder).excess("a red apple") == 0
-    assert encoder(folder).excess("apple " * 90) == 90 - 75
+    assert load_tokenizer(folder).excess("a red apple") == 0
+    assert load_tokenizer(folder).excess("apple " * 90) == 90 - 75
 
 
 def test_a_broken_tokenizer_is_refused_in_one_line(folder: Path) -> None:
@@ -58,8 +58,3 @@ def test_a_broken_tokenizer_is_refused_in_one_line(folder: Path) -> None:
     config.unlink()
     with pytest.raises(LoadError, match="cannot be read"):
         load_tokenizer(folder)
-
-
-def encoder(folder: Path) -> TextEncoder:
-    network: Any = None  # only the ids are wanted
-    return TextEncoder(network, load_tokenizer(folder))
