@@ -75,6 +75,12 @@ def test_a_write_before_an_array_is_found() -> None:
         fuzz(native_but(lambda arguments: write_before(arguments[-1])), executions=1000)
 
 
+def test_a_reference_that_is_kept_is_found() -> None:
+    kept: list[Any] = []
+    with pytest.raises(Disagreement, match="still held"):
+        fuzz(native_but(lambda arguments: kept.append(arguments[0])), executions=1000)
+
+
 @pytest.mark.parametrize("wrong", [TypeError("out"), ValueError("picture must"), SystemError()])
 def test_a_refusal_for_another_reason_is_found(wrong: Exception) -> None:
     def refuse(*_: Any) -> None:
