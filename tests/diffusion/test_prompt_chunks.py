@@ -92,7 +92,7 @@ def test_features_are_those_of_torch(case: str, peers: Peers) -> None:
         features, pooled = expected(peers.theirs, *texts, count)
         worst = abs(inputs["encoder_hidden_states"][row : row + 1] - features).max() / abs(features).max()
         print(f"{case}: {count} chunks, features {worst:.1e} off")
-        assert worst < 2e-5
+        assert worst < 5e-6
         assert abs(inputs["text_embeds"][row : row + 1] - pooled).max() < 2e-5
 
 
