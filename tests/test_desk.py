@@ -8,9 +8,11 @@ import pytest
 from safelight_server.desk import Desk
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.engine.engine import Engine
+from safelight_server.engine.job_book import JobBook
+from safelight_server.engine.job_record import Ask
 from safelight_server.errors import QueueFull, StillLoading
 from safelight_server.jobs import Done, Image
-from support.engines import VEGA, load, plan, run
+from support.engines import STORE, VEGA, load, plan, run
 
 
 def test_until_the_models_are_loaded_everything_is_refused() -> None:
@@ -21,7 +23,7 @@ def test_until_the_models_are_loaded_everything_is_refused() -> None:
         with pytest.raises(StillLoading):
             await desk.check(lambda infos: None)
         with pytest.raises(StillLoading):
-            await anext(desk.submit(plan(VEGA), None, None))
+            await anext(desk.attach("a job"))
 
     run(test)
 
@@ -31,13 +33,13 @@ def test_a_request_is_checked_only_while_there_is_room_and_then_drawn() -> None:
 
     async def test() -> None:
         desk = Desk()
-        desk.engine = Engine({"demo-vega": load("demo-vega")}, slots=1, queue=0)
+        desk.book = JobBook(Engine({"demo-vega": load("demo-vega")}, slots=1, queue=0), STORE)
         await desk.check(checked.append)
-        events = desk.submit(plan(VEGA), None, None)
-        kinds = [type(await anext(events))]
+        events = desk.attach(await desk.take(Ask(), lambda infos: plan(VEGA)))
+        kinds = [type((await anext(events)).item)]
         with pytest.raises(QueueFull):
             await desk.check(checked.append)
-        kinds += [type(event) async for event in events]
+        kinds += [type(event) async for _, event in events]
         assert kinds[-2:] == [Image, Done]
         await desk.check(checked.append)
 

@@ -1,4 +1,4 @@
-"""The front desk: what every door does alike. It checks what is asked for, lets it in, and submits it."""
+"""The front desk: what every door does alike. It checks what is asked for, takes it as a job, and tells of jobs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
+from .contract import stored
+from .contract.requests import plan_from
 from .diffusion.model_info import ModelInfo
 from .diffusion.plan import Plan
-from .engine.engine import Engine
-from .errors import StillLoading
+from .engine import forking
+from .engine.event_log import Numbered
+from .engine.job_book import JobBook, Work
+from .engine.job_record import Ask
+from .errors import CheckpointGone, StillLoading
 from .images import decoder, turns
-from .jobs import Done, Event, Previews
+from .jobs import Done, Event, Previews, Started
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +34,22 @@ Check = Callable[[Mapping[str, ModelInfo]], T]  # raises InvalidRequest or Model
 
 
 class Desk:
-    """`engine` is set once the models are loaded; until then, all methods raise StillLoading."""
+    """`book` is set once the models are loaded; until then, all methods raise StillLoading."""
 
     def __init__(self) -> None:
-        self.engine: Engine | None = None
+        self.book: JobBook | None = None
         # Threads of their own, of which pictures can never hold all. They are started only when they are needed.
         self._threads = ThreadPoolExecutor(decoder.MOST_THREADS + CHECKS, "check")
 
+    @property
+    def jobs(self) -> JobBook:
+        if self.book is None:
+            raise StillLoading
+        return self.book
+
     def infos(self) -> dict[str, ModelInfo]:
         """The models that are served, by name."""
-        return {name: model.info for name, model in self._ready().models.items()}
+        return {name: model.info for name, model in self.jobs.engine.models.items()}
 
     async def check(self, check: Check[T], caller: object = None, *, unpacks: bool = True) -> T:
         """What `check` makes of a request. A check that `unpacks` pictures may take a while: it runs in a thread, and
@@ -44,34 +57,79 @@ class Desk:
 
         Raises QueueFull or ShuttingDown before any of that, if no job at all would be let in; then what `check` raises.
         """
-        self._ready().check_room(caller)
+        self.jobs.engine.check_room(caller)
         if not unpacks:
             return check(self.infos())  # under load, a thread's turn comes later than the check takes
         with turns.wanted():
             here = contextvars.copy_context()  # the id of the call for log lines, and whether its pictures are wanted
             return await asyncio.get_running_loop().run_in_executor(self._threads, here.run, check, self.infos())
 
-    async def submit(
-        self, plan: Plan, previews: Previews | None, deadline: float | None, caller: object = None
-    ) -> AsyncGenerator[Event, None]:
-        """The events of the job, as Engine.run gives them; closing the generator stops the work.
+    async def take(self, ask: Ask, check: Check[Plan], *, unpacks: bool = True) -> str:
+        """The id of the job for what is asked; `check` makes its plan, if it is a new one.
 
-        `caller` is who asks: each caller gets its share, and no more while others wait.
+        Raises what `check` and JobBook.take raise.
         """
-        job, (height, width) = plan.job, plan.job.size
-        log.info("drawing %d of %d x %d with %s, %d steps", len(job.seeds), width, height, job.model, job.steps)
+
+        async def work() -> Work:
+            return Work(await self.check(check, ask.caller, unpacks=unpacks))
+
+        return await self.jobs.take(ask, work)
+
+    async def fork(
+        self,
+        ask: Ask,
+        parent: str,
+        image: int,
+        step: int | None,
+        check: Callable[[bytes, Mapping[str, ModelInfo]], Plan],
+    ) -> str:
+        """The id of a new job that goes on from a kept step of image number `image` of another one.
+
+        `check` makes its plan of the other one's stored request. Raises JobNotFound, CheckpointGone, and as `take`.
+        """
+
+        async def work() -> Work:
+            request, kept = await self.jobs.kept(parent, image, step)
+            plan = await self.check(partial(check, request), ask.caller)
+            origin = f"{parent} image {image} step {kept.done}"
+            plan = replace(plan, job=replace(plan.job, origin=origin))
+            begin = forking.beginning(plan, kept)
+            if begin is None:
+                raise CheckpointGone(parent, kept.done, None)
+            return Work(plan, begin, parent)
+
+        return await self.jobs.take(ask, work)
+
+    async def plan_again(self, request: bytes, job_id: str) -> Plan:
+        """The plan of a request that was stored. Raises what `plan_from` raises."""
+        asked = stored.unpack(request)
+        with turns.wanted():
+            here = contextvars.copy_context()
+            check = partial(plan_from, asked, self.infos(), job_id)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, here.run, check)
+
+    async def attach(
+        self,
+        job_id: str,
+        previews: Previews | None = None,
+        deadline: float | None = None,
+        after: int = 0,
+    ) -> AsyncGenerator[Numbered[Event], None]:
+        """The events of the job, as JobBook.attach gives them; closing the generator may stop the work."""
         began = time.monotonic()
         try:
-            async with aclosing(self._ready().run(plan, previews, deadline, caller)) as events:
-                async for event in events:
-                    yield event
-                    if isinstance(event, Done):
-                        log.info("done in %.2f s", event.timings["total"])
+            async with aclosing(self.jobs.attach(job_id, previews, deadline, after)) as events:
+                async for numbered in events:
+                    _log(numbered.item)
+                    yield numbered
         except (asyncio.CancelledError, GeneratorExit):
             log.info("cancelled after %.2f s", time.monotonic() - began)
             raise
 
-    def _ready(self) -> Engine:
-        if self.engine is None:
-            raise StillLoading
-        return self.engine
+
+def _log(event: Event) -> None:
+    if isinstance(event, Started):
+        height, width = event.size
+        log.info("drawing %d of %d x %d with %s, %d steps", len(event.seeds), width, height, event.model, event.steps)
+    elif isinstance(event, Done):
+        log.info("done in %.2f s", event.timings["total"])

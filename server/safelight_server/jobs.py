@@ -1,7 +1,8 @@
-"""A job: what a request becomes once it is checked, with every default filled in; and the events of a job."""
+"""A job: what a request becomes once it is checked, with every default filled in; its terms; and its events."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any, Literal
@@ -20,10 +21,11 @@ class Priority(IntEnum):
 
 
 class JobState(Enum):
-    """Where a job stands. The last three are final."""
+    """Where a job stands. The last four are final."""
 
     QUEUED = "queued"  # waits for a slot
     RUNNING = "running"
+    RESTING = "resting"  # has drawn as far as it was asked to
     SUCCEEDED = "succeeded"
     CANCELLED = "cancelled"  # nobody waits for it any more, or the server is shutting down
     FAILED = "failed"
@@ -31,6 +33,33 @@ class JobState(Enum):
     @property
     def final(self) -> bool:
         return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+class OnDisconnect(Enum):
+    """What becomes of a job that nobody waits for."""
+
+    CANCEL = "cancel"
+    GRACE = "grace"  # it is cancelled if nobody comes back in time
+    KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a caller asks of a job beside the drawing. `request_id`: calls with the same one get the same job.
+
+    `grace` and `retain` are in seconds: until a job that nobody waits for is cancelled, and how long what is stored of
+    it is kept after its end.
+    """
+
+    on_disconnect: OnDisconnect = OnDisconnect.CANCEL
+    grace: float = 60.0
+    retain: float = 0.0
+    request_id: str = ""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether anybody can ask for this job again, after a crash as well: then it is stored."""
+        return bool(self.request_id or self.retain or self.on_disconnect is not OnDisconnect.CANCEL)
 
 
 @dataclass(frozen=True)
@@ -143,6 +172,10 @@ class Job:
     priority: Priority = Priority.NORMAL
     recipe: dict[str, Any] = field(default_factory=dict)  # the request that makes this picture again, as JSON
     model_hash: str = ""  # the first digits of its UNet's SHA-256; empty where the folder does not say
+    method: str = "generate"  # or "refine": what it was asked for by
+    uploads: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of what it starts from, as in receipts
+    stop_at: int | None = None  # each image rests after so many steps, unfinished
+    origin: str = ""  # the job, the image and the step that it goes on from, if it was forked
 
 
 @dataclass(frozen=True)
@@ -156,9 +189,14 @@ class Queued:
 class Started:
     """The job has a slot, and its work begins."""
 
-    job: Job
+    model: str
+    size: Hw
     steps: int  # of each image, on all its models
-    warnings: tuple[str, ...]
+    guidance: float
+    scheduler: str
+    seeds: tuple[int, ...]
+    acceleration: Acceleration
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,6 +231,29 @@ class Image:
     format: Format
     data: bytes
     size: Hw
+    receipt: dict[str, Any] = field(default_factory=dict)  # all that its pixels hang on, as the JSON of the contract
+    early: int | None = None  # it was finished early, after this step
+
+
+@dataclass(frozen=True)
+class Rested:
+    """Image `index` has come to the step that it was to stop at; Fork goes on from there."""
+
+    index: int
+    step: int
+    steps: int
+    seed: int
+    data: bytes  # JPEG: how it looks
+    size: Hw  # of that
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The server was started anew, and image `index` goes on after `step`; `warning`: why it begins again, if so."""
+
+    index: int
+    step: int
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -202,4 +263,5 @@ class Done:
     timings: dict[str, float]
 
 
-Event = Queued | Started | Progress | Preview | Image | Done
+Event = Queued | Started | Progress | Preview | Image | Rested | Resumed | Done
+LASTING = (Started, Image, Rested, Resumed, Done)  # are stored, and come once each; a newer one of the others counts

@@ -16,12 +16,17 @@ import grpc
 
 from .desk import Desk
 from .engine.engine import Engine
+from .engine.job_book import JobBook
+from .job_store.store import Store
 from .model_folder import model_config
 from .models import start
 from .models.device import Device
 from .models.registry import Registry
 from .rpc import health, listening, peer_limits, reflection
+from .rpc.calls import Calls
 from .rpc.health import Health
+from .rpc.job_service import NAME as JOBS
+from .rpc.job_service import JobService
 from .rpc.service import NAME, ImageService
 
 log = logging.getLogger(__name__)
@@ -42,6 +47,8 @@ class Config:
     max_wait: float = 600.0  # seconds of work before a new job
     max_edge: int = 2048
     grace: float = 30.0
+    state_dir: Path | None = None  # where jobs are stored; None: in memory
+    store_bytes: int = 4 * 2**30
     verify: bool = True
 
 
@@ -51,15 +58,19 @@ async def serve(config: Config) -> None:
     It is the process's: it takes its signals, and ends it where a library does not let go of it in time.
     """
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
+    store = Store(config.state_dir, config.store_bytes if config.state_dir else config.store_bytes // 16)
     desk, registry = Desk(), Registry(max_edge=config.max_edge)
     stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=peer_limits.options())
-    status, service = Health(), ImageService(desk)
-    status.set(dict.fromkeys(("", NAME, *configs), False))
-    server.add_generic_rpc_handlers((service.handlers(), status.handlers(), reflection.handlers((NAME, health.NAME))))
+    status, calls = Health(), Calls()
+    services = {NAME: ImageService(desk, calls).handlers(), JOBS: JobService(desk, calls).handlers()}
+    status.set(dict.fromkeys(("", *services, *configs), False))
+    names = (*services, health.NAME)
+    server.add_generic_rpc_handlers((*services.values(), status.handlers(), reflection.handlers(names)))
     address = listening.bind(server, config.listen)
     await server.start()
     log.info("listening on %s, loading %s", address, ", ".join(configs))
+    log.info("jobs are stored in %s", config.state_dir or "memory: they end with this process")
     loading = asyncio.create_task(
         start.load_all(registry, configs, config.devices, config.own_lane, verify=config.verify)
     )
@@ -75,15 +86,19 @@ async def serve(config: Config) -> None:
                 max_wait=config.max_wait,
                 on_health=changed.set,
             )
-            desk.engine = engine
+            desk.book = book = JobBook(engine, store, desk.plan_again)
+            await book.resume()
+            cleaning = asyncio.create_task(book.keep_clean())
             await _watch(engine, status, changed, stop)
             status.leave()
-            await _drain(engine, service, config.grace)
+            await _drain(engine, calls, config.grace)
+            cleaning.cancel()
     finally:
         loading.cancel()
         status.close()
         await server.stop(0.5)
         await _let_others_end(LAST_BYTES[0])
+        await store.close()
         log.info("stopped")
         if stop.done():
             _end_within(LAST_THREADS, code=0)
@@ -94,18 +109,18 @@ async def _watch(engine: Engine, status: Health, changed: asyncio.Event, stop: a
     log.info("ready: serving %s", ", ".join(engine.models))
     while not stop.done():
         changed.clear()
-        status.set({"": engine.ready, NAME: engine.ready, **engine.health()})
+        status.set({"": engine.ready, NAME: engine.ready, JOBS: engine.ready, **engine.health()})
         news = asyncio.create_task(changed.wait())
         await asyncio.wait((news, stop), return_when=asyncio.FIRST_COMPLETED)
         news.cancel()
 
 
-async def _drain(engine: Engine, service: ImageService, grace: float) -> None:
+async def _drain(engine: Engine, calls: Calls, grace: float) -> None:
     log.info("draining: no new jobs, %g s for those that run", grace)
     end = time.monotonic() + grace
     await engine.drain(grace)
     least, most = LAST_BYTES
-    await service.finish(max(least, min(most, end - time.monotonic())))
+    await calls.finish(max(least, min(most, end - time.monotonic())))
 
 
 async def _let_others_end(patience: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from safelight.v1 import images_pb2 as pb
 from safelight_server.contract import request_fields
-from safelight_server.contract.requests import plan_from, stream_from
+from safelight_server.contract.requests import plan_from, previews_of, stream_from
 from safelight_server.diffusion.model_info import Limits, ModelInfo
 from safelight_server.diffusion.prompt_tokenizer import load_tokenizer
 from safelight_server.errors import InvalidRequest, ModelNotFound
@@ -243,7 +243,8 @@ def test_a_refine_takes_the_size_of_its_picture_rounded_down() -> None:
 def test_previews_are_on_by_default_and_off_by_zero() -> None:
     def previews(**fields: Any) -> Previews | None:
         request = pb.StreamRequest(generate=pb.GenerateRequest(prompt="x"), preview=pb.PreviewOptions(**fields))
-        return stream_from(request, INFOS, "id")[1]
+        stream_from(request, INFOS, "id")
+        return previews_of(request)
 
     assert previews() == Previews()
     assert previews(every_steps=0) is None

@@ -12,7 +12,7 @@ from safelight_server.engine import admission
 from safelight_server.engine.engine import Engine
 from safelight_server.errors import DeadlineTooShort, QueueFull
 from safelight_server.jobs import Event, Job
-from support.engines import VEGA, draw, plan, run
+from support.engines import VEGA, draw, events_of, plan, run
 
 LONG = replace(VEGA, size=(256, 256), seeds=tuple(range(16)))
 
@@ -22,7 +22,7 @@ def job(name: str) -> Job:
 
 
 async def come(engine: Engine, name: str, caller: str) -> AsyncGenerator[Event, None]:
-    events = engine.run(plan(job(name)), caller=caller)
+    events = events_of(engine, plan(job(name)), caller=caller)
     await anext(events)
     return events
 
@@ -40,10 +40,10 @@ def test_a_full_queue_makes_room_for_who_has_less_than_his_share(models: Mapping
             with pytest.raises(QueueFull):
                 async for _ in displaced:
                     pass
-        assert len(engine.jobs) == 4
+        assert len(engine.drawings) == 4
         for events in (*modest, *greedy):
             await events.aclose()
-        assert not len(engine.jobs)
+        assert not len(engine.drawings)
 
     run(test)
 
@@ -53,20 +53,20 @@ def test_what_cannot_be_done_in_time_is_refused_with_the_seconds_to_wait(models:
         engine = Engine(models, slots=2, queue=8)
         await draw(engine, VEGA)  # so that the lane knows how long it takes
         await draw(engine, replace(LONG, seeds=(1,)))
-        busy = engine.run(plan(LONG))
+        busy = events_of(engine, plan(LONG))
         await anext(busy)
-        record = engine.jobs.get(LONG.id)
+        record = engine.drawings.get(LONG.id)
         assert record
         work = record.runner.remaining
         late = replace(LONG, id="late", seeds=tuple(range(20, 36)))
         with pytest.raises(DeadlineTooShort) as caught:
-            await anext(engine.run(plan(late), deadline=time.monotonic() + 1.8 * work))
+            await anext(events_of(engine, plan(late), deadline=time.monotonic() + 1.8 * work))
         assert caught.value.retry_after
         assert caught.value.retry_after > 0
         with pytest.raises(DeadlineTooShort) as caught:
-            await anext(engine.run(plan(job("never")), deadline=time.monotonic() + 0.0001))
+            await anext(events_of(engine, plan(job("never")), deadline=time.monotonic() + 0.0001))
         assert caught.value.retry_after is None, "not even alone"
-        in_time = engine.run(plan(job("in time")), deadline=time.monotonic() + 3 * work)
+        in_time = events_of(engine, plan(job("in time")), deadline=time.monotonic() + 3 * work)
         await anext(in_time)
         await in_time.aclose()
         await busy.aclose()
@@ -78,10 +78,10 @@ def test_there_is_an_end_to_the_work_that_may_wait(models: Mapping[str, Pipeline
     async def test() -> None:
         engine = Engine(models, slots=2, queue=8, max_wait=0.0001)
         await draw(engine, VEGA)
-        busy = engine.run(plan(LONG))
+        busy = events_of(engine, plan(LONG))
         await anext(busy)
         with pytest.raises(QueueFull) as caught:
-            await anext(engine.run(plan(job("next"))))
+            await anext(events_of(engine, plan(job("next"))))
         assert caught.value.retry_after
         await busy.aclose()
         assert await draw(engine, job("alone"))
@@ -94,7 +94,7 @@ def test_so_many_may_share_a_job(models: Mapping[str, Pipeline], monkeypatch: py
 
     async def test() -> None:
         engine = Engine(models, slots=1, queue=0)
-        readers = [engine.run(plan(replace(LONG, id=str(place)))) for place in range(4)]
+        readers = [events_of(engine, plan(replace(LONG, id=str(place)))) for place in range(4)]
         for reader in readers[:3]:
             await anext(reader)
         with pytest.raises(QueueFull):
@@ -109,18 +109,18 @@ def test_jobs_that_take_longer_than_was_foreseen_make_admission_more_careful(mod
     async def test() -> None:
         engine = Engine(models, slots=2, queue=8)
         await draw(engine, VEGA)
-        ordinary = engine.run(plan(job("ordinary")))
+        ordinary = events_of(engine, plan(job("ordinary")))
         await anext(ordinary)
-        record = engine.jobs.get("ordinary")
+        record = engine.drawings.get("ordinary")
         assert record
         seconds = 1.05 * admission.AT_FIRST * record.foreseen
         await ordinary.aclose()
-        hopeful = engine.run(plan(job("hopeful")), deadline=time.monotonic() + seconds)
+        hopeful = events_of(engine, plan(job("hopeful")), deadline=time.monotonic() + seconds)
         await anext(hopeful)
         await hopeful.aclose()
-        slow = engine.run(plan(replace(LONG, id="slow")), deadline=time.monotonic() + 600)
+        slow = events_of(engine, plan(replace(LONG, id="slow")), deadline=time.monotonic() + 600)
         await anext(slow)
-        shown = engine.jobs.get("slow")
+        shown = engine.drawings.get("slow")
         assert shown
         shown.came -= 3 * shown.foreseen  # its lane was slower than it had been
         shown.subscribers.deadline = 0.0
@@ -135,9 +135,9 @@ def test_a_caller_with_several_jobs_is_taken_to_go_on_asking(models: Mapping[str
     """By the policy callers get equal shares: a line of three among two callers that refill theirs takes six turns."""
 
     async def foreseen(engine: Engine, name: str, caller: str) -> float:
-        events = engine.run(plan(job(name)), deadline=time.monotonic() + 600, caller=caller)
+        events = events_of(engine, plan(job(name)), deadline=time.monotonic() + 600, caller=caller)
         await anext(events)
-        record = engine.jobs.get(name)
+        record = engine.drawings.get(name)
         assert record
         return record.foreseen
 

@@ -16,7 +16,7 @@ from safelight_server.errors import InferenceFailed, ModelRecovering, QueueFull,
 from safelight_server.jobs import JobState, Progress
 from safelight_server.lanes.network import Tensor
 from safelight_server.observer import Observer
-from support.engines import VEGA, draw, load, plan, run
+from support.engines import VEGA, draw, events_of, load, plan, run
 from support.networks import Breakable
 
 
@@ -91,7 +91,7 @@ def test_a_job_is_queued_runs_and_succeeds(models: Mapping[str, Pipeline]) -> No
             states = [state for other, state in observer.states if other == job_id]
             assert states == [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED]
         assert observer.slots == [(1, 0), (1, 1), (1, 0), (0, 0)]
-        assert not len(engine.jobs)
+        assert not len(engine.drawings)
 
     run(test)
 
@@ -101,10 +101,10 @@ def test_a_job_that_fails_or_that_everybody_left_ends_in_its_own_state() -> None
         observer = States()
         model, unet = breakable()
         engine = Engine({"demo-vega": model}, slots=1, queue=0, observer=observer)
-        events = engine.run(plan(VEGA))
+        events = events_of(engine, plan(VEGA))
         async for event in events:
             if isinstance(event, Progress):
-                record = engine.jobs.get(VEGA.id)
+                record = engine.drawings.get(VEGA.id)
                 assert record
                 assert record.state is JobState.RUNNING
                 break
@@ -122,10 +122,10 @@ def test_closing_the_events_stops_the_work(models: Mapping[str, Pipeline]) -> No
     async def test() -> None:
         engine = Engine(models, slots=1, queue=0)
         right = await draw(engine, VEGA)
-        events = engine.run(plan(VEGA))
+        events = events_of(engine, plan(VEGA))
         await anext(events)
         await events.aclose()
-        assert not len(engine.jobs)
+        assert not len(engine.drawings)
         assert await draw(engine, VEGA) == right
 
     run(test)
@@ -134,7 +134,7 @@ def test_closing_the_events_stops_the_work(models: Mapping[str, Pipeline]) -> No
 def test_no_more_jobs_come_in_than_there_is_room(models: Mapping[str, Pipeline]) -> None:
     async def test() -> None:
         engine = Engine(models, slots=1, queue=1)
-        jobs = [engine.run(plan(replace(VEGA, id=str(seed), seeds=(seed,)))) for seed in range(3)]
+        jobs = [events_of(engine, plan(replace(VEGA, id=str(seed), seeds=(seed,)))) for seed in range(3)]
         for job in jobs[:2]:
             await anext(job)
         with pytest.raises(QueueFull):
@@ -151,9 +151,9 @@ def test_no_more_jobs_come_in_than_there_is_room(models: Mapping[str, Pipeline])
 def test_draining_stops_what_outlasts_the_grace_and_lets_nobody_in(models: Mapping[str, Pipeline]) -> None:
     async def test() -> None:
         engine = Engine(models, slots=1, queue=1)
-        running: Any = engine.run(plan(replace(VEGA, id="running", seeds=tuple(range(16)))))
+        running: Any = events_of(engine, plan(replace(VEGA, id="running", seeds=tuple(range(16)))))
         await anext(running)
-        waiting: Any = engine.run(plan(VEGA))
+        waiting: Any = events_of(engine, plan(VEGA))
         await anext(waiting)
         await engine.drain(0.0)
         for events in (running, waiting):

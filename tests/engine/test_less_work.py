@@ -12,7 +12,7 @@ from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
 from safelight_server.jobs import EXACT, Acceleration, Job, Preview, Previews, Progress, Prompts
 from safelight_server.models.device import Device
-from support.engines import VEGA, XL, Inferences, draw, load, plan, run
+from support.engines import VEGA, XL, Inferences, draw, events_of, load, plan, run
 from support.networks import allow_all_batches, batches_change_bits
 
 
@@ -118,7 +118,7 @@ def test_a_preview_is_painted_before_the_next_step(
         engine = Engine(models, slots=1, queue=0)
         await draw(engine, XL)
         inferences.ended.clear()
-        kinds = [type(event) async for event in engine.run(plan(XL), Previews(tiny=tiny))]
+        kinds = [type(event) async for event in events_of(engine, plan(XL), Previews(tiny=tiny))]
         assert kinds.count(Preview) == kinds.count(Progress) == XL.steps
         parts = [part for part in inferences.parts() if not part.startswith("text")]
         assert parts == [*(["unet", "vae_tiny_decoder"] if tiny else ["unet"]) * XL.steps, "vae_decoder"]

@@ -16,7 +16,7 @@ def frame(step: int) -> Frame:
 
 
 async def read(mailbox: Mailbox) -> list[Any]:
-    return [item async for item in mailbox.read()]
+    return [item async for _, item in mailbox.read()]
 
 
 def test_a_slow_reader_gets_the_newest_preview_and_how_many_it_missed() -> None:
@@ -55,7 +55,7 @@ def test_an_error_comes_after_what_was_put_before_it() -> None:
         mailbox.put(Done({}))
         mailbox.close(ValueError("late"))
         items = mailbox.read()
-        assert await anext(items) == Done({})
+        assert await anext(items) == (0, Done({}))
         with pytest.raises(ValueError, match="late"):
             await anext(items)
 

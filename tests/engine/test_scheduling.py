@@ -13,7 +13,7 @@ from safelight_server.jobs import Progress
 from safelight_server.lanes.lane import Lane
 from safelight_server.models.device import Device
 from safelight_server.observer import Observer
-from support.engines import VEGA, XL, draw, load, plan, run
+from support.engines import VEGA, XL, draw, events_of, load, plan, run
 
 
 class Spans(Observer):
@@ -36,7 +36,7 @@ def test_a_short_job_overtakes_a_long_one_at_the_next_step() -> None:
         await draw(engine, XL)  # so that the lane knows how long steps take
         await draw(engine, VEGA)
         observer.spans.clear()
-        long = engine.run(plan(replace(XL, seeds=(9,), steps=30)))
+        long = events_of(engine, plan(replace(XL, seeds=(9,), steps=30)))
         async for event in long:
             if isinstance(event, Progress):
                 break

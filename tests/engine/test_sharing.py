@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 from safelight_server.diffusion.pipeline import Pipeline
+from safelight_server.engine.drawings import digest
 from safelight_server.engine.engine import Engine
-from safelight_server.engine.job_table import digest
 from safelight_server.engine.subscribers import Subscribers
 from safelight_server.jobs import Acceleration, Image, Job, Output, Previews, Priority, Progress, Prompts, Source
-from support.engines import XL, Inferences, draw, plan, run
+from support.engines import XL, Inferences, draw, events_of, plan, run
 
 
 def test_identical_jobs_are_drawn_once_and_told_to_all(models: Mapping[str, Pipeline], inferences: Inferences) -> None:
@@ -23,7 +23,7 @@ def test_identical_jobs_are_drawn_once_and_told_to_all(models: Mapping[str, Pipe
         calls = [replace(XL, id=name) for name in "abc"]
         assert await asyncio.gather(*(draw(engine, call) for call in calls)) == [alone] * 3
         assert inferences.parts().count("unet") == XL.steps
-        assert not len(engine.jobs)
+        assert not len(engine.drawings)
 
     run(test)
 
@@ -69,12 +69,12 @@ def test_one_who_comes_later_hears_all_and_one_who_leaves_stops_nothing(
         two = replace(XL, seeds=(7, 8))
         pictures = await draw(engine, two)
         inferences.ended.clear()
-        first = engine.run(plan(two), Previews())
+        first = events_of(engine, plan(two), Previews())
         async for event in first:
             if isinstance(event, Image):
                 break
         later = asyncio.create_task(draw(engine, replace(two, id="later")))
-        record = engine.jobs.get(two.id)
+        record = engine.drawings.get(two.id)
         assert record
         while len(record.subscribers) < 2:  # noqa: ASYNC110 - it joins while the second picture is drawn
             await asyncio.sleep(0)
@@ -90,9 +90,9 @@ def test_nobody_joins_a_job_that_has_just_ended(models: Mapping[str, Pipeline]) 
 
     async def test() -> None:
         engine = Engine(models, slots=1, queue=1)
-        events = engine.run(plan(XL))
+        events = events_of(engine, plan(XL))
         await anext(events)
-        record = engine.jobs.get(XL.id)
+        record = engine.drawings.get(XL.id)
         assert record
         while not record.state.final:  # noqa: ASYNC110 - the very moment is meant
             await asyncio.sleep(0)
@@ -105,14 +105,14 @@ def test_nobody_joins_a_job_that_has_just_ended(models: Mapping[str, Pipeline]) 
 def test_when_the_last_one_leaves_the_drawing_stops(models: Mapping[str, Pipeline], inferences: Inferences) -> None:
     async def test() -> None:
         engine = Engine(models, slots=1, queue=0)
-        readers = [engine.run(plan(replace(XL, id=name))) for name in "ab"]
+        readers = [events_of(engine, plan(replace(XL, id=name))) for name in "ab"]
         for reader in readers:
             async for event in reader:
                 if isinstance(event, Progress):
                     break
         for reader in readers:
             await reader.aclose()
-        assert not len(engine.jobs)
+        assert not len(engine.drawings)
         done = inferences.parts().count("unet")
         await asyncio.sleep(0.1)
         assert inferences.parts().count("unet") == done < XL.steps

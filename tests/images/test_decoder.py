@@ -63,7 +63,7 @@ def test_a_picture_that_nobody_waits_for_is_given_up(slow: None) -> None:
     async def test() -> None:
         desk = Desk()
         engine: Any = type("Open", (), {"check_room": lambda self, caller: None, "models": {}})()
-        desk.engine = engine
+        desk.book = type("Book", (), {"engine": engine})()
         told: list[BaseException] = []
 
         def unpack(infos: object) -> None:
@@ -117,7 +117,7 @@ def test_pictures_that_wait_hold_up_no_other_check() -> None:
     async def test() -> None:
         desk = Desk()
         engine: Any = type("Open", (), {"check_room": lambda self, caller: None, "models": {}})()
-        desk.engine = engine
+        desk.book = type("Book", (), {"engine": engine})()
         free = threading.Event()
         held = [asyncio.create_task(desk.check(lambda infos: free.wait())) for _ in range(decoder.MOST_THREADS)]
         await asyncio.sleep(0)

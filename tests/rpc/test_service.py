@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from safelight_server.desk import Desk
-from safelight_server.diffusion.plan import Plan
 from safelight_server.engine.engine import Engine
-from safelight_server.jobs import Event, Previews, Priority
+from safelight_server.engine.job_book import JobBook, Work
+from safelight_server.engine.job_record import Ask
+from safelight_server.jobs import Priority
+from safelight_server.rpc.calls import Calls
 from safelight_server.rpc.service import ImageService
-from support.engines import load, run
+from support.engines import STORE, load, run
 
 
 def test_a_call_brings_its_priority_its_deadline_and_its_caller() -> None:
     came: list[tuple[Priority, float | None]] = []
     callers: list[object] = []
 
-    class Noting(Engine):
-        async def run(
-            self, plan: Plan, previews: Previews | None = None, deadline: float | None = None, caller: object = None
-        ) -> AsyncGenerator[Event, None]:
-            came.append((plan.job.priority, deadline))
-            callers.append(caller)
-            async for event in super().run(plan, previews, deadline, caller):
-                yield event
+    class Noting(JobBook):
+        async def take(self, ask: Ask, work: Callable[[], Awaitable[Work]]) -> str:
+            came.append((ask.priority, ask.deadline))
+            callers.append(ask.caller)
+            return await super().take(ask, work)
 
     async def test() -> None:
         desk, server = Desk(), grpc.aio.server()
-        desk.engine = Noting({"demo-vega": load("demo-vega")}, slots=1, queue=0)
-        server.add_generic_rpc_handlers((ImageService(desk).handlers(),))
+        desk.book = Noting(Engine({"demo-vega": load("demo-vega")}, slots=1, queue=0), STORE)
+        server.add_generic_rpc_handlers((ImageService(desk, Calls()).handlers(),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from safelight_server import demo
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan, make_plan
 from safelight_server.engine.engine import Engine
-from safelight_server.jobs import Image, Job, Prompts, Scheduler
+from safelight_server.engine.job_book import JobBook, Work
+from safelight_server.engine.job_record import PLAIN, Ask
+from safelight_server.job_store.store import Store
+from safelight_server.jobs import Event, Image, Job, Previews, Prompts, Scheduler, Terms
 from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.models import loader
 from safelight_server.models.device import Device
 from safelight_server.observer import SILENT, Observer
 
+STORE = Store(None, 2**28)
+BOOKS: WeakKeyDictionary[Engine, JobBook] = WeakKeyDictionary()
 CONFIGS = {name: model_config.read(folder) for name, folder in demo.FOLDERS.items()}
 PROMPTS = Prompts("a red apple on a teal background", "a red apple on a teal background")
 XL = Job(
@@ -68,9 +74,34 @@ def plan(job: Job) -> Plan:
     return make_plan(job, CONFIGS)
 
 
+async def events_of(
+    engine: Engine,
+    plan: Plan,
+    previews: Previews | None = None,
+    deadline: float | None = None,
+    caller: object = None,
+    terms: Terms = PLAIN,
+) -> AsyncGenerator[Event, None]:
+    """The events of a new job, as a call hears them that asks for it and waits."""
+
+    async def work() -> Work:
+        return Work(plan)
+
+    book = book_of(engine)
+    job_id = await book.take(Ask(terms, caller=caller, deadline=deadline, priority=plan.job.priority), work)
+    async with aclosing(book.attach(job_id, previews, deadline)) as events:
+        async for _, event in events:
+            yield event
+
+
+def book_of(engine: Engine) -> JobBook:
+    """One for each engine; what they store lies in memory."""
+    return BOOKS.setdefault(engine, JobBook(engine, STORE))
+
+
 async def draw(engine: Engine, job: Job, deadline: float | None = None) -> list[bytes]:
     """The files of the job's images."""
-    async with aclosing(engine.run(plan(job), deadline=deadline)) as events:
+    async with aclosing(events_of(engine, plan(job), deadline=deadline)) as events:
         return [event.data async for event in events if isinstance(event, Image)]
 
 

@@ -18,6 +18,7 @@ class Failure:
     violations: dict[str, str]  # field → description
     retry_delay: float | None  # seconds
     trailers: dict[str, Any]
+    metadata: dict[str, str]  # of the ErrorInfo
 
 
 def reason(error: grpc.RpcError) -> str:
@@ -50,4 +51,4 @@ def failure(call: Callable[[], object]) -> Failure:
         if detail.Unpack(retry):
             delay = retry.retry_delay.ToTimedelta().total_seconds()
     violations = {violation.field: violation.description for violation in bad.field_violations}
-    return Failure(error.code(), info.reason, violations, delay, trailers)
+    return Failure(error.code(), info.reason, violations, delay, trailers, dict(info.metadata))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,20 @@ def add(commands: Any) -> None:
         help="largest width and height (%(default)s)",
     )
     add("--grace", type=float, default=30.0, metavar="SECONDS", help="for running jobs after SIGTERM (%(default)g)")
+    add(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="store jobs here, so that they outlive this process (below ~/.local/state/safelight, by address)",
+    )
+    add("--ephemeral", action="store_true", help="store jobs in memory alone: nothing of them is written to a disk")
+    add(
+        "--store-limit",
+        type=whole_number(16),
+        default=4096,
+        metavar="MIB",
+        help="for stored jobs; the oldest that has ended goes first (%(default)s)",
+    )
     add("--no-verify", action="store_true", help="do not check the files' hashes before loading")
     add("--log-format", choices=sorted(logs.FORMATS), default="human", help="(%(default)s)")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(%(default)s)")
@@ -115,8 +131,21 @@ def config_from(arguments: argparse.Namespace) -> Config:
         max_wait=arguments.max_wait,
         max_edge=arguments.max_edge,
         grace=arguments.grace,
+        state_dir=_state_dir(arguments),
+        store_bytes=arguments.store_limit * 2**20,
         verify=not arguments.no_verify,
     )
+
+
+def _state_dir(arguments: argparse.Namespace) -> Path | None:
+    """By the XDG rules, a folder for each address. A server on a port of the system's choice comes back to no other."""
+    if arguments.state_dir or arguments.ephemeral:
+        return None if arguments.ephemeral else arguments.state_dir
+    if arguments.listen.target.endswith(":0"):
+        return None
+    told = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(told) if os.path.isabs(told) else Path("~/.local/state").expanduser()
+    return home / "safelight" / re.sub(r"[^A-Za-z0-9.]+", "-", arguments.listen.target).strip("-")
 
 
 def _folders(arguments: argparse.Namespace) -> dict[str, Path]:

@@ -6,6 +6,7 @@ What is bad is counted in the FieldReader, and the default stands in its place.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from safelight.v1 import images_pb2 as pb
 
@@ -159,6 +160,11 @@ def priority(fields: FieldReader) -> Priority:
     if fields.message.priority not in PRIORITIES:
         fields.bad("priority", f"must be one of {', '.join(pb.Priority.keys())}, not {fields.message.priority}")
     return PRIORITIES.get(fields.message.priority, Priority.NORMAL)
+
+
+def priority_of(asked: Any) -> Priority:
+    """Of a request that may have one."""
+    return PRIORITIES.get(getattr(asked, "priority", 0), Priority.NORMAL)
 
 
 def previews(fields: FieldReader) -> Previews:

@@ -17,10 +17,11 @@ from safelight_server.diffusion.plan import Plan, make_plan
 from safelight_server.errors import InvalidRequest, ModelNotFound, Violation
 from safelight_server.jobs import EXACT, Handoff, Job, Previews, Source
 
-from . import pictures, request_fields
+from . import pictures, request_fields, stored, terms
 from .field_reader import FieldReader
 
 Request = pb.GenerateRequest | pb.RefineRequest
+TERMS = terms.FIELDS
 HASH_DIGITS = 10  # of a model, as A1111 shows them
 
 
@@ -34,17 +35,39 @@ def plan_from(request: Request, infos: Mapping[str, ModelInfo], job_id: str, pre
     _check_models(fields, infos)
     job = _job(fields, infos[_model(request, infos)], infos, job_id)
     plan = _plan(fields, job, infos)
+    if plan is not None and job.stop_at is not None and not 0 < job.stop_at < plan.steps:
+        fields.bad("stop_at_step", f"must be from 1 to {plan.steps - 1}, not {job.stop_at}: the steps are {plan.steps}")
     fields.finish()
     assert plan is not None, "a job without a plan has a bad field"
     digest = infos[job.model].config.manifest.unet_hash[:HASH_DIGITS]
-    return replace(plan, job=replace(job, recipe=_recipe(request, job), model_hash=digest))
+    told = replace(job, recipe=_recipe(request, job), uploads=stored.uploads(request), model_hash=digest)
+    return replace(plan, job=told)
 
 
-def stream_from(request: pb.StreamRequest, infos: Mapping[str, ModelInfo], job_id: str) -> tuple[Plan, Previews | None]:
-    """The plan and the previews of a stream; None: no previews. Raises what `plan_from` raises."""
-    which = request.WhichOneof("request")
-    if which is None:
+def asked_in(request: Any) -> Request:
+    """The drawing that is asked for; an empty one if there is none, which `stream_from` tells."""
+    asked: Request = request.refine if request.HasField("refine") else request.generate
+    return asked
+
+
+def check_request(request: Any) -> None:
+    """Raises InvalidRequest if neither of the two is asked for."""
+    if request.WhichOneof("request") is None:
         raise InvalidRequest([Violation("request", "must be set: generate or refine")])
+
+
+def previews_of(request: Any) -> Previews | None:
+    """The previews that a stream, or who attaches to a job, wants; None: none. Raises InvalidRequest."""
+    fields = FieldReader(request)
+    previews = request_fields.previews(fields)
+    fields.finish()
+    return previews if previews.every else None
+
+
+def stream_from(request: pb.StreamRequest, infos: Mapping[str, ModelInfo], job_id: str) -> Plan:
+    """The plan of a stream, whose previews are checked as well. Raises what `plan_from` raises."""
+    check_request(request)
+    which = str(request.WhichOneof("request"))
     fields = FieldReader(request)
     previews = request_fields.previews(fields)
     try:
@@ -58,7 +81,7 @@ def stream_from(request: pb.StreamRequest, infos: Mapping[str, ModelInfo], job_i
     model = plan.job.model
     if previews.tiny and not infos[model].config.has_tiny_decoder:
         raise InvalidRequest([Violation("preview.decoder", f"model {model} has no tiny decoder")])
-    return plan, previews if previews.every else None
+    return plan
 
 
 def _job(
@@ -86,7 +109,10 @@ def _job(
         output=request_fields.output(fields),
         acceleration=request_fields.acceleration(fields, info, infos[handoff.model] if handoff else info),
         priority=request_fields.priority(fields),
+        method="refine" if isinstance(request, pb.RefineRequest) else "generate",
+        stop_at=request.stop_at_step if fields.has("stop_at_step") else None,
     )
+    terms.read(fields)
     size, source = _start(fields, info, unpack)
     return replace(job, size=size, source=source)
 
@@ -176,7 +202,8 @@ def _recipe(request: Request, job: Job) -> dict[str, Any]:
     """The request with the defaults filled in, as its JSON: what a PNG carries. One picture hangs on one seed alone."""
     filled = copy.deepcopy(request)
     filled.ClearField("num_images")
-    filled.ClearField("priority")  # says when, not what
+    for field in ("priority", *terms.FIELDS):  # say when, and how long, not what
+        filled.ClearField(field)
     if not job.prompts.weighted:
         filled.ClearField("prompt_syntax")
     if job.acceleration == EXACT:

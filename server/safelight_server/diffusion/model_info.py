@@ -24,7 +24,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """`precision` is of its arithmetic: "f32", "bf16" or "f16"; `device` as OpenVINO names it."""
+    """`precision` is of its arithmetic: "f32", "bf16" or "f16"; `device` as OpenVINO names it.
+
+    What its pictures hang on beside the request: `identity` says which files these are, and how they are compiled;
+    `runtime` is OpenVINO's version, `processor` what the arithmetic is done by.
+    """
 
     name: str
     config: ModelConfig
@@ -34,3 +38,11 @@ class ModelInfo:
     has_deep_cache: bool = False
     refiners: tuple[str, ...] = ()  # models that can take this one's latents over
     tokenizer: PromptTokenizer | None = None  # which counts the tokens of weighted prompts; without it none is taken
+    identity: str = ""
+    runtime: str = ""
+    processor: str = ""
+
+    @property
+    def seal(self) -> str:
+        """Of the folder; empty where it has none."""
+        return self.config.manifest.seal

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import NamedTuple
+
+import numpy as np
 
 from safelight_server.errors import InvalidRequest, Violation
 from safelight_server.jobs import Job
@@ -24,6 +28,15 @@ class Segment:
     def __len__(self) -> int:
         return self.last - self.first
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for segments whose schedules take the same steps: an image can go on in either, to the bit."""
+        found = hashlib.sha256()
+        for field in fields(self.schedule):
+            value = getattr(self.schedule, field.name)
+            found.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+        return found.hexdigest()
+
 
 class Trajectory(NamedTuple):
     """The way of one image through one segment: all that its steps need to know, and that no step changes."""
@@ -39,6 +52,10 @@ class Trajectory(NamedTuple):
     def refreshes(self, step: int) -> bool:
         """Whether the whole UNet runs at this step: DeepCache leaves its inner layers out of the others."""
         return refreshes(self.job, self.segment, step)
+
+    def may_begin(self, step: int) -> bool:
+        """Whether an image can go on at this step from its state alone, without what the inner layers said before."""
+        return step >= self.segment.last or self.refreshes(step)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from safelight_server.errors import DeadlineTooShort, QueueFull
 from safelight_server.jobs import JobState
 
+from .drawings import Drawing, Drawings
 from .job_runner import JobRunner
-from .job_table import JobRecord, JobTable
 
 # Jobs take longer than their inferences were seen to take: others come in between, and a machine that has other things
 # to do is slower than it just was. So a new job is given as many times its seconds as the worst of the last jobs took.
@@ -26,22 +26,24 @@ MOST_SUBSCRIBERS = 64  # calls that share one job
 class Admission:
     """`room` jobs at a time, and `max_wait` seconds of work before a new one."""
 
-    def __init__(self, jobs: JobTable, room: int, max_wait: float) -> None:
-        self._jobs, self._room, self._max_wait = jobs, room, max_wait
-        self._times = deque([AT_FIRST], LAST)  # the seconds that jobs took, over those that were foreseen
+    def __init__(self, drawings: Drawings, room: int, max_wait: float) -> None:
+        self._drawings, self._room, self._max_wait = drawings, room, max_wait
+        # The seconds that jobs took, over those foreseen: of jobs with a deadline, and of all that ended well.
+        self._times = deque([AT_FIRST], LAST)
+        self.ratios: deque[float] = deque(maxlen=LAST)
 
     @property
     def is_full(self) -> bool:
-        return len(self._jobs) >= self._room
+        return len(self._drawings) >= self._room
 
     def check_room(self, caller: object) -> None:
         """Raises QueueFull if no job of this caller would be let in, whatever it is."""
         if self.is_full and self.displaced_by(caller) is None:
             raise self.full()
 
-    def check_subscribers(self, record: JobRecord) -> None:
+    def check_subscribers(self, drawing: Drawing) -> None:
         """Raises QueueFull if a job has as many readers as it may have."""
-        if len(record.subscribers) >= MOST_SUBSCRIBERS:
+        if len(drawing.subscribers) >= MOST_SUBSCRIBERS:
             raise self.full()
 
     def check_time(self, runner: JobRunner, deadline: float | None) -> float:
@@ -49,59 +51,72 @@ class Admission:
 
         Raises DeadlineTooShort for what cannot be done before `deadline`, QueueFull after more than `max_wait`.
         """
-        beside = [record for record in self._jobs.all() if record.runner.lanes & runner.lanes]
-        waiting = sum(_seconds(record.runner) for record in beside)
+        beside = [drawing for drawing in self._drawings.all() if drawing.runner.lanes & runner.lanes]
+        waiting = sum(_seconds(drawing.runner) for drawing in beside)
         if waiting > self._max_wait:
-            raise QueueFull(len(self._jobs), min(MOST_RETRY, max(LEAST_RETRY, waiting - self._max_wait)))
+            raise QueueFull(len(self._drawings), min(MOST_RETRY, max(LEAST_RETRY, waiting - self._max_wait)))
         now, times = time.monotonic(), min(MOST, max(LEAST, *self._times))
         left = math.inf if deadline is None else deadline - now
-        alone = _seconds(runner) + OVERHEAD
-        foreseen = alone + _seconds_before(runner, deadline, beside)
+        alone, before = _seconds(runner) + OVERHEAD, _seconds_before(runner, deadline, beside)
+        foreseen = alone + before
         needed = times * foreseen
         if needed > left and (beside or runner.knows_its_times):
             raise DeadlineTooShort(needed, left, needed - left if times * alone <= left else None)
         return foreseen
 
-    def note_end(self, record: JobRecord) -> None:
-        """A job has ended: how long did it take? One that was given up before its deadline says nothing."""
-        deadline, now = record.subscribers.deadline, time.monotonic()
-        if deadline is not None and (record.state is JobState.SUCCEEDED or now >= deadline):
-            more = 1.0 if record.state is JobState.SUCCEEDED else GIVEN_UP
-            self._times.append(more * (now - record.came) / record.foreseen)
+    def foresee(self, runner: JobRunner) -> tuple[float, float]:
+        """Seconds of others' work before it, and of its own, if it came now."""
+        beside = [drawing for drawing in self._drawings.all() if drawing.runner.lanes & runner.lanes]
+        return _seconds_before(runner, None, beside), _seconds(runner) + OVERHEAD
 
-    def displaced_by(self, caller: object) -> JobRecord | None:
+    def note_end(self, drawing: Drawing) -> None:
+        """A job has ended: how long did it take? One that was given up before its deadline says nothing."""
+        deadline, now = drawing.subscribers.deadline, time.monotonic()
+        if not drawing.foreseen:
+            return
+        if drawing.state is JobState.SUCCEEDED:
+            self.ratios.append((now - drawing.came) / drawing.foreseen)
+        if deadline is not None and (drawing.state is JobState.SUCCEEDED or now >= deadline):
+            more = 1.0 if drawing.state is JobState.SUCCEEDED else GIVEN_UP
+            self._times.append(more * (now - drawing.came) / drawing.foreseen)
+
+    def displaced_by(self, caller: object) -> Drawing | None:
         """The job that makes room for one of this caller: the last one in the queue of the caller that has most.
 
         None if that would only turn the tables: shares are equal when nobody has two jobs more than another.
         """
-        count = Counter(record.caller for record in self._jobs.all())
+        count = Counter(drawing.caller for drawing in self._drawings.all())
         greedy, most = max(count.items(), key=lambda item: item[1], default=(None, 0))
-        queued = [r for r in self._jobs.all() if r.caller == greedy and r.state is JobState.QUEUED]
+        queued = [
+            drawing
+            for drawing in self._drawings.all()
+            if drawing.caller == greedy and drawing.state is JobState.QUEUED and not drawing.lasts
+        ]
         return queued[-1] if queued and most >= count[caller] + 2 else None
 
     def full(self) -> QueueFull:
         """The refusal: a place is free when the job with the least work left is done."""
-        soonest = min((_seconds(record.runner) for record in self._jobs.all()), default=0.0)
-        return QueueFull(len(self._jobs), min(MOST_RETRY, max(LEAST_RETRY, soonest)))
+        soonest = min((_seconds(drawing.runner) for drawing in self._drawings.all()), default=0.0)
+        return QueueFull(len(self._drawings), min(MOST_RETRY, max(LEAST_RETRY, soonest)))
 
 
 def _seconds(runner: JobRunner) -> float:
     return runner.remaining / runner.pace
 
 
-def _seconds_before(runner: JobRunner, deadline: float | None, beside: Iterable[JobRecord]) -> float:
+def _seconds_before(runner: JobRunner, deadline: float | None, beside: Iterable[Drawing]) -> float:
     """What the lanes will have done for others when this job is done: callers get equal shares, each has a line.
 
     A caller with one job may have no other. Who has several is taken to go on asking, so its line is never shorter than
     the one before this job.
     """
-    lines: dict[object, list[JobRecord]] = {}
-    for record in beside:
-        lines.setdefault(record if record.caller is None else record.caller, []).append(record)
-    own = [record.runner for record in lines.pop(runner.ticket.caller, ())]
+    lines: dict[object, list[Drawing]] = {}
+    for drawing in beside:
+        lines.setdefault(drawing if drawing.caller is None else drawing.caller, []).append(drawing)
+    own = [drawing.runner for drawing in lines.pop(runner.ticket.caller, ())]
     ahead = sum(_seconds(other) for other in own if _goes_before(other, runner, deadline))
     line = ahead + _seconds(runner)
-    singles = [records[0].runner for records in lines.values() if len(records) == 1]
+    singles = [drawings[0].runner for drawings in lines.values() if len(drawings) == 1]
     several = len(lines) - len(singles)
     return ahead + sum(min(_seconds(other), line) for other in singles) + several * line
 

@@ -1,4 +1,4 @@
-"""Admits jobs and draws them: a plan in, events out. A job is stopped when nobody reads its events any more."""
+"""Admits drawings and draws them: a plan in, events out. A drawing is stopped when no job holds it any more."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import DeviceStuck, ModelRecovering, ShuttingDown
 from safelight_server.images import files
-from safelight_server.jobs import Event, Job, JobState, Preview, Previews, Queued
+from safelight_server.jobs import Event, Job, JobState, Preview, Previews, Priority, Queued
 from safelight_server.observer import SILENT, Observer
 
 from .admission import Admission
-from .job_runner import Clock, JobRunner
-from .job_table import JobRecord, JobTable, digest
+from .checkpointing import Checkpointing
+from .drawings import Drawing, Drawings, digest
+from .event_log import EventLog, Numbered
+from .job_runner import AT_THE_START, Beginning, Clock, JobRunner
 from .mailbox import Frame
 from .slots import Slots
 from .subscribers import Subscribers
 
 
 class Engine:
-    """The models, and a bounded queue before them. `slots` jobs are drawn at a time, taking turns at every step.
+    """The models, and a bounded queue before them. `slots` drawings go on at a time, taking turns at every step.
 
-    A job is refused when `slots` + `queue` jobs are there, or `max_wait` seconds of work. `on_health` is called
-    whenever `ready` may have changed.
+    One is refused when `slots` + `queue` are there, or `max_wait` seconds of work. `on_health` is called whenever
+    `ready` may have changed.
     """
 
     def __init__(
@@ -40,9 +42,9 @@ class Engine:
         observer: Observer = SILENT,
     ) -> None:
         self.models = models
-        self.jobs = JobTable(observer)
+        self.drawings = Drawings(observer)
         self._slots = Slots(slots, observer)
-        self._admission = Admission(self.jobs, slots + queue, max_wait)
+        self.admission = Admission(self.drawings, slots + queue, max_wait)
         self._draining = False
         self._on_health = on_health
         self._observer = observer
@@ -53,42 +55,85 @@ class Engine:
     def ready(self) -> bool:
         return all(self.health().values())
 
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
     def health(self) -> dict[str, bool]:
         """Whether each model takes jobs."""
         return {name: model.ready and not self._draining for name, model in self.models.items()}
 
-    async def run(
-        self, plan: Plan, previews: Previews | None = None, deadline: float | None = None, caller: object = None
-    ) -> AsyncGenerator[Event, None]:
-        """Draws a job; its events as they happen, Done last. A job that draws just the same is shared, if there is one.
+    def prepare(
+        self,
+        plan: Plan,
+        content: bytes,
+        *,
+        caller: object = None,
+        events: EventLog | None = None,
+        checkpointing: Checkpointing | None = None,
+        beginning: Beginning = AT_THE_START,
+    ) -> Drawing:
+        """A drawing that is not let in yet. `content` is its `digest`; callers get equal shares of the engine."""
+        subscribers = Subscribers(plan.job.priority, self._observer, events)
+        runner = JobRunner(plan, self.models, subscribers, caller, beginning, checkpointing)
+        return Drawing(plan, content, subscribers, runner, caller)
 
-        Closing the generator stops the work inside its step, if nobody else waits for it. `deadline` is when the caller
-        will close it, a time.monotonic(). Callers get equal shares of the lanes, the slots and the queue.
-        Raises QueueFull, DeadlineTooShort, ShuttingDown, ModelRecovering or DeviceStuck before the first event, and
-        InferenceFailed later.
+    def admit(self, drawing: Drawing, deadline: float | None = None) -> None:
+        """Whether a drawing is let in now. `deadline` is when the caller will leave, a time.monotonic().
+
+        Raises QueueFull, DeadlineTooShort, ShuttingDown, ModelRecovering or DeviceStuck.
         """
-        # Without a picture it is quick, and under load a thread's turn comes later than that takes.
-        content = await asyncio.to_thread(digest, plan.job) if plan.job.source else digest(plan.job)
-        if record := self.jobs.sharing(content):
-            self._admission.check_subscribers(record)
-        else:
-            record = self._start(plan, content, deadline, caller)
-        subscriber = record.subscribers.join(previews, plan.job.priority, deadline)
+        self.check_room(drawing.caller)
+        self._check_models(drawing.plan.models)
+        drawing.foreseen = self.admission.check_time(drawing.runner, deadline)
+
+    def begin(self, drawing: Drawing, holder: object) -> None:
+        """Begins what was let in, for a job that holds it."""
+        self._make_room(drawing.caller)
+        drawing.holders.add(holder)
+        drawing.task = asyncio.create_task(self._draw(drawing), name=drawing.id)
+        # A task that is cancelled before its first step runs none of its code, not even a `finally`.
+        drawing.task.add_done_callback(lambda task: self._end(drawing, JobState.CANCELLED, ShuttingDown()))
+        self.drawings.add(drawing)
+
+    async def watch(
+        self,
+        drawing: Drawing,
+        previews: Previews | None = None,
+        priority: Priority = Priority.NORMAL,
+        deadline: float | None = None,
+        after: int = 0,
+        holder: object = None,
+    ) -> AsyncGenerator[Numbered[Event], None]:
+        """The events of a drawing after a number, and as they happen, Done last. Closing the generator stops nothing.
+
+        `holder` is the job for which it is watched. Raises QueueFull where too many watch it, and what it failed with.
+        """
+        self.admission.check_subscribers(drawing)
+        subscriber = drawing.subscribers.join(previews, priority, deadline, after, holder)
         try:
             async with aclosing(subscriber.mailbox.read()) as items:
-                async for item in items:
-                    yield await self._paint(item, plan.job, previews) if isinstance(item, Frame) else item
+                async for sequence, item in items:
+                    event = await self._paint(item, drawing, previews) if isinstance(item, Frame) else item
+                    yield Numbered(sequence, event)
         finally:
             # A client that left shows up as one of several exceptions, not all of them documented: so, whatever it was.
-            record.subscribers.leave(subscriber)
-            if not record.subscribers:
-                await self._cancel(record)
+            drawing.subscribers.leave(subscriber)
+
+    async def release(self, drawing: Drawing, holder: object) -> None:
+        """A job does not want it any more; the work stops inside its step if no other one does."""
+        drawing.holders.discard(holder)
+        if not drawing.holders and drawing.task is not None:
+            self.drawings.remove(drawing)
+            drawing.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await drawing.task
 
     async def drain(self, grace: float) -> None:
-        """Refuses new jobs, gives those that run `grace` seconds, and stops the rest."""
+        """Refuses new jobs, gives those that run `grace` seconds, and stops the rest: what is kept of it is written."""
         self._draining = True
         self._on_health()
-        running = {record.task for record in self.jobs.all() if record.task is not None}
+        running = {drawing.task for drawing in self.drawings.all() if drawing.task is not None}
         if running:
             _, late = await asyncio.wait(running, timeout=grace)
             for task in late:
@@ -99,26 +144,12 @@ class Engine:
         """Raises ShuttingDown or QueueFull if no job at all would be let in: asked before a picture is unpacked."""
         if self._draining:
             raise ShuttingDown
-        self._admission.check_room(caller)
-
-    def _start(self, plan: Plan, content: bytes, deadline: float | None, caller: object) -> JobRecord:
-        self.check_room(caller)
-        self._check_models(plan.models)
-        subscribers = Subscribers(plan.job.priority, self._observer)
-        runner = JobRunner(plan, self.models, subscribers, caller)
-        foreseen = self._admission.check_time(runner, deadline)
-        self._make_room(caller)
-        record = JobRecord(plan, content, subscribers, runner, caller, foreseen)
-        record.task = asyncio.create_task(self._draw(record), name=record.id)
-        # A task that is cancelled before its first step runs none of its code, not even a `finally`.
-        record.task.add_done_callback(lambda task: self._end(record, JobState.CANCELLED, ShuttingDown()))
-        self.jobs.add(record)
-        return record
+        self.admission.check_room(caller)
 
     def _make_room(self, caller: object) -> None:
-        """A queued job of a caller that has more than its share gives way, and is told to come back."""
-        if self._admission.is_full and (displaced := self._admission.displaced_by(caller)):
-            self._end(displaced, JobState.FAILED, self._admission.full())
+        """A queued drawing of a caller that has more than its share gives way, and is told to come back."""
+        if self.admission.is_full and (displaced := self.admission.displaced_by(caller)):
+            self._end(displaced, JobState.FAILED, self.admission.full())
             if displaced.task is not None:
                 displaced.task.cancel()
 
@@ -130,39 +161,44 @@ class Engine:
             if not model.ready:
                 raise ModelRecovering(name)
 
-    async def _cancel(self, record: JobRecord) -> None:
-        self.jobs.remove(record)
-        assert record.task is not None
-        record.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await record.task
-
-    async def _draw(self, record: JobRecord) -> None:
-        """The job's task: tells the subscribers everything, and its end whatever happens."""
-        subscribers, clock = record.subscribers, Clock()
+    async def _draw(self, drawing: Drawing) -> None:
+        """The drawing's task: tells the subscribers everything, and its end whatever happens."""
+        subscribers, clock = drawing.subscribers, Clock()
         try:
-            async with self._slots.take(record.runner.ticket, lambda position: subscribers.put(Queued(position))):
+            if drawing.gate is not None:
+                await drawing.gate.wait()
+            async with self._slots.take(drawing.runner.ticket, lambda position: subscribers.put(Queued(position))):
                 clock.lap("queued")
-                self.jobs.move(record, JobState.RUNNING)
-                await record.runner.run(clock)
+                self.drawings.move(drawing, JobState.RUNNING)
+                state = await drawing.runner.run(clock)
         except asyncio.CancelledError:
-            self._end(record, JobState.CANCELLED, ShuttingDown())  # after any other cancellation nobody reads it
+            if self._draining:
+                drawing.runner.keep()
+            self._end(drawing, JobState.CANCELLED, ShuttingDown())  # after any other cancellation nobody reads it
             raise
         except Exception as error:
-            self._end(record, JobState.FAILED, error)
+            self._end(drawing, JobState.FAILED, error)
         else:
-            self._end(record, JobState.SUCCEEDED)
+            self._end(drawing, state)
 
-    def _end(self, record: JobRecord, state: JobState, error: Exception | None = None) -> None:
+    def _end(self, drawing: Drawing, state: JobState, error: Exception | None = None) -> None:
         """Once: what comes after the first final state is left out."""
-        if not record.state.final:
-            self.jobs.move(record, state)
-            self._admission.note_end(record)
-            self.jobs.remove(record)
-            record.subscribers.close(error)
+        if not drawing.state.final:
+            self.drawings.move(drawing, state)
+            self.admission.note_end(drawing)
+            self.drawings.remove(drawing)
+            for told in drawing.on_end:
+                told(error)
+            drawing.subscribers.close(error)
 
-    async def _paint(self, frame: Frame, job: Job, previews: Previews | None) -> Preview:
-        model, wanted = self.models[frame.model], previews or Previews()
-        picture = await model.preview(frame.denoised, wanted.tiny, frame.ticket, wanted.max_edge)
+    async def _paint(self, frame: Frame, drawing: Drawing, previews: Previews | None) -> Preview:
+        model, wanted, job = self.models[frame.model], previews or Previews(), drawing.plan.job
+        ticket = frame.ticket or drawing.runner.ticket.beside(awaited=False)
+        picture = await model.preview(frame.denoised, wanted.tiny, ticket, wanted.max_edge)
         data, size = await asyncio.to_thread(files.thumbnail, picture, job.size, wanted.max_edge, wanted.quality)
         return Preview(frame.index, frame.step, frame.steps, data, size, frame.skipped)
+
+
+async def content_of(job: Job) -> bytes:
+    """The job's `digest`: in a thread, but only where a picture is in it; a thread's turn may be long in coming."""
+    return await asyncio.to_thread(digest, job) if job.source else digest(job)

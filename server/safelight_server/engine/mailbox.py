@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
 from safelight_server.arrays import Array
-from safelight_server.jobs import Done, Image, Previews, Progress, Queued, Started
+from safelight_server.jobs import Done, Image, Previews, Progress, Queued, Rested, Resumed, Started
 from safelight_server.lanes.ticket import Ticket
 from safelight_server.observer import SILENT, Observer
 
@@ -27,7 +27,7 @@ class Frame:
     ticket: Ticket | None = None  # of the painting, where that needs a lane
 
 
-Item = Queued | Started | Progress | Frame | Image | Done
+Item = Queued | Started | Progress | Frame | Image | Rested | Resumed | Done
 
 STALE = (Queued, Progress, Frame)  # a newer one of these takes the place of one that is still unread
 
@@ -55,7 +55,7 @@ class Mailbox:
         self._cadence = Cadence(previews)
         self._observer = observer
         self.watched = False  # the reader waits for an item right now
-        self._items: deque[Item] = deque()
+        self._items: deque[tuple[int, Item]] = deque()  # each with its number in the job
         self._news = asyncio.Event()
         self._closed = False
         self._error: BaseException | None = None
@@ -64,24 +64,25 @@ class Mailbox:
         """Whether the reader wants a preview after this step; to be asked once for each step."""
         return self._cadence.due(step)
 
-    def put(self, item: Item) -> None:
+    def put(self, item: Item, sequence: int = 0) -> None:
         if isinstance(item, STALE):
-            unread = [old for old in self._items if type(old) is type(item)]
-            self._items = deque(old for old in self._items if type(old) is not type(item))
+            unread = [old for _, old in self._items if type(old) is type(item)]
+            self._items = deque(pair for pair in self._items if type(pair[1]) is not type(item))
             if isinstance(item, Frame):
                 item = replace(item, skipped=sum(old.skipped + 1 for old in unread if isinstance(old, Frame)))
             for old in unread:
                 self._observer.item_dropped(type(old).__name__)
-        self._items.append(item)
+        self._items.append((sequence, item))
         self._news.set()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Ends the reader's loop once all is read; the loop then raises `error`, if there is one."""
-        self._closed, self._error = True, error
+        """Ends the reader's loop once all is read; the loop then raises `error`, if any. The first call counts."""
+        if not self._closed:
+            self._closed, self._error = True, error
         self._news.set()
 
-    async def read(self) -> AsyncGenerator[Item, None]:
-        """The items, as they come; ends after `close`."""
+    async def read(self) -> AsyncGenerator[tuple[int, Item], None]:
+        """The items, each with its number, as they come; ends after `close`."""
         while True:
             while self._items:
                 yield self._items.popleft()

@@ -18,16 +18,27 @@ from .parameters import parameters_text
 MOST_EXIF = 60_000  # bytes of texts
 
 
-def save(picture: Pixels, output: Output, recipe: dict[str, Any], model_hash: str = "") -> bytes:
+def save(
+    picture: Pixels,
+    output: Output,
+    recipe: dict[str, Any],
+    model_hash: str = "",
+    receipt: dict[str, Any] | None = None,
+) -> bytes:
     """The file of a finished picture (height, width, 3). It carries `recipe`, the request that makes it again.
 
     As ProtoJSON, under the key `safelight` in a PNG, and as EXIF's ImageDescription in the others; and in the form that
-    A1111's web UI made common, under `parameters` or as EXIF's UserComment. `model_hash` is in the latter.
+    A1111's web UI made common, under `parameters` or as EXIF's UserComment. `model_hash` is in the latter. A PNG
+    has the receipt as well, under the key `safelight-receipt`.
     """
     parameters = parameters_text(recipe, model_hash)
     if output.format == "png":
         # Level 1 with run lengths: a seventh of the time of Pillow's default, and no larger on pictures like these.
-        options: dict[str, Any] = {"compress_level": 1, "compress_type": 3, "pnginfo": _text(recipe, parameters)}
+        options: dict[str, Any] = {
+            "compress_level": 1,
+            "compress_type": 3,
+            "pnginfo": _text(recipe, parameters, receipt),
+        }
     else:
         options = {"quality": output.quality, "exif": _exif(recipe, parameters)}
     return _file(Image.fromarray(picture), output.format, **options)
@@ -41,10 +52,12 @@ def thumbnail(picture: Pixels, size: Hw, max_edge: int, quality: int) -> tuple[b
     return _file(small, "jpeg", quality=quality), (height, width)
 
 
-def _text(recipe: dict[str, Any], parameters: str) -> PngImagePlugin.PngInfo:
+def _text(recipe: dict[str, Any], parameters: str, receipt: dict[str, Any] | None) -> PngImagePlugin.PngInfo:
     text = PngImagePlugin.PngInfo()
     text.add_itxt("parameters", parameters)
     text.add_itxt("safelight", json.dumps(recipe, ensure_ascii=False))
+    if receipt is not None:
+        text.add_itxt("safelight-receipt", json.dumps(receipt, ensure_ascii=False))
     text.add_text("Software", f"Safelight {__version__}")
     return text
 

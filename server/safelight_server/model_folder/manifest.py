@@ -34,6 +34,7 @@ class Manifest:
     latent_rgb: tuple[Array, Array] | None = None  # (channels, 3) and (3,)
     shared: tuple[tuple[str, str], ...] = ()  # (part, folder beside)
     unet_hash: str = ""  # the SHA-256 of the UNet's weights, where the folder is sealed
+    seal: str = ""  # of the whole folder, where it has one
 
     def part(self, name: str) -> Path:
         """Where a part is read from: a folder in this one, or in the one beside that shares it."""
@@ -77,6 +78,7 @@ def parse(folder: Path, values: Mapping[str, Any]) -> Manifest:
         latent_rgb=_latent_rgb(values["latent_rgb"]) if "latent_rgb" in values else None,
         shared=tuple(shared.items()),
         unet_hash=str(values.get("files", {}).get("unet/openvino_model.bin", "")),
+        seal=str(values.get("seal", "")),
     )
 
 

@@ -22,7 +22,7 @@ from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network
 from safelight_server.model_folder.model_config import ModelConfig
 
-from . import deepcache, fitting
+from . import deepcache, fitting, surroundings
 from .device import Device
 from .graph_checks import check_unet, edge_multiple, max_chunks, text_outputs
 
@@ -63,6 +63,9 @@ def load(
         device=device.name,
         has_deep_cache=halves is not None,
         tokenizer=tokenizer,
+        identity=surroundings.identity(config, device),
+        runtime=surroundings.runtime(),
+        processor=surroundings.processor(device.name),
     )
     nothing = np.zeros((config.latents.channels, 3), np.float32), np.zeros(3, np.float32)
     return Pipeline(info, lane, networks, config.latent_rgb or nothing)

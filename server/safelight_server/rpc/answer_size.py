@@ -33,14 +33,14 @@ class AnswerTooLarge(JobError):
     code = "INVALID_ARGUMENT"
     reason = "ANSWER_TOO_LARGE"
 
-    def __init__(self, job: Job, prefix: str, size: int, limit: int, *, drawn: bool) -> None:
+    def __init__(self, job: Job | None, prefix: str, size: int, limit: int, *, drawn: bool) -> None:
         seen = "has grown to" if drawn else "would probably have"
         ways = "set max_image_bytes" if prefix else "call Stream, which sends each picture alone"
         super().__init__(
             f"the answer {seen} {size} bytes, and this caller takes {limit}: ask for fewer or smaller pictures or for "
             f"JPEG, or {ways}; or raise the caller's limit, and say so with the metadata {KEY}"
         )
-        self.violations = [Violation(prefix + field, rule) for field, rule in _causes(job, limit)]
+        self.violations = [Violation(prefix + field, rule) for field, rule in (_causes(job, limit) if job else ())]
         self.metadata = {"bytes": str(size), "limit": str(limit)}
 
 
@@ -71,23 +71,22 @@ def check(job: Job, limit: int) -> None:
         raise AnswerTooLarge(job, "", size, limit, drawn=False)
 
 
-def check_drawn(job: Job, size: int, limit: int, prefix: str = "") -> None:
-    """Raises AnswerTooLarge for a message that has turned out too large all the same."""
+def check_drawn(job: Job | None, size: int, limit: int, prefix: str = "") -> None:
+    """Raises AnswerTooLarge for a message that has turned out too large all the same; `job` if its fields are known."""
     if size > limit:
         raise AnswerTooLarge(job, prefix, size, limit, drawn=True)
 
 
-def piece_size(asked: int, job: Job, limit: int, prefix: str) -> int:
-    """Bytes of a picture that go into one message of a stream, for a reader who asked for at most so many.
-
-    0: it asked for none, and gets pictures whole; raises AnswerTooLarge where these will probably not fit.
-    """
-    if asked:
-        return min(asked, limit - REST)
+def check_pictures(job: Job, limit: int, prefix: str) -> None:
+    """Raises AnswerTooLarge for a job of which one picture will probably not fit into a message of `limit` bytes."""
     size = REST + file_size(job)
     if size > limit:
         raise AnswerTooLarge(job, prefix, size, limit, drawn=False)
-    return sys.maxsize
+
+
+def piece_size(asked: int, limit: int) -> int:
+    """Bytes of a picture that go into one message, for a reader who asked for at most so many; 0: it asked for none."""
+    return min(asked, limit - REST) if asked else sys.maxsize
 
 
 def _causes(job: Job, limit: int) -> list[tuple[str, str]]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from safelight_server.contract import stored, terms
+from safelight_server.contract.request_fields import priority_of
+from safelight_server.engine.job_record import Ask
 from safelight_server.errors import InvalidRequest, JobError, Violation
+from safelight_server.jobs import OnDisconnect
 from safelight_server.logs import request_id
 
 from .status import Unexpected, status_of
@@ -34,6 +41,30 @@ def parse(message_type: type[M], body: bytes) -> M:
     except DecodeError:
         rule = f"these {len(body)} bytes are no {message_type.DESCRIPTOR.full_name}"
         raise InvalidRequest([Violation("request", rule)]) from None
+
+
+class Calls:
+    """The calls that run, of all services: each is counted until its last byte is sent."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def count(self, context: Context) -> AsyncGenerator[str, None]:
+        """Counts a call, and reports its errors; gives its id."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            async with report(context) as call_id:
+                yield call_id
+        finally:
+            self._running.discard(task)
+
+    async def finish(self, patience: float) -> None:
+        """Waits until the calls that run have sent their last bytes; gRPC's own stop() does not always."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=patience)
 
 
 @asynccontextmanager
@@ -59,6 +90,20 @@ async def report(context: Context) -> AsyncGenerator[str, None]:
 async def _abort(context: Context, error: JobError, trailers: Trailers) -> None:
     code, message, details = status_of(error)
     await context.abort(code, message, (*trailers, *details))
+
+
+def deadline_of(context: Context) -> float | None:
+    """When the client gives up, as a time.monotonic()."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
+
+
+def ask_for(asked: Any, context: Context, default: OnDisconnect = OnDisconnect.CANCEL) -> Ask:
+    """What a call asks for beside the drawing; `asked` is a request with terms in it."""
+    told = terms.of(asked, default)
+    digest = stored.digest(asked) if told.request_id else b""
+    pack, priority = partial(stored.pack, asked), priority_of(asked)
+    return Ask(told, digest, pack, context.peer(), deadline_of(context), priority)
 
 
 def _printable(text: str) -> str:

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import ParseDict
 from safelight.v1 import images_pb2 as pb
+from safelight.v1 import jobs_pb2
 
 from safelight_server.diffusion.model_info import ModelInfo
-from safelight_server.jobs import EXACT, Acceleration, Done, Event, Image, Preview, Progress, Queued, Started
+from safelight_server.jobs import (
+    EXACT,
+    Acceleration,
+    Done,
+    Event,
+    Image,
+    Preview,
+    Progress,
+    Queued,
+    Rested,
+    Resumed,
+    Started,
+)
 from safelight_server.samplers.table import SAMPLERS
 
+R = TypeVar("R", pb.StreamResponse, jobs_pb2.AttachResponse)
 FORMATS = {"png": pb.IMAGE_FORMAT_PNG, "jpeg": pb.IMAGE_FORMAT_JPEG, "webp": pb.IMAGE_FORMAT_WEBP}
 KINDS = {"base": pb.MODEL_KIND_BASE, "refiner": pb.MODEL_KIND_REFINER, "inpaint": pb.MODEL_KIND_INPAINT}
 
@@ -22,17 +37,16 @@ def queued(event: Queued) -> pb.Queued:
 
 
 def started(event: Started) -> pb.Started:
-    job = event.job
     return pb.Started(
-        model=job.model,
-        width=job.size[1],
-        height=job.size[0],
+        model=event.model,
+        width=event.size[1],
+        height=event.size[0],
         steps=event.steps,
-        guidance_scale=job.guidance,
-        scheduler=job.scheduler.name,
-        seeds=job.seeds,
+        guidance_scale=event.guidance,
+        scheduler=event.scheduler,
+        seeds=event.seeds,
         warnings=event.warnings,
-        acceleration=acceleration(job.acceleration),
+        acceleration=acceleration(event.acceleration),
     )
 
 
@@ -49,7 +63,7 @@ def progress(event: Progress) -> pb.Progress:
         step=event.step,
         steps=event.steps,
         model=event.model,
-        step_time=_duration(event.seconds),
+        step_time=duration(event.seconds),
     )
 
 
@@ -73,41 +87,75 @@ def image(event: Image) -> pb.Image:
         data=event.data,
         width=event.size[1],
         height=event.size[0],
+        finished_early_at_step=event.early,
+        receipt=ParseDict(event.receipt, pb.Receipt(), ignore_unknown_fields=True) if event.receipt else None,
     )
 
 
+def rested(event: Rested) -> pb.Rested:
+    return pb.Rested(
+        image_index=event.index,
+        step=event.step,
+        steps=event.steps,
+        seed=event.seed,
+        data=event.data,
+        width=event.size[1],
+        height=event.size[0],
+    )
+
+
+def resumed(event: Resumed) -> pb.Resumed:
+    return pb.Resumed(image_index=event.index, step=event.step, warning=event.warning)
+
+
 def timings(event: Done) -> pb.Timings:
-    return pb.Timings(**{stage: _duration(seconds) for stage, seconds in event.timings.items()})
+    return pb.Timings(**{stage: duration(seconds) for stage, seconds in event.timings.items()})
 
 
 def done(event: Done) -> pb.Done:
     return pb.Done(timings=timings(event))
 
 
-# Each event's field in StreamResponse, and how it is to_message.
+# Each event's field in StreamResponse and AttachResponse, and how it is made a message.
 EVENTS: Mapping[type, tuple[str, Callable[[Any], Any]]] = {
     Queued: ("queued", queued),
     Started: ("started", started),
     Progress: ("progress", progress),
     Preview: ("preview", preview),
     Image: ("image", image),
+    Rested: ("rested", rested),
+    Resumed: ("resumed", resumed),
     Done: ("done", done),
 }
 
 
-def stream_response(job_id: str, sequence: int, event: Event) -> pb.StreamResponse:
+def stream_response(response: type[R], job_id: str, sequence: int, event: Event) -> R:
     field, to_message = EVENTS[type(event)]
-    return pb.StreamResponse(job_id=job_id, sequence=sequence, **{field: to_message(event)})
+    return response(job_id=job_id, sequence=sequence, **{field: to_message(event)})
 
 
-def pieces(response: pb.StreamResponse, longest: int) -> Iterator[pb.StreamResponse]:
+def add(answer: pb.GenerateResponse | pb.RefineResponse, event: Event) -> None:
+    """Puts what an event says into the one answer of a call."""
+    if isinstance(event, Started):
+        answer.warnings.extend(event.warnings)
+        if left_out := acceleration(event.acceleration):
+            answer.acceleration.CopyFrom(left_out)
+    elif isinstance(event, Resumed) and event.warning:
+        answer.warnings.append(event.warning)
+    elif isinstance(event, Image):
+        answer.images.append(image(event))
+    elif isinstance(event, Done):
+        answer.timings.CopyFrom(timings(event))
+
+
+def pieces(response: R, longest: int) -> Iterator[R]:
     """The response; one with a picture whose file is longer as several, with a piece of it each."""
     data = response.image.data
     if len(data) <= longest:
         yield response
         return
     for offset in range(0, len(data), longest):
-        part = pb.StreamResponse(job_id=response.job_id, sequence=response.sequence)
+        part = type(response)(job_id=response.job_id, sequence=response.sequence)
         part.image_part.image.MergeFrom(_without_data(response.image))
         part.image_part.image.data = data[offset : offset + longest]
         part.image_part.offset, part.image_part.total_bytes = offset, len(data)
@@ -147,7 +195,7 @@ def model(info: ModelInfo) -> pb.Model:
     )
 
 
-def _duration(seconds: float) -> Duration:
+def duration(seconds: float) -> Duration:
     duration = Duration()
     duration.FromTimedelta(timedelta(seconds=round(seconds, 6)))
     return duration

@@ -1,0 +1,34 @@
+"""Which steps of a drawing are written down: as many as cost next to nothing, and the last one when it must be."""
+
+from __future__ import annotations
+
+import math
+
+from safelight_server.job_store.checkpoints import Checkpoint
+from safelight_server.job_store.store import Store
+
+SHARE = 0.002  # of the time of the steps, that checkpoints may take
+FIRST_COST = 0.001  # seconds that one takes, before any was seen
+
+
+class Checkpointing:
+    """Of one drawing. `hangs_on` says with what it may go on from them; see `hangs_on` in receipts.py."""
+
+    def __init__(self, store: Store, drawing: str, hangs_on: str) -> None:
+        self._store, self._drawing, self._hangs_on = store, drawing, hangs_on
+        self._since = 0
+        self._last: Checkpoint | None = None  # that was not written
+
+    def after_step(self, checkpoint: Checkpoint, seconds: float, *, rests: bool) -> None:
+        """A step is done that took so many seconds, and the image can go on from here. `rests`: it will have to."""
+        self._since += 1
+        self._last = checkpoint
+        every = math.ceil((self._store.checkpoint_seconds or FIRST_COST) / (SHARE * max(seconds, 1e-6)))
+        if rests or (self._since >= every and not self._store.is_behind):
+            self.write()
+
+    def write(self) -> None:
+        """Writes the last one down, if that is not done yet."""
+        if self._last is not None:
+            self._store.put_checkpoint(self._drawing, self._last, self._hangs_on)
+            self._last, self._since = None, 0

@@ -1,0 +1,194 @@
+"""A job as its callers know it: what they asked of it, the drawing that it waits for, and how it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from safelight_server.errors import JobError
+from safelight_server.job_store.store import StoredJob
+from safelight_server.jobs import Image, Job, JobState, OnDisconnect, Priority, Queued, Rested, Resumed, Started, Terms
+
+from .drawings import Drawing
+
+PLAIN = Terms()
+
+
+class Ask(NamedTuple):
+    """What a caller hands in, beside the plan.
+
+    `digest` tells the request from others with the same id; `pack` gives the bytes of which the job's plan can be made
+    again; `deadline` is when the caller will leave, a time.monotonic().
+    """
+
+    terms: Terms = PLAIN
+    digest: bytes = b""
+    pack: Callable[[Job], bytes] = lambda job: b""
+    caller: object = None
+    deadline: float | None = None
+    priority: Priority = Priority.NORMAL
+
+
+class Failure(NamedTuple):
+    """Why a job failed, as a status tells it."""
+
+    code: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class JobView:
+    """How a job stands. Times are seconds since 1970."""
+
+    id: str
+    drawing: str
+    model: str
+    state: JobState
+    terms: Terms
+    created: float
+    ended: float | None = None
+    expires: float | None = None
+    method: str = "generate"
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # what was asked for, defaults filled in, as JSON
+    index: int = 0  # of the image that is being drawn
+    step: int = 0  # steps of it that are done
+    steps: int = 0
+    position: int = 0
+    last_sequence: int = 0
+    images_done: int = 0
+    num_images: int = 1
+    failure: Failure | None = None
+    warnings: Sequence[str] = ()
+    forked_from: str = ""
+    finished_early: bool = False
+    eta: tuple[float, float, float] | None = None  # seconds: low, likely, high
+    checkpoints: Mapping[int, Sequence[int]] = field(default_factory=dict)  # steps by image
+
+
+# What of a view is stored as JSON; the rest has columns of its own, or is found anew.
+STORED = (
+    "method",
+    "recipe",
+    "index",
+    "step",
+    "steps",
+    "last_sequence",
+    "images_done",
+    "num_images",
+    "warnings",
+    "forked_from",
+    "finished_early",
+)
+
+
+@dataclass(eq=False)
+class JobRecord:
+    """A job that is not over. `watchers` are the calls that wait for it; `leaving` ends it when nobody comes back."""
+
+    id: str
+    ask: Ask
+    drawing: Drawing
+    created: float
+    forked_from: str = ""
+    stored: bool = False
+    state: JobState | None = None  # None: that of the drawing
+    watchers: int = 0
+    leaving: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    @property
+    def terms(self) -> Terms:
+        return self.ask.terms
+
+    def view(self) -> JobView:
+        drawing, events = self.drawing, self.drawing.subscribers.events
+        warnings = [text for _, item in events.lasting if isinstance(item, Started) for text in item.warnings]
+        warnings += [item.warning for _, item in events.lasting if isinstance(item, Resumed) and item.warning]
+        queued = events.newest(Queued)
+        return JobView(
+            id=self.id,
+            drawing=drawing.id,
+            model=drawing.plan.job.model,
+            state=self.state or drawing.state,
+            terms=self.terms,
+            created=self.created,
+            method=drawing.plan.job.method,
+            recipe=drawing.plan.job.recipe,
+            index=drawing.runner.index,
+            step=drawing.runner.step,
+            steps=drawing.plan.steps,
+            position=queued.position if isinstance(queued, Queued) else 0,
+            last_sequence=events.last,
+            images_done=events.count(Image, Rested),
+            num_images=len(drawing.plan.job.seeds),
+            warnings=warnings,
+            forked_from=self.forked_from,
+            finished_early=any(isinstance(item, Image) and item.early is not None for _, item in events.lasting),
+        )
+
+    def row(self) -> StoredJob:
+        """As the store has it while it is not over."""
+        view = self.view()
+        return StoredJob(
+            self.id,
+            self.drawing.id,
+            self.terms.request_id,
+            self.ask.digest,
+            view.model,
+            JobState.QUEUED,
+            self.created,
+            None,
+            None,
+            to_json(view),
+            self.ask.pack(self.drawing.plan.job),
+        )
+
+
+def to_json(view: JobView, error: Exception | None = None) -> dict[str, Any]:
+    """What is stored of a view beside its columns."""
+    terms = {**asdict(view.terms), "on_disconnect": view.terms.on_disconnect.value}
+    told = failure_of(error)
+    return {"terms": terms, "failure": told, **{name: getattr(view, name) for name in STORED}}
+
+
+def from_row(row: StoredJob) -> JobView:
+    """How a job stood when it was stored."""
+    kept = dict(row.record)
+    failure = kept.pop("failure")
+    return JobView(
+        id=row.id,
+        drawing=row.drawing,
+        model=row.model,
+        state=row.state,
+        terms=terms_of(kept.pop("terms")),
+        created=row.created,
+        ended=row.ended,
+        expires=row.expires,
+        failure=Failure(*failure) if failure else None,
+        **kept,
+    )
+
+
+def terms_of(values: Mapping[str, Any]) -> Terms:
+    return Terms(**{**values, "on_disconnect": OnDisconnect(values["on_disconnect"])})
+
+
+def failure_of(error: Exception | None) -> Failure | None:
+    if error is None:
+        return None
+    if isinstance(error, JobError):
+        return Failure(error.code, error.reason, str(error))
+    return Failure("INTERNAL", "INTERNAL", "the server failed on this job; its log says how")
+
+
+class WallClock:
+    """Seconds since 1970, that never go back and never jump: what is stored has its times by it."""
+
+    def __init__(self, least: float = 0.0) -> None:
+        self._began, self._at = max(time.time(), least), time.monotonic()
+
+    def now(self) -> float:
+        return self._began + time.monotonic() - self._at

@@ -1,0 +1,132 @@
+"""One SQLite file and the one thread that writes and reads it: what is asked of it is done in the order of asking."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from safelight_server.errors import LoadError, StoreFull
+
+from .schema import SCHEMA, VERSION
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+NAME = "jobs.sqlite"
+# NORMAL: all survives a killed process; a power cut may lose the last moments, which are drawn again. EXCLUSIVE: one
+# server at a time has the file. What is deleted is overwritten.
+PRAGMAS = ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON")
+
+
+class Database:
+    """`folder` None: in memory, and gone with the process."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Raises LoadError for a folder that cannot be used, or that another server uses."""
+        self.path = None if folder is None else folder / NAME
+        self._thread = ThreadPoolExecutor(1, "job store")
+        self._waiting = 0
+        self._broken: str | None = None
+        self._connection = _in_memory() if folder is None else _open(folder)
+
+    @property
+    def waiting(self) -> int:
+        """How much is asked of it that is not done yet."""
+        return self._waiting
+
+    async def ask(self, work: Work[T]) -> T:
+        """What `work` gives, once it is committed. Raises StoreFull where nothing can be written."""
+        try:
+            return await asyncio.wrap_future(self._submit(work))
+        except sqlite3.Error as error:
+            raise StoreFull(str(error)) from error
+
+    def post(self, work: Work[object]) -> None:
+        """As `ask`, and nobody waits for it; what goes wrong is logged, once for each cause."""
+
+        def done(future: object) -> None:
+            error = promise.exception()
+            if error is not None and self._broken != str(error):
+                log.warning("the job store takes nothing: %s; drawing goes on", error)
+            self._broken = None if error is None else str(error)
+
+        promise = self._submit(work)
+        promise.add_done_callback(done)
+
+    async def close(self) -> None:
+        """Does what is asked of it still, and closes the file."""
+        await asyncio.to_thread(self._thread.shutdown)
+        self._connection.close()
+
+    def _submit(self, work: Work[T]):  # type: ignore[no-untyped-def]
+        self._waiting += 1
+        return self._thread.submit(self._run, work)
+
+    def _run(self, work: Work[T]) -> T:
+        try:
+            with self._connection:  # commits, or takes everything back
+                return work(self._connection)
+        finally:
+            self._waiting -= 1
+
+
+def _in_memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection.executescript(SCHEMA)
+    return connection
+
+
+def _open(folder: Path) -> sqlite3.Connection:
+    path = folder / NAME
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite would make it readable for all
+        return _connect(path)
+    except OSError as error:
+        raise LoadError(f"{folder}: no jobs can be stored here: {error.strerror or error}") from None
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise LoadError(f"{folder}: another server stores its jobs here; name another --state-dir") from None
+        raise LoadError(f"{path}: cannot be used: {error}") from None
+    except sqlite3.DatabaseError as error:
+        return _anew(path, error)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=0.5, check_same_thread=False)
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, VERSION):
+            raise sqlite3.OperationalError(f"it is of another version of Safelight ({version}, not {VERSION})")
+        with connection:
+            connection.executescript(SCHEMA)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _anew(path: Path, error: sqlite3.Error) -> sqlite3.Connection:
+    """A file that is damaged is put aside, and never used again: what it says may be wrong."""
+    aside = path.with_suffix(".damaged")
+    for end in ("", "-wal", "-shm"):
+        found = path.with_name(path.name + end)
+        if found.exists():
+            found.replace(aside.with_name(aside.name + end))
+    log.error("the job store is damaged (%s): it is now %s, and jobs are stored anew", error, aside)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    return _connect(path)

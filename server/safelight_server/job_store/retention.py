@@ -1,0 +1,51 @@
+"""What leaves the job store, and in which order: what is over its time, and what makes room."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+ENDED = "ended IS NOT NULL"
+# Rows that no job has any use for.
+ORPHANS = (
+    "DELETE FROM events WHERE drawing NOT IN (SELECT drawing FROM jobs)",
+    "DELETE FROM checkpoints WHERE drawing NOT IN (SELECT drawing FROM jobs)",
+    "DELETE FROM drawings WHERE id NOT IN (SELECT drawing FROM jobs)",
+)
+
+
+class NoRoom(sqlite3.OperationalError):
+    """What is stored may have no more bytes, and nothing in it has ended."""
+
+
+def remove(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> int:
+    """Removes jobs, and what no other job needs of their drawings. Returns how many."""
+    count = connection.execute(f"DELETE FROM jobs WHERE {where}", values).rowcount
+    if count:
+        for statement in ORPHANS:
+            connection.execute(statement)
+    return count
+
+
+def make_room(connection: sqlite3.Connection, most: int, more: int) -> None:
+    """Until there is room for `more` bytes: the checkpoints of the job that ended first, then that job, then the next.
+
+    Raises NoRoom.
+    """
+    while size(connection) + more > most:
+        oldest = connection.execute(f"SELECT id, drawing FROM jobs WHERE {ENDED} ORDER BY ended LIMIT 1").fetchone()
+        if oldest is None:
+            raise NoRoom(f"it may have {most:,} bytes, and all of them are in use")
+        job_id, drawing = oldest
+        shared = connection.execute("SELECT 1 FROM jobs WHERE drawing = ? AND ended IS NULL", (drawing,)).fetchone()
+        if shared or not connection.execute("DELETE FROM checkpoints WHERE drawing = ?", (drawing,)).rowcount:
+            remove(connection, "id = ?", (job_id,))
+
+
+def size(connection: sqlite3.Connection) -> int:
+    """Bytes of the file that hold something."""
+    count, free, page = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((count - free) * page)

@@ -1,0 +1,226 @@
+"""The job store: jobs, the events that last, and the checkpoints that drawings go on from; bounded by bytes and age."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safelight_server.jobs import Event, JobState
+
+from . import checkpoints, stored_events
+from .checkpoints import Checkpoint
+from .database import Database
+from .retention import make_room, remove
+
+COLUMNS = "id, drawing, request_id, digest, model, state, created, ended, expires, record, request"
+LEARN = 0.2  # of each new measurement, in what a checkpoint takes
+UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
+
+
+class StoredJob(NamedTuple):
+    """One row. `record` is what the engine wants to know again of it, as JSON; `request` is what was asked for."""
+
+    id: str
+    drawing: str
+    request_id: str
+    digest: bytes
+    model: str
+    state: JobState
+    created: float
+    ended: float | None
+    expires: float | None
+    record: Mapping[str, Any]
+    request: bytes
+
+    def row(self) -> tuple[Any, ...]:
+        return tuple(self._replace(state=self.state.value, record=json.dumps(self.record)))  # type: ignore[arg-type]
+
+
+def _job(row: Sequence[Any]) -> StoredJob:
+    found = StoredJob(*row)
+    return found._replace(state=JobState(row[5]), record=json.loads(row[9]))
+
+
+class Store:
+    """`folder` None: in memory. `most_bytes`: what is stored may have so many; the oldest that has ended goes first.
+
+    Methods that wait raise StoreFull. Those that do not are done later, in order; what fails then is logged.
+    """
+
+    def __init__(self, folder: Path | None, most_bytes: int) -> None:
+        self._database, self._most_bytes = Database(folder), most_bytes
+        self.lasts = folder is not None
+        self.checkpoint_seconds = 0.0  # that one takes lately; 0: none was written yet
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more is asked of it than it has done: what can wait is better left out."""
+        return self._database.waiting > 4
+
+    # ---- jobs ----
+
+    async def add(self, job: StoredJob, reserved: int) -> None:
+        """Stores a job, and makes room for it. `reserved`: numbers up to this one may be given to its events."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            make_room(connection, self._most_bytes, len(job.request))
+            connection.execute("INSERT OR IGNORE INTO drawings VALUES (?, ?)", (job.drawing, reserved))
+            connection.execute(f"INSERT INTO jobs ({COLUMNS}) VALUES ({','.join('?' * 11)})", job.row())
+
+        await self._database.ask(work)
+
+    def move(
+        self,
+        job_id: str,
+        state: JobState,
+        record: Mapping[str, Any],
+        ended: float | None = None,
+        expires: float | None = None,
+    ) -> None:
+        """A job is now in another state. One that has ended keeps its request only as far as `record` tells it."""
+        values = (state.value, json.dumps(record), ended, expires, job_id)
+        self._database.post(
+            lambda connection: connection.execute(
+                "UPDATE jobs SET state = ?, record = ?, ended = ?, expires = ? WHERE id = ?", values
+            )
+        )
+
+    async def get(self, job_id: str) -> StoredJob | None:
+        return await self._one("id = ?", job_id)
+
+    async def by_request(self, request_id: str) -> StoredJob | None:
+        return await self._one("request_id = ?", request_id)
+
+    async def page(
+        self, count: int, before: tuple[float, str] | None, state: JobState | None, model: str
+    ) -> list[StoredJob]:
+        """The newest first, from just before (created, id)."""
+        created, job_id = before or (float("inf"), "")
+        rows = await self._database.ask(
+            lambda connection: connection.execute(
+                f"SELECT {COLUMNS} FROM jobs WHERE (created < ? OR (created = ? AND id < ?))"
+                " AND (? IS NULL OR state = ?) AND (? = '' OR model = ?) ORDER BY created DESC, id DESC LIMIT ?",
+                (created, created, job_id, state and state.value, state and state.value, model, model, count),
+            ).fetchall()
+        )
+        return [_job(row) for row in rows]
+
+    async def unfinished(self) -> list[StoredJob]:
+        """The jobs that a server before this one has left, the oldest first."""
+        rows = await self._database.ask(
+            lambda connection: connection.execute(
+                f"SELECT {COLUMNS} FROM jobs WHERE state IN (?, ?) ORDER BY created", UNFINISHED
+            ).fetchall()
+        )
+        return [_job(row) for row in rows]
+
+    async def of_drawing(self, drawing: str) -> list[StoredJob]:
+        """The jobs that a drawing is for, the oldest first."""
+        rows = await self._database.ask(
+            lambda connection: connection.execute(
+                f"SELECT {COLUMNS} FROM jobs WHERE drawing = ? ORDER BY created", (drawing,)
+            ).fetchall()
+        )
+        return [_job(row) for row in rows]
+
+    async def latest(self) -> float:
+        """The latest time that is stored, in seconds since 1970; 0: nothing is."""
+        query = "SELECT MAX(MAX(created), IFNULL(MAX(ended), 0)) FROM jobs"
+        row = await self._database.ask(lambda connection: connection.execute(query).fetchone())
+        return float(row[0] or 0)
+
+    async def delete(self, job_id: str) -> None:
+        """Removes a job, and what no other job needs of its drawing. It is not readable in the file afterwards."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            remove(connection, "id = ?", (job_id,))
+
+        await self._database.ask(work)
+        await self._database.ask(_overwrite_log)
+
+    async def expire(self, now: float) -> None:
+        """Removes the jobs whose time is over."""
+        await self._database.ask(lambda connection: remove(connection, "expires <= ?", (now,)))
+
+    async def _one(self, where: str, value: str) -> StoredJob | None:
+        query = f"SELECT {COLUMNS} FROM jobs WHERE {where}"
+        row = await self._database.ask(lambda connection: connection.execute(query, (value,)).fetchone())
+        return None if row is None else _job(row)
+
+    # ---- drawings ----
+
+    def reserve(self, drawing: str, upto: int) -> None:
+        """Numbers of events up to this one may have been told: none of them is ever given again."""
+        self._database.post(
+            lambda connection: connection.execute("UPDATE drawings SET reserved = ? WHERE id = ?", (upto, drawing))
+        )
+
+    async def reserved(self, drawing: str) -> int:
+        row = await self._database.ask(
+            lambda connection: connection.execute("SELECT reserved FROM drawings WHERE id = ?", (drawing,)).fetchone()
+        )
+        return row[0] if row else 0
+
+    def put_event(self, drawing: str, sequence: int, event: Event) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            row = stored_events.to_row(event)
+            make_room(connection, self._most_bytes, len(row[2]))
+            connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (drawing, sequence, *row))
+
+        self._database.post(work)
+
+    async def events(self, drawing: str, after: int = 0) -> list[tuple[int, Event]]:
+        """The lasting events after a number, in order."""
+        rows = await self._database.ask(
+            lambda connection: connection.execute(
+                "SELECT sequence, kind, body, data FROM events WHERE drawing = ? AND sequence > ? ORDER BY sequence",
+                (drawing, after),
+            ).fetchall()
+        )
+        return [(sequence, stored_events.from_row(*row)) for sequence, *row in rows]
+
+    # ---- checkpoints ----
+
+    def put_checkpoint(self, drawing: str, checkpoint: Checkpoint, hangs_on: str) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            began = time.thread_time()
+            data = checkpoint.to_bytes()
+            make_room(connection, self._most_bytes, len(data))
+            row = (drawing, checkpoint.image, checkpoint.done, hangs_on, checkpoints.digest(data), data)
+            connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", row)
+            took = time.thread_time() - began
+            self.checkpoint_seconds += (took - self.checkpoint_seconds) * (LEARN if self.checkpoint_seconds else 1)
+
+        self._database.post(work)
+
+    async def kept_steps(self, drawing: str) -> list[tuple[int, int]]:
+        """(image, steps done) of each checkpoint, in order."""
+        return await self._database.ask(
+            lambda connection: connection.execute(
+                "SELECT image, step FROM checkpoints WHERE drawing = ? ORDER BY image, step", (drawing,)
+            ).fetchall()
+        )
+
+    async def checkpoint(self, drawing: str, image: int, done: int) -> tuple[Checkpoint, str] | None:
+        """A checkpoint and what it hangs on; None where there is none, or a damaged one."""
+        row = await self._database.ask(
+            lambda connection: connection.execute(
+                "SELECT hangs_on, digest, state FROM checkpoints WHERE drawing = ? AND image = ? AND step = ?",
+                (drawing, image, done),
+            ).fetchone()
+        )
+        if row is None or checkpoints.digest(row[2]) != row[1]:
+            return None
+        return Checkpoint.from_bytes(image, done, row[2]), row[0]
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+def _overwrite_log(connection: sqlite3.Connection) -> None:
+    connection.commit()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
