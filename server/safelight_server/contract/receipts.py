@@ -30,10 +30,6 @@ class Claim(NamedTuple):
     request: Any
     pixels: Pixels | None
 
-    @property
-    def is_refine(self) -> bool:
-        return isinstance(self.request, images.RefineRequest)
-
     def verdict(self, file: bytes, receipt: images.Receipt) -> pb.VerifyResponse:
         """The claim beside what was drawn just now: its file and its receipt."""
         claimed, found = self.receipt, receipt

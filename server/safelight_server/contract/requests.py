@@ -56,6 +56,11 @@ def check_request(request: Any) -> None:
         raise InvalidRequest([Violation("request", "must be set: generate or refine")])
 
 
+def takes_long(request: Request) -> bool:
+    """Whether its check may take more than a moment: pictures are unpacked, the tokens of long prompts are counted."""
+    return isinstance(request, pb.RefineRequest) or request.prompt_syntax == pb.PROMPT_SYNTAX_WEIGHTED
+
+
 def previews_of(request: Any) -> Previews | None:
     """The previews that a stream, or who attaches to a job, wants; None: none. Raises InvalidRequest."""
     fields = FieldReader(request)

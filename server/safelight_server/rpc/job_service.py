@@ -11,7 +11,7 @@ import grpc
 from safelight.v1 import jobs_pb2 as pb
 
 from safelight_server.contract import forks, pages, receipts
-from safelight_server.contract.requests import asked_in, check_request, plan_from, previews_of
+from safelight_server.contract.requests import asked_in, check_request, plan_from, previews_of, takes_long
 from safelight_server.desk import Desk
 from safelight_server.engine import estimate
 from safelight_server.engine.job_record import JobView
@@ -60,7 +60,7 @@ class JobService:
         asked = asked_in(request)
         check = partial(plan_from, asked, job_id=call_id, prefix=f"{request.WhichOneof('request')}.")
         ask = ask_for(asked, context, OnDisconnect.KEEP)
-        job_id = await self._desk.take(ask, check, unpacks=request.HasField("refine"))
+        job_id = await self._desk.take(ask, check, unpacks=takes_long(asked_in(request)))
         self._desk.jobs.expect(job_id)
         return pb.SubmitResponse(job=await self._job(job_id))
 
@@ -108,14 +108,14 @@ class JobService:
     async def estimate(self, request: pb.EstimateRequest, context: Context, call_id: str) -> pb.EstimateResponse:
         check_request(request)
         check = partial(plan_from, asked_in(request), job_id=call_id, prefix=f"{request.WhichOneof('request')}.")
-        plan = await self._desk.check(check, context.peer(), unpacks=request.HasField("refine"))
+        plan = await self._desk.check(check, context.peer(), unpacks=takes_long(asked_in(request)))
         return job_messages.estimate(estimate.estimate(self._desk.jobs.engine, plan, context.peer()))
 
     async def verify(self, request: pb.VerifyRequest, context: Context, call_id: str) -> pb.VerifyResponse:
         claim = receipts.read(request)
         check = partial(plan_from, claim.request, job_id=call_id, prefix="receipt.")
         ask = ask_for(claim.request, context)
-        job_id = await self._desk.take(ask, check, unpacks=claim.is_refine)
+        job_id = await self._desk.take(ask, check, unpacks=takes_long(claim.request))
         async with aclosing(self._desk.attach(job_id, None, deadline_of(context))) as events:
             async for _, event in events:
                 if isinstance(event, Image):

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from safelight.v1 import images_pb2 as pb
 
-from safelight_server.contract.requests import asked_in, plan_from, previews_of, stream_from
+from safelight_server.contract.requests import asked_in, plan_from, previews_of, stream_from, takes_long
 from safelight_server.desk import Check, Desk
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.plan import Plan
@@ -95,4 +95,4 @@ class ImageService:
         raise AssertionError("abort does not return")
 
     async def _take(self, asked: Any, check: Check[Plan], context: Context) -> str:
-        return await self._desk.take(ask_for(asked, context), check, unpacks=isinstance(asked, pb.RefineRequest))
+        return await self._desk.take(ask_for(asked, context), check, unpacks=takes_long(asked))
