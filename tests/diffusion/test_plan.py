@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safelight_server.diffusion.plan import Trajectory
 from safelight_server.errors import InvalidRequest
-from safelight_server.jobs import Acceleration, Handoff, Job, Source
+from safelight_server.jobs import Acceleration, Handoff, Job, Scheduler, Source
 from support.engines import XL, plan
 
 EIGHT = replace(XL, steps=8)
@@ -49,6 +49,19 @@ def test_segments_are_cut_by_strength_and_by_handoff() -> None:
     assert handed.models == ("demo-xl", "demo-refiner")
     assert handed.steps == 8
     assert handed.segments[0].last == handed.segments[1].first == 4
+
+
+def test_steps_of_two_evaluations_are_begun_whole() -> None:
+    """As get_timesteps of diffusers' pipelines does it, which counts evaluations by the scheduler's order."""
+    heun = replace(EIGHT, scheduler=Scheduler("heun"))
+    assert plan(heun).steps == 15
+    half = plan(replace(heun, source=Source(PICTURE, None, 0.5)))
+    assert (half.segments[0].first, half.steps) == (8, 7)
+    first, second = plan(replace(heun, handoff=Handoff("demo-refiner", 0.5))).segments
+    timesteps = first.schedule.timesteps
+    assert first.last == (timesteps >= 500).sum()
+    assert len(second) == (timesteps < 500).sum() + 1
+    assert second.first % 2 == 0
 
 
 @pytest.mark.parametrize(

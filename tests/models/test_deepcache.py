@@ -227,7 +227,7 @@ def test_a_denoising_ends_near_where_it_did(folders: dict[str, str]) -> None:
             now = kept | {"sample": sample, "timestep": timestep.astype(np.int64)}
             run = whole if not interval else full if i % interval == 0 else shallow
             kept = now | run(now)
-            update = schedule.update(i, i == 0)
+            update = schedule.move(i, 0).update
             latents, _ = kernels.advance(latents, kept["out_sample"], guidance=1.0, rescale=0.0, update=update)
         return latents
 

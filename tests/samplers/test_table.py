@@ -9,22 +9,41 @@ import numpy as np
 import pytest
 import torch
 from safelight_server.samplers.noise import randn
-from safelight_server.samplers.noise_levels import alphas_bar
 from safelight_server.samplers.scheduler_config import settings
 from safelight_server.samplers.table import Schedule
-from support.sampler_cases import ANY, RUNS, SHAPE, STEPS, Case, cases, clean, near, ours, theirs
+from safelight_server.samplers.training import alphas_bar
+from support.sampler_cases import (
+    ANY,
+    ROUGH,
+    RUNS,
+    SHAPE,
+    SPACINGS,
+    STEPS,
+    Case,
+    cases,
+    class_of,
+    clean,
+    model,
+    near,
+    ours,
+    theirs,
+)
 from support.scheduler_configs import SDXL
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' own
+pytestmark = [  # diffusers' own
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning"),
+]
 
 
 @pytest.mark.parametrize("case", cases())
 def test_a_run_is_that_of_diffusers(case: Case) -> None:
     for steps, begin in RUNS:
+        if begin and case.sampler == "pndm":
+            continue  # see test_plms_on_the_way_begins_as_at_the_start
         want, got = theirs(case, steps, begin), ours(case, steps, begin)
         assert len(got.samples) == len(want.samples)
-        rounded = [np.abs(arrays).max() for arrays in zip(want.samples, want.x0, strict=True)]
-        largest = np.maximum.accumulate([case.schedule(steps).noising(begin).noise * 4, *rounded])[1:]
+        largest = np.maximum.accumulate(got.largest) * ROUGH.get(case.sampler, 1.0)
         near(got.samples, want.samples, largest, (steps, begin))
         near(got.x0, want.x0, largest, (steps, begin))
 
@@ -50,9 +69,9 @@ def test_a_schedule_is_that_of_diffusers(case: Case) -> None:
 
 def check_timesteps(case: Case, scheduler: Any, schedule: Schedule) -> None:
     got, want = schedule.timesteps, scheduler.timesteps.numpy()
-    assert got.dtype == want.dtype
-    spaced = case.config.get("use_karras_sigmas") or case.config.get("use_exponential_sigmas")
-    slack = slack_of(scheduler, want) if spaced else np.zeros(len(want))
+    assert got.dtype == (np.int64 if want.dtype == np.int64 else np.float32)  # diffusers has float64, too
+    looked_up = scheduler.order == 2 or any(case.config.get(key) for key in SPACINGS)
+    slack = slack_of(scheduler, want) if looked_up else np.full(len(want), 1e-6 * case.sampler.startswith("edm"))
     np.testing.assert_array_less(abs(got.astype(np.float64) - want), 3e-7 * abs(want) + slack + 1e-12)
     whole = abs(want - want.round()) <= slack  # so near to a whole number that rounding may fall to either side
     np.testing.assert_array_equal(got.astype(np.int64)[~whole], want.astype(np.int64)[~whole])
@@ -73,6 +92,20 @@ def test_from_much_noise_to_little_in_one_ancestral_step_is_a_number() -> None:
     case = Case("euler_ancestral", {**SDXL, **ANY["cosine betas, v, linspace"]}, None)
     assert np.isnan(theirs(case, 4, 0).samples[-1]).all()
     assert np.isfinite(ours(case, 4, 0).samples).all()
+
+
+def test_plms_on_the_way_begins_as_at_the_start() -> None:
+    """diffusers takes the first step twice wherever a job begins: there, its next one skips a timestep."""
+    case = Case("pndm", {**SDXL, "skip_prk_steps": True}, None)
+    run, schedule = ours(case, 20, 6), case.schedule(20)
+    assert len(run.samples) == 14 == len(schedule) - schedule.starts[6]
+    want = run.samples[0]
+    x = np.float32(schedule.noising(7).signal) * clean() + np.float32(schedule.noising(7).noise) * randn(5, 0, SHAPE)[0]
+    scheduler = class_of("DDIMScheduler").from_config(case.config)
+    scheduler.set_timesteps(20)
+    t = scheduler.timesteps[6]
+    assert t == schedule.timesteps[7]
+    near([want], [scheduler.step(torch.from_numpy(model(x, t)), t, torch.from_numpy(x)).prev_sample.numpy()])
 
 
 @pytest.mark.parametrize("name", ANY)

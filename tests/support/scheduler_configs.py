@@ -1,4 +1,4 @@
-"""scheduler_config.json as real checkpoints have it: SDXL's and VegaRT's, and what zero terminal SNR changes."""
+"""scheduler_config.json as real checkpoints have it: SDXL, VegaRT, Playground; and what zero terminal SNR changes."""
 
 from __future__ import annotations
 
@@ -35,3 +35,22 @@ VEGA_RT: Config = {
     "timestep_scaling": 10.0,
 }
 ZERO_SNR: Config = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+PLAYGROUND: Config = {  # of playground-v2.5-1024px-aesthetic
+    "_class_name": "EDMDPMSolverMultistepScheduler",
+    "_diffusers_version": "0.27.0.dev0",
+    "algorithm_type": "dpmsolver++",
+    "dynamic_thresholding_ratio": 0.995,
+    "euler_at_final": False,
+    "final_sigmas_type": "zero",
+    "lower_order_final": True,
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "rho": 7.0,
+    "sample_max_value": 1.0,
+    "sigma_data": 0.5,
+    "sigma_max": 80.0,
+    "sigma_min": 0.002,
+    "solver_order": 2,
+    "solver_type": "midpoint",
+    "thresholding": False,
+}

@@ -81,19 +81,21 @@ def make_plan(job: Job, configs: Mapping[str, ModelConfig]) -> Plan:
     Raises InvalidRequest, by the fields of the request, for what leaves a model nothing to do.
     """
     schedule = _schedule(job, configs[job.model])
-    first = _first_step(job.steps, job.source.strength) if job.source else 0
-    if first >= len(schedule):
+    skipped = _skipped(job.steps, job.source.strength) if job.source else 0
+    if skipped >= len(schedule.starts):
         strength = job.source.strength if job.source else 1.0
         raise InvalidRequest([Violation("strength", f"{strength:g} of {job.steps} steps leaves none to run")])
+    first = schedule.starts[skipped]
     if job.handoff is None:
         return Plan(job, (Segment(job.model, schedule, first, len(schedule)),))
     second = _schedule(job, configs[job.handoff.model])
     # The cut is a noise level, not a share of the steps, as in diffusers' denoising_end and denoising_start.
     last = _steps_above(schedule, job.handoff.fraction)
-    begin = _steps_above(second, job.handoff.fraction)
-    if last <= first or begin >= len(second):
+    above = _steps_above(second, job.handoff.fraction)
+    if last <= first or above >= len(second):
         rule = f"{job.handoff.fraction:g} of {job.steps} steps leaves one of the models none to run"
         raise InvalidRequest([Violation("refiner.handoff", rule)])
+    begin = max(start for start in second.starts if start <= above)  # a step of two evaluations is taken whole
     refined = Segment(job.handoff.model, second, begin, len(second))
     return Plan(job, (Segment(job.model, schedule, first, last), refined))
 
@@ -122,8 +124,8 @@ def _schedule(job: Job, config: ModelConfig) -> Schedule:
         raise InvalidRequest([Violation("scheduler", str(error))]) from None
 
 
-def _first_step(steps: int, strength: float) -> int:
-    """Of a run that changes a picture by `strength`: the steps before it are left out."""
+def _skipped(steps: int, strength: float) -> int:
+    """How many steps a run leaves out that changes a picture by `strength`."""
     return max(steps - min(int(steps * strength), steps), 0)
 
 

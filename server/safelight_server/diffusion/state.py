@@ -17,7 +17,9 @@ class State(NamedTuple):
 
     step: int  # the next one, in the segment's schedule
     latents: Array  # (1, channels, h, w)
-    previous: Array | None  # the step before's x0, for samplers that look back
+    previous: (
+        Array | None
+    )  # (rows, channels, h, w): what the sampler looks back on, most often the x0 of the step before
     position: int  # in the seed's random numbers
     deep: Array | None = None  # what the UNet's inner layers said last, kept for steps that run without them
 

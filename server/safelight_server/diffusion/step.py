@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from safelight_server.arrays import Array
 from safelight_server.pixels import kernels
+from safelight_server.samplers import moves
 from safelight_server.samplers.noise import randn
 
 from .plan import Trajectory
@@ -16,16 +17,16 @@ def advance(trajectory: Trajectory, state: State, output: Array, canvas: Canvas 
     i, position, noise = state.step, state.position, None
     if schedule.uses_noise(i):
         noise, position = randn(trajectory.seed, position, state.latents.shape)
-    latents, denoised = kernels.advance(
+    latents, denoised, history = moves.advance(
+        schedule.move(i, 0 if state.previous is None else len(state.previous)),
         state.latents,
         output,
+        state.previous,
+        noise,
         guidance=job.guidance,
         rescale=job.rescale,
-        update=schedule.update(i, state.previous is None),
-        previous=state.previous,
-        noise=noise,
     )
-    after = State(i + 1, latents, denoised, position)
+    after = State(i + 1, latents, history, position)
     if canvas is None or canvas.weights is None:
         return after, denoised
     # Outside the mask, the picture as it was: with the next step's noise on it, or clean in what is shown.

@@ -1,40 +1,40 @@
-"""Samplers as data: for each step of a run, the timestep that the network gets, and the Update for its output.
+"""Samplers as data: for each step of a run, the timestep that the network gets, and the Move for its output.
 
 A sampler is our function for a scheduler of diffusers. Nothing here has state: a Schedule is a value, and
-`kernels.advance` of pixels does the arithmetic of its updates.
+`moves.advance` does the arithmetic of its moves.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy.typing as npt
 
-from safelight_server.pixels.coefficients import Update
-
+from .catalogue import BASES, Sampler, with_spacings
+from .moves import Move
 from .names import canonical
-from .noise_levels import CLEAN, Level, NoiseLevels, consistency, implicit, variance_exploding, variance_preserving
-from .scheduler_config import DEFAULTS, Settings, settings
-from .steps import ddim, dpmpp_2m, dpmpp_2m_sde, euler, euler_ancestral, lcm, tcd
+from .noise_levels import CLEAN, Level, NoiseLevels
+from .prediction import input_scale
+from .scheduler_classes import DEFAULTS, Settings
+from .scheduler_config import settings
 
-Updates = tuple[Update, ...]
+SAMPLERS: dict[str, Sampler] = {name: sampler for base in BASES.items() for name, sampler in with_spacings(*base)}
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """A whole run of n steps, 0 to n - 1. A job may begin at any of them, and may end before the last."""
+    """A whole run of n steps, 0 to n - 1; each asks the network once. A job may end before the last."""
 
     timesteps: npt.NDArray[Any]  # (n,), float32 or int64 as diffusers has them; read-only
     init_noise_sigma: float  # pure noise times this is the sample before step 0
     num_train_timesteps: int
-    levels: tuple[Level, ...]  # n + 1: before each step, and after the last
-    updates: Updates  # n
-    first_updates: Updates  # n: for a step that has no x0 of a step before
+    starts: tuple[int, ...]  # the steps that a job may begin at: one for each of the steps that were asked for
+    input_scales: tuple[float, ...]  # n
+    levels: tuple[Level, ...]  # n + 1: what a picture is noised to before each step, and after the last
+    moves: tuple[tuple[Move, ...], ...]  # n each: for a history of no row, of one, and so on
     noise_steps: tuple[bool, ...]  # n: whether the step takes fresh noise
 
     def __len__(self) -> int:
@@ -42,61 +42,19 @@ class Schedule:
 
     def input_scale(self, i: int) -> float:
         """What the sample before step i is multiplied by to be the network's input: this makes its variance about 1."""
-        return 1 / math.hypot(*self.levels[i])
+        return self.input_scales[i]
 
     def noising(self, i: int) -> Level:
         """The level (signal, noise) before step i; signal * clean + noise * n is as noisy. Of i = n: (1, 0)."""
         return self.levels[i]
 
-    def update(self, i: int, first: bool) -> Update:
-        """The weights of step i. `first`: there is no x0 of a step before, since the job or its model begins here."""
-        return (self.first_updates if first else self.updates)[i]
+    def move(self, i: int, rows: int) -> Move:
+        """The weights of step i for a history of so many rows; 0: the job, or its model, begins here."""
+        return self.moves[rows][i]
 
     def uses_noise(self, i: int) -> bool:
         """Whether step i takes fresh noise from the generator. diffusers takes it also where its weight is 0."""
         return self.noise_steps[i]
-
-
-class Sampler(NamedTuple):
-    """How the runs of one scheduler are made."""
-
-    scheduler: str  # the class of diffusers that makes the same runs
-    noise_levels: Callable[[Settings, int], NoiseLevels]  # from the settings and the number of steps
-    step: Callable[[Settings, NoiseLevels, int, bool], Update]
-    uses_noise: Callable[[Settings, int], bool] = lambda s, left: False  # `left`: how many steps come after this one
-    preset: Settings = MappingProxyType({})  # the settings that the sampler's name stands for
-
-
-def _dpmpp(**preset: Any) -> Sampler:
-    """DPM-Solver++ of two steps; what the name leaves out is off, whatever the file says."""
-    off = {"algorithm_type": "dpmsolver++", "use_karras_sigmas": False, "use_exponential_sigmas": False}
-    return Sampler("DPMSolverMultistepScheduler", variance_preserving, dpmpp_2m, preset={**off, **preset})
-
-
-def _dpmpp_sde(**preset: Any) -> Sampler:
-    plain = _dpmpp(algorithm_type="sde-dpmsolver++", **preset)
-    return plain._replace(step=dpmpp_2m_sde, uses_noise=lambda s, left: True)
-
-
-SAMPLERS: dict[str, Sampler] = {
-    "euler": Sampler("EulerDiscreteScheduler", variance_exploding, euler),
-    "euler_ancestral": Sampler(
-        "EulerAncestralDiscreteScheduler", variance_exploding, euler_ancestral, uses_noise=lambda s, left: True
-    ),
-    "dpmpp_2m": _dpmpp(),
-    "dpmpp_2m_karras": _dpmpp(use_karras_sigmas=True),
-    "dpmpp_2m_exponential": _dpmpp(use_exponential_sigmas=True),
-    "dpmpp_2m_sde": _dpmpp_sde(),
-    "dpmpp_2m_sde_karras": _dpmpp_sde(use_karras_sigmas=True),
-    "dpmpp_2m_sde_exponential": _dpmpp_sde(use_exponential_sigmas=True),
-    "ddim": Sampler(
-        "DDIMScheduler", implicit, ddim, uses_noise=lambda s, left: bool(s["eta"] > 0), preset={"eta": 0.0}
-    ),
-    "lcm": Sampler("LCMScheduler", consistency, lcm, uses_noise=lambda s, left: left > 0),
-    "tcd": Sampler(
-        "TCDScheduler", consistency, tcd, uses_noise=lambda s, left: left > 0 and s["eta"] > 0, preset={"eta": 0.3}
-    ),
-}
 
 
 def name_of(config: Mapping[str, Any]) -> str:
@@ -141,26 +99,52 @@ def make_schedule(
     for key, value in changes.items():
         if value and key not in {**DEFAULTS[sampler.scheduler], **sampler.preset}:
             raise ValueError(f"{key} must be left out for {name}, not {value!r}")
+    _check_conditioning(name, sampler, config)
     s = settings(sampler.scheduler, config, {**sampler.preset, **changes})
     if not 1 <= steps <= s["num_train_timesteps"]:
         raise ValueError(f"steps must be in 1..{s['num_train_timesteps']}, not {steps}")
     return _schedule(sampler, s, sampler.noise_levels(s, steps))
 
 
+def schedulers_for(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names that a model with this scheduler_config.json can be asked for."""
+    return tuple(name for name, sampler in SAMPLERS.items() if _is_edm(sampler.scheduler) == _is_edm(_class(config)))
+
+
+def _check_conditioning(name: str, sampler: Sampler, config: Mapping[str, Any]) -> None:
+    """Raises ValueError for a sampler that would feed the network what it was not trained on."""
+    if "_class_name" in config and _is_edm(sampler.scheduler) != _is_edm(_class(config)):
+        rule = "an EDM scheduler (edm_...)" if _is_edm(_class(config)) else "other than EDM's"
+        raise ValueError(f"scheduler must be {rule} for a model whose own is {_class(config)}, not {name!r}")
+
+
+def _class(config: Mapping[str, Any]) -> str:
+    return str(config.get("_class_name"))
+
+
+def _is_edm(scheduler: str) -> bool:
+    """Whether a class scales the network's input and output as Karras et al. 2022 do."""
+    return scheduler in DEFAULTS and "sigma_data" in DEFAULTS[scheduler]
+
+
 def _schedule(sampler: Sampler, s: Settings, levels: NoiseLevels) -> Schedule:
-    steps = range(len(levels.timesteps))
-    if not all(a.noise * b.signal > b.noise * a.signal for a, b in pairwise(levels.before)):
+    count = len(levels.timesteps)
+    starts = tuple(range(count) if levels.starts is None else levels.starts)
+    begins = [levels.before[i] for i in starts]
+    if not all(a.noise * b.signal > b.noise * a.signal for a, b in pairwise(begins)):
         raise ValueError(
-            f"steps must be few enough for each to begin with less noise than the one before, not {len(steps)}"
+            f"steps must be few enough for each to begin with less noise than the one before, not {len(starts)}"
         )
-    updates, firsts = (tuple(sampler.step(s, levels, i, first) for i in steps) for first in (False, True))
     levels.timesteps.flags.writeable = False
     return Schedule(
         timesteps=levels.timesteps,
         init_noise_sigma=levels.init_noise_sigma,
         num_train_timesteps=s["num_train_timesteps"],
-        levels=(*levels.before, CLEAN),
-        updates=updates,
-        first_updates=firsts,
-        noise_steps=tuple(sampler.uses_noise(s, len(steps) - 1 - i) for i in steps),
+        starts=starts,
+        input_scales=tuple(input_scale(s, level) for level in levels.before),
+        levels=(*(levels.noising or levels.before), CLEAN),
+        moves=tuple(
+            tuple(sampler.step(s, levels, i, rows) for i in range(count)) for rows in range(sampler.memory + 1)
+        ),
+        noise_steps=tuple(sampler.uses_noise(s, levels, i) for i in range(count)),
     )
