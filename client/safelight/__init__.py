@@ -6,6 +6,7 @@ with Client("localhost:50051") as client:
 
 from .acceleration import Acceleration
 from .aio import AsyncClient
+from .aio_job import AsyncJob
 from .aio_stream import AsyncStream
 from .arguments import DrawOptions
 from .client import Client
@@ -24,10 +25,12 @@ from .errors import (
     Unavailable,
     Unsupported,
 )
-from .events import Done, Event, ImageDone, Preview, Progress, Queued, Started
+from .events import Done, Event, ImageDone, Preview, Progress, Queued, Rested, Resumed, Started
 from .health import Health
 from .image_input import ImageInput
 from .image_scaling import PictureScaled
+from .job import Job
+from .job_status import Estimate, Failure, Interval, JobStatus, Verification
 from .models import Defaults, Limits, Model
 from .options import Output, Previews, Refiner, SchedulerOptions, SizeConditioning
 from .pictures import Picture
@@ -40,6 +43,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Acceleration",
     "AsyncClient",
+    "AsyncJob",
     "AsyncStream",
     "Busy",
     "Cancelled",
@@ -49,14 +53,19 @@ __all__ = [
     "Denied",
     "Done",
     "DrawOptions",
+    "Estimate",
     "Event",
     "FailedPrecondition",
+    "Failure",
     "FieldViolation",
     "Health",
     "ImageDone",
     "ImageInput",
     "Internal",
+    "Interval",
     "InvalidRequest",
+    "Job",
+    "JobStatus",
     "Limits",
     "Model",
     "NoRecipe",
@@ -69,7 +78,9 @@ __all__ = [
     "Progress",
     "Queued",
     "Refiner",
+    "Rested",
     "Result",
+    "Resumed",
     "SafelightError",
     "SchedulerOptions",
     "SizeConditioning",
@@ -79,6 +90,7 @@ __all__ = [
     "Timings",
     "Unavailable",
     "Unsupported",
+    "Verification",
     "__version__",
     "recipe",
 ]

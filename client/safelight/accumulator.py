@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from .acceleration import Acceleration
 from .errors import Internal
-from .events import Done, Event, ImageDone, Started, event_from
+from .events import Done, Event, ImageDone, Message, Resumed, Started, event_from
 from .pictures import Picture
 from .results import Result, Timings
-from .v1 import images_pb2 as pb
 
 
 class Accumulator:
-    """What the messages of a stream have said so far."""
+    """What the messages of a job have said so far."""
 
     def __init__(self) -> None:
         self.job_id = ""
@@ -21,7 +20,7 @@ class Accumulator:
         self._warnings: tuple[str, ...] = ()
         self._acceleration: Acceleration | None = None
 
-    def take(self, message: pb.StreamResponse) -> Event | None:
+    def take(self, message: Message) -> Event | None:
         """Adds a message, and returns its event.
 
         None for an event that is newer than this client, and for a piece of a picture that more pieces follow. Raises
@@ -34,13 +33,15 @@ class Accumulator:
         self.job_id = message.job_id
         if isinstance(event, Started):
             self._warnings, self._acceleration = event.warnings, event.acceleration
+        elif isinstance(event, Resumed) and event.warning:
+            self._warnings += (event.warning,)
         elif isinstance(event, ImageDone):
             self._pictures[event.index] = event
         elif isinstance(event, Done):
             self._timings = event.timings
         return event
 
-    def _join(self, message: pb.StreamResponse) -> pb.StreamResponse | None:
+    def _join(self, message: Message) -> Message | None:
         """The message of the whole picture, once its last piece is there."""
         part = message.image_part
         if part.offset == 0:
@@ -51,7 +52,7 @@ class Accumulator:
         self._parts += part.image.data
         if end < part.total_bytes:
             return None
-        whole = pb.StreamResponse(job_id=message.job_id, sequence=message.sequence, image=part.image)
+        whole = type(message)(job_id=message.job_id, sequence=message.sequence, image=part.image)
         whole.image.data = bytes(self._parts)
         self._parts.clear()
         return whole

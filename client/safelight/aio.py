@@ -8,38 +8,31 @@ import asyncio
 from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar, cast
 
 import grpc.aio
 
 from .acceleration import Acceleration
 from .addresses import target
+from .aio_job_calls import AsyncJobCalls
+from .aio_line import AsyncLine
 from .aio_stream import AsyncStream
 from .arguments import documented, options_of
 from .channel import OPTIONS, QUICK, CallMetadata, Pairs, options_for, timeout_of
-from .errors import NotFound, TimedOut, Unavailable, cancelled
+from .errors import NotFound, TimedOut, Unavailable
 from .health import METHOD, Check, Checked, Health, health_from
 from .image_input import ImageInput
 from .models import Model, models_from
-from .options import Output, Previews, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
+from .options import OnDisconnect, Output, Previews, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
 from .pictures import Format
 from .progress import OnEvent, event_handler, previews_of
 from .requests import generate_request, refine_request, stream_request
-from .results import Result, result_from
-from .retries import TRIES, Tries
-from .statuses import error_from
+from .results import Result
+from .terms import asked
 from .v1 import images_pb2 as pb
-from .v1.images_pb2_grpc import ImageServiceStub
 from .waiting import Waiting
 
-if TYPE_CHECKING:
-    from .v1.images_pb2_grpc import ImageServiceAsyncStub
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
-
-
-class AsyncClient:
+class AsyncClient(AsyncJobCalls):
     """A connection to a Safelight server, for one event loop; closed by `async with` or `await close()`.
 
     Arguments, options and errors are those of `safelight.Client`. Cancelling a task that waits for a call stops the
@@ -60,7 +53,6 @@ class AsyncClient:
         self._options = options_for(self.address, OPTIONS, channel_options)
         self._metadata = CallMetadata(self._options, metadata)
         self._credentials = credentials
-        self._closed = False
 
     @documented
     async def generate(
@@ -86,16 +78,22 @@ class AsyncClient:
         priority: Priority | None = None,
         acceleration: Acceleration | None = None,
         prompt_syntax: PromptSyntax | None = None,
+        request_id: str | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        grace: float | None = None,
+        retain: float | None = None,
+        stop_at_step: int | None = None,
         progress: bool | OnEvent = False,
+        resume: bool = True,
         timeout: float | None = None,
     ) -> Result:
         """Draws pictures from words; see `Client.generate`. A function as `progress` is called, not awaited."""
         options = options_of(locals())
         if progress:
-            stream = self.stream(prompt, previews=previews_of(progress), timeout=timeout, **options)
+            stream = self.stream(prompt, previews=previews_of(progress), resume=resume, timeout=timeout, **options)
             return await self._follow(stream, progress)
-        response = await self._call(self._stub.Generate, generate_request(prompt, options), timeout)
-        return result_from(response)
+        ask = asked(options, resume)
+        return await self._line.draw(generate_request(prompt, ask.options), timeout, ask)
 
     @documented
     async def refine(
@@ -124,7 +122,13 @@ class AsyncClient:
         priority: Priority | None = None,
         acceleration: Acceleration | None = None,
         prompt_syntax: PromptSyntax | None = None,
+        request_id: str | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        grace: float | None = None,
+        retain: float | None = None,
+        stop_at_step: int | None = None,
         progress: bool | OnEvent = False,
+        resume: bool = True,
         timeout: float | None = None,
     ) -> Result:
         """Redraws a picture; see `Client.refine`."""
@@ -136,13 +140,13 @@ class AsyncClient:
                 mask=mask,
                 strength=strength,
                 previews=previews_of(progress),
+                resume=resume,
                 timeout=timeout,
                 **options,
             )
             return await self._follow(stream, progress)
-        request = refine_request(image, prompt, mask, strength, options)
-        response = await self._call(self._stub.Refine, request, timeout)
-        return result_from(response)
+        ask = asked(options, resume)
+        return await self._line.draw(refine_request(image, prompt, mask, strength, ask.options), timeout, ask)
 
     @documented
     def stream(
@@ -171,23 +175,28 @@ class AsyncClient:
         priority: Priority | None = None,
         acceleration: Acceleration | None = None,
         prompt_syntax: PromptSyntax | None = None,
+        request_id: str | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        grace: float | None = None,
+        retain: float | None = None,
+        stop_at_step: int | None = None,
         previews: Previews | int | None = None,
         max_image_bytes: int | None = None,
+        resume: bool = True,
         timeout: float | None = None,
     ) -> AsyncStream:
         """Draws pictures, or with `image` redraws one; to be used in an `async with`. See `Client.stream`."""
-        request = stream_request(prompt, image, mask, strength, previews, options_of(locals()), max_image_bytes)
-        request_id, metadata = self._metadata.of_call()
-        call = self._stub.Stream(request, timeout=self._patience(timeout), metadata=metadata)
-        return AsyncStream(call, self.address, request_id)
+        ask = asked(options_of(locals()), resume)
+        request = stream_request(prompt, image, mask, strength, previews, ask.options, max_image_bytes)
+        return self._line.follow(request, timeout, ask)
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server draws with; the first is the default."""
-        return models_from(await self._call(self._stub.ListModels, pb.ListModelsRequest(), timeout, QUICK))
+        return models_from(await self._line.call(self._line.images.ListModels, pb.ListModelsRequest(), timeout, QUICK))
 
     async def health(self, model: str | None = None, *, timeout: float | None = None) -> Health:
         """The health of one model, or of the whole server; see `Client.health`."""
-        return health_from(await self._call(self._check, Check(value=model or ""), timeout, QUICK, most=1))
+        return health_from(await self._line.call(self._check, Check(value=model or ""), timeout, QUICK, most=1))
 
     async def wait_until_ready(self, timeout: float, model: str | None = None) -> None:
         """Waits for a server that serves, or for one model; looks at its health every half second.
@@ -205,9 +214,8 @@ class AsyncClient:
         waiting.conclude()
 
     async def close(self) -> None:
-        """Cancels the calls that still run, and closes the connection."""
-        self._closed = True
-        await self._channel.close()
+        """Stops the calls that still run, and closes the connection."""
+        await self._line.close()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -225,39 +233,12 @@ class AsyncClient:
         return grpc.aio.secure_channel(self.address, self._credentials, self._options)
 
     @cached_property
-    def _stub(self) -> ImageServiceAsyncStub:
-        return cast("ImageServiceAsyncStub", ImageServiceStub(self._channel))
+    def _line(self) -> AsyncLine:
+        return AsyncLine(self.address, self.timeout, self._channel, self._metadata)
 
     @cached_property
     def _check(self) -> grpc.aio.UnaryUnaryMultiCallable[Check, Checked]:
         return self._channel.unary_unary(METHOD, Check.SerializeToString, Checked.FromString)
-
-    def _patience(self, timeout: float | None, default: float | None = None) -> float | None:
-        return timeout_of(timeout) if timeout is not None else self.timeout or default
-
-    async def _call(
-        self,
-        method: grpc.aio.UnaryUnaryMultiCallable[Request, Response],
-        request: Request,
-        timeout: float | None,
-        default: float | None = None,
-        most: int = TRIES,
-    ) -> Response:
-        tries = Tries(self.address, self._patience(timeout, default), most)
-        request_id, metadata = self._metadata.of_call()
-        while True:
-            try:
-                response = await method(request, timeout=tries.timeout(), metadata=metadata)
-            except grpc.aio.AioRpcError as error:
-                wait = tries.wait_after(error)
-                if wait is None:
-                    raise error_from(error, self.address, request_id) from error
-                await asyncio.sleep(wait)
-                if self._closed:
-                    raise cancelled(request_id) from error
-            else:
-                tries.succeeded()
-                return response
 
     @staticmethod
     async def _follow(stream: AsyncStream, progress: bool | OnEvent) -> Result:

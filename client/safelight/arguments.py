@@ -7,13 +7,23 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, TypeVar, cast
 
 from .acceleration import Acceleration
-from .options import Output, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
+from .options import OnDisconnect, Output, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
 from .pictures import Format
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class DrawOptions(TypedDict, total=False):
+class JobTerms(TypedDict, total=False):
+    """What a call says of its job beside the drawing."""
+
+    request_id: str | None
+    on_disconnect: OnDisconnect | None
+    grace: float | None
+    retain: float | None
+    stop_at_step: int | None
+
+
+class DrawOptions(JobTerms, total=False):
     """The keyword arguments of every call that draws. What is left out, or None, is the model's own default."""
 
     model: str | None
@@ -61,6 +71,13 @@ TEXTS = {
     "priority": 'whose steps go first: a second of "interactive" work counts as a fifth, of "batch" as five',
     "acceleration": "an Acceleration: nearly the same picture for less work; default: the exact one",
     "prompt_syntax": '"weighted" reads (more), [less] and (just:1.3), and takes long prompts; default: "literal"',
+    "request_id": "up to 36 characters: calls with the same one get the same job; default: a new one",
+    "on_disconnect": 'what becomes of the job without callers: "cancel", "grace" (cancel after `grace`), or "keep"; '
+    "default: it ends when you leave, and waits for you when the link is lost",
+    "grace": "seconds that a job waits for its caller; default 60",
+    "retain": "seconds that the pictures are kept after the end; default 600, for jobs that are kept a day",
+    "stop_at_step": "rest after this step of each picture, as an event Rested: Job.fork goes on from there",
+    "resume": "False: a lost link ends the call; True: it goes on, for up to 5 minutes without news",
     "previews": "a preview every so many steps, 0 is none, or a Previews; default: after every step",
     "max_image_bytes": "4096 or more: larger pictures come in messages of this size and are put together here",
     "progress": "True shows a bar (it needs tqdm, else ImportError); a function is called with each event",
@@ -70,7 +87,9 @@ TEXTS = {
 
 def documented(function: Function) -> Function:
     """Adds the text of each argument to the function's own, so that help() has them all."""
-    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    parameters = inspect.signature(function).parameters.values()
+    plain = [one.name for one in parameters if one.name != "self" and one.kind is not one.VAR_KEYWORD]
+    names = plain if len(plain) == len(parameters) - 1 else [*plain, *DrawOptions.__annotations__]
     lines = [f"    {name}: {TEXTS[name]}" for name in names]
     function.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", "Arguments:", *lines])
     return function

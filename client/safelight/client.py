@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, TypeVar
 
 import grpc
 
@@ -13,27 +11,24 @@ from .acceleration import Acceleration
 from .addresses import target
 from .arguments import documented, options_of
 from .channel import OPTIONS, QUICK, CallMetadata, Pairs, options_for, timeout_of
-from .errors import NotFound, TimedOut, Unavailable, cancelled
+from .errors import NotFound, TimedOut, Unavailable
 from .health import METHOD, Check, Checked, Health, health_from
 from .image_input import ImageInput
+from .job_calls import JobCalls
+from .line import Line
 from .models import Model, models_from
-from .options import Output, Previews, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
+from .options import OnDisconnect, Output, Previews, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
 from .pictures import Format
 from .progress import OnEvent, event_handler, previews_of
 from .requests import generate_request, refine_request, stream_request
-from .results import Result, result_from
-from .retries import TRIES, Tries
-from .statuses import error_from
+from .results import Result
 from .stream import Stream
+from .terms import asked
 from .v1 import images_pb2 as pb
-from .v1.images_pb2_grpc import ImageServiceStub
 from .waiting import Waiting
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
 
-
-class Client:
+class Client(JobCalls):
     """A connection to a Safelight server; may be used from several threads, and is closed by `with` or `close()`.
 
     `address` is "host:port" or "unix:path"; default $SAFELIGHT_ADDRESS, else localhost:50051. Of several, a list or one
@@ -55,15 +50,13 @@ class Client:
         self.address = target(address, secure=credentials is not None)
         self.timeout = timeout_of(timeout)
         options = options_for(self.address, OPTIONS, channel_options)
-        self._metadata = CallMetadata(options, metadata)
-        self._channel = (
+        channel = (
             grpc.insecure_channel(self.address, options)
             if credentials is None
             else grpc.secure_channel(self.address, credentials, options)
         )
-        self._stub = ImageServiceStub(self._channel)
-        self._closed = threading.Event()
-        self._check = self._channel.unary_unary(METHOD, Check.SerializeToString, Checked.FromString)
+        self._line = Line(self.address, self.timeout, channel, CallMetadata(options, metadata))
+        self._check = channel.unary_unary(METHOD, Check.SerializeToString, Checked.FromString)
 
     @documented
     def generate(
@@ -89,19 +82,26 @@ class Client:
         priority: Priority | None = None,
         acceleration: Acceleration | None = None,
         prompt_syntax: PromptSyntax | None = None,
+        request_id: str | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        grace: float | None = None,
+        retain: float | None = None,
+        stop_at_step: int | None = None,
         progress: bool | OnEvent = False,
+        resume: bool = True,
         timeout: float | None = None,
     ) -> Result:
         """Draws pictures from words.
 
-        Without `progress`, the call is tried again while the server is unavailable. Interrupting it (Ctrl-C) stops the
-        server's work.
+        The call is tried again while the server is unavailable, and goes on after a lost link. Interrupting it (Ctrl-C)
+        stops the server's work.
         """
         options = options_of(locals())
         if progress:
-            stream = self.stream(prompt, previews=previews_of(progress), timeout=timeout, **options)
+            stream = self.stream(prompt, previews=previews_of(progress), resume=resume, timeout=timeout, **options)
             return self._follow(stream, progress)
-        return result_from(self._call(self._stub.Generate, generate_request(prompt, options), timeout))
+        ask = asked(options, resume)
+        return self._line.draw(generate_request(prompt, ask.options), timeout, ask)
 
     @documented
     def refine(
@@ -130,7 +130,13 @@ class Client:
         priority: Priority | None = None,
         acceleration: Acceleration | None = None,
         prompt_syntax: PromptSyntax | None = None,
+        request_id: str | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        grace: float | None = None,
+        retain: float | None = None,
+        stop_at_step: int | None = None,
         progress: bool | OnEvent = False,
+        resume: bool = True,
         timeout: float | None = None,
     ) -> Result:
         """Redraws a picture: image to image, inpainting with a mask, or a pass of a refiner model.
@@ -146,12 +152,13 @@ class Client:
                 mask=mask,
                 strength=strength,
                 previews=previews_of(progress),
+                resume=resume,
                 timeout=timeout,
                 **options,
             )
             return self._follow(stream, progress)
-        request = refine_request(image, prompt, mask, strength, options)
-        return result_from(self._call(self._stub.Refine, request, timeout))
+        ask = asked(options, resume)
+        return self._line.draw(refine_request(image, prompt, mask, strength, ask.options), timeout, ask)
 
     @documented
     def stream(
@@ -180,29 +187,35 @@ class Client:
         priority: Priority | None = None,
         acceleration: Acceleration | None = None,
         prompt_syntax: PromptSyntax | None = None,
+        request_id: str | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        grace: float | None = None,
+        retain: float | None = None,
+        stop_at_step: int | None = None,
         previews: Previews | int | None = None,
         max_image_bytes: int | None = None,
+        resume: bool = True,
         timeout: float | None = None,
     ) -> Stream:
         """Draws pictures, or with `image` redraws one, and gives the events as they happen. Use it in a `with`.
 
-        The call is never tried again. `max_image_bytes` is for a proxy that lets no large messages through.
+        A lost link, or a server that is started anew, does not end them: each event that lasts comes once, in order.
+        `max_image_bytes` is for a proxy that lets no large messages through.
         """
-        request = stream_request(prompt, image, mask, strength, previews, options_of(locals()), max_image_bytes)
-        request_id, metadata = self._metadata.of_call()
-        call = self._stub.Stream(request, timeout=self._patience(timeout), metadata=metadata)
-        return Stream(call, self.address, request_id)
+        ask = asked(options_of(locals()), resume)
+        request = stream_request(prompt, image, mask, strength, previews, ask.options, max_image_bytes)
+        return self._line.follow(request, timeout, ask)
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server draws with; the first is the default."""
-        return models_from(self._call(self._stub.ListModels, pb.ListModelsRequest(), timeout, QUICK))
+        return models_from(self._line.call(self._line.images.ListModels, pb.ListModelsRequest(), timeout, QUICK))
 
     def health(self, model: str | None = None, *, timeout: float | None = None) -> Health:
         """The health of one model, or of the whole server; SERVING is true in a condition, everything else false.
 
         Raises NotFound for a name whose health the server does not know, and Unavailable when there is no server.
         """
-        return health_from(self._call(self._check, Check(value=model or ""), timeout, QUICK, most=1))
+        return health_from(self._line.call(self._check, Check(value=model or ""), timeout, QUICK, most=1))
 
     def wait_until_ready(self, timeout: float, model: str | None = None) -> None:
         """Waits for a server that serves, or for one model; looks at its health every half second.
@@ -216,61 +229,18 @@ class Client:
             except (Unavailable, TimedOut, NotFound) as error:
                 waiting.failed(error)
             if not waiting.is_over:
-                self._closed.wait(waiting.pause)
+                self._line.closed.wait(waiting.pause)
         waiting.conclude()
 
     def close(self) -> None:
-        """Cancels the calls that still run, and closes the connection."""
-        self._closed.set()
-        self._channel.close()
+        """Stops the calls that still run, and closes the connection."""
+        self._line.close()
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    def _patience(self, timeout: float | None, default: float | None = None) -> float | None:
-        return timeout_of(timeout) if timeout is not None else self.timeout or default
-
-    def _call(
-        self,
-        method: grpc.UnaryUnaryMultiCallable[Request, Response],
-        request: Request,
-        timeout: float | None,
-        default: float | None = None,
-        most: int = TRIES,
-    ) -> Response:
-        tries = Tries(self.address, self._patience(timeout, default), most)
-        request_id, metadata = self._metadata.of_call()
-        while True:
-            try:
-                response = self._try(method, request, tries.timeout(), metadata)
-            except grpc.RpcError as error:
-                wait = tries.wait_after(error)
-                if wait is None:
-                    raise error_from(error, self.address, request_id) from error
-                if self._closed.wait(wait):
-                    raise cancelled(request_id) from error
-            else:
-                tries.succeeded()
-                return response
-
-    @staticmethod
-    def _try(
-        method: grpc.UnaryUnaryMultiCallable[Request, Response],
-        request: Request,
-        timeout: float | None,
-        metadata: tuple[tuple[str, Any], ...],
-    ) -> Response:
-        call = method.future(request, timeout=timeout, metadata=metadata)
-        try:
-            return call.result()
-        except grpc.RpcError:
-            raise
-        except BaseException:
-            call.cancel()  # Ctrl-C: nobody waits for this any more
-            raise
 
     @staticmethod
     def _follow(stream: Stream, progress: bool | OnEvent) -> Result:

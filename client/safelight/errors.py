@@ -1,19 +1,21 @@
 """What a call can raise; `statuses` makes it of a gRPC status.
 
-SafelightError              .code .reason .message .violations .retry_after .metadata .request_id; __cause__ is the
-│                           grpc.RpcError
+SafelightError              .code .reason .message .violations .retry_after .metadata .request_id .job_id; __cause__ is
+│                           the grpc.RpcError
 ├── InvalidRequest          INVALID_ARGUMENT, OUT_OF_RANGE; .violations names every bad field. And RESOURCE_EXHAUSTED
 │                           where a message is over gRPC's limit, which trying again does not change
-├── NotFound                NOT_FOUND: no such model
-├── FailedPrecondition      FAILED_PRECONDITION
-├── Conflict                ABORTED, ALREADY_EXISTS
+├── NotFound                NOT_FOUND: no such model, or no such job, or not any more ("JOB_NOT_FOUND")
+├── FailedPrecondition      FAILED_PRECONDITION: nothing to finish yet ("NOT_STARTED"), or a step that is not kept
+│                           ("CHECKPOINT_GONE"; .metadata["nearest_step"] is)
+├── Conflict                ABORTED, ALREADY_EXISTS: a request_id of another request ("REQUEST_ID_REUSED")
 ├── Denied                  PERMISSION_DENIED, UNAUTHENTICATED
-├── Busy                    RESOURCE_EXHAUSTED: the queue is full; .retry_after says when to come back
+├── Busy                    RESOURCE_EXHAUSTED: the queue is full, or the store ("STORE_FULL"); .retry_after says when
+│                           to come back
 ├── Unavailable             UNAVAILABLE: a server that loads its models or shuts down, or no server there, or none any
 │                           more (reason "UNREACHABLE"); .retry_after says when to come back
 ├── TimedOut                DEADLINE_EXCEEDED, also a TimeoutError: the call's timeout has passed; or the server finds
 │                           it too short (reason "DEADLINE_TOO_SHORT"), and does not begin
-├── Cancelled               CANCELLED: by this side or by the server
+├── Cancelled               CANCELLED: by this side, by the server, or by whoever cancelled the job ("JOB_CANCELLED")
 ├── Unsupported             UNIMPLEMENTED: a server that is older than this client
 └── Internal                INTERNAL, UNKNOWN, DATA_LOSS: a fault of the server
 
@@ -49,6 +51,7 @@ class SafelightError(Exception):
         retry_after: float | None = None,
         metadata: Mapping[str, str] | None = None,
         request_id: str = "",
+        job_id: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -58,6 +61,7 @@ class SafelightError(Exception):
         self.retry_after = retry_after  # seconds; None: the server does not say
         self.metadata = dict(metadata or {})  # particulars of the reason
         self.request_id = request_id  # by which the server's log knows the call
+        self.job_id = job_id  # of a job that was followed: it may go on
 
     def __str__(self) -> str:
         """The message, and every bad field on its own line."""
@@ -74,7 +78,7 @@ class InvalidRequest(SafelightError):
 
 
 class NotFound(SafelightError):
-    """There is no such model."""
+    """There is no such model, or no such job."""
 
 
 class FailedPrecondition(SafelightError):

@@ -9,6 +9,7 @@ from .pictures import Format
 
 Priority = Literal["interactive", "normal", "batch"]
 PromptSyntax = Literal["literal", "weighted"]
+OnDisconnect = Literal["cancel", "grace", "keep"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -26,6 +26,8 @@ class Picture:
     data: bytes = field(repr=False)  # the file
     width: int  # pixels
     height: int
+    finished_early_at_step: int | None = None  # made of what was there after this step; None: all were taken
+    receipt: dict[str, Any] | None = field(default=None, repr=False, hash=False)  # what it was drawn by, as ProtoJSON
 
     @cached_property
     def image(self) -> Image.Image:

@@ -13,11 +13,13 @@ from google.protobuf.message import Message
 from PIL import Image, UnidentifiedImageError
 
 from .acceleration import Acceleration
+from .arguments import JobTerms
 from .image_input import file_bytes
 from .options import Output, Refiner, SchedulerOptions, SizeConditioning
 from .v1 import images_pb2 as pb
 from .wire import plain
 
+_NOT_DRAWN = {*JobTerms.__annotations__, "image", "mask"}
 KEY = "safelight"  # of the text in a PNG
 OLD_KEY = "parameters"  # where the first version had it
 DESCRIPTION = 0x010E  # the EXIF tag that has it in JPEG and WebP
@@ -44,7 +46,13 @@ def recipe(file: Any) -> dict[str, Any]:
         request = ParseDict(json.loads(text), pb.RefineRequest(), ignore_unknown_fields=True)
     except (ValueError, ParseError) as error:
         raise NoRecipe(f"{_named(file)} says in a way that is not Safelight's how it was drawn: {error}") from None
-    return {field.name: _READERS.get(field.name, plain)(value) for field, value in request.ListFields()}
+    return arguments_of(request)
+
+
+def arguments_of(request: pb.GenerateRequest | pb.RefineRequest) -> dict[str, Any]:
+    """The arguments that ask for the same drawing: no pictures, and nothing of the job that it was."""
+    fields = ((field.name, value) for field, value in request.ListFields() if field.name not in _NOT_DRAWN)
+    return {name: _READERS.get(name, plain)(value) for name, value in fields}
 
 
 def _text_in(data: bytes) -> str | None:

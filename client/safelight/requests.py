@@ -54,7 +54,7 @@ def stream_request(
 
     TypeError for a mask or a strength without an image.
     """
-    stream = pb.StreamRequest(preview=_preview_options(previews), max_image_bytes=max_image_bytes)
+    stream = pb.StreamRequest(preview=preview_options(previews), max_image_bytes=max_image_bytes)
     if image is not None:
         stream.refine.CopyFrom(refine_request(image, prompt, mask, strength, options))
         return stream
@@ -76,7 +76,8 @@ def _fill(message: Request, options: DrawOptions, more: Mapping[str, object]) ->
     return message
 
 
-def _preview_options(previews: Previews | int | None) -> pb.PreviewOptions | None:
+def preview_options(previews: Previews | int | None) -> pb.PreviewOptions | None:
+    """The message for `previews`: every so many steps, or all that there is to say."""
     if previews is None:
         return None
     fields = _set_fields(previews if isinstance(previews, Previews) else Previews(every=previews))
@@ -106,6 +107,10 @@ def _priority(name: str) -> str:
 
 def _prompt_syntax(name: str) -> str:
     return f"PROMPT_SYNTAX_{name.upper()}"
+
+
+def _on_disconnect(name: str) -> str:
+    return f"ON_DISCONNECT_{name.upper()}"
 
 
 def _refiner(value: Refiner | str) -> dict[str, Any]:
@@ -142,4 +147,7 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "priority": _priority,
     "acceleration": _set_fields,
     "prompt_syntax": _prompt_syntax,
+    "on_disconnect": _on_disconnect,
+    "grace": duration,
+    "retain": duration,
 }

@@ -6,13 +6,14 @@ import base64
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from .acceleration import Acceleration, acceleration_from
 from .pictures import Picture
 from .v1 import images_pb2 as pb
-from .wire import read
+from .wire import as_json, read
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,18 @@ def result_from(response: pb.GenerateResponse | pb.RefineResponse) -> Result:
     """The result in the response of a Generate or a Refine."""
     return Result(
         job_id=response.job_id,
-        pictures=tuple(read(Picture, image, format=format_name(image.format)) for image in response.images),
+        pictures=tuple(read(Picture, image, **said_of(image)) for image in response.images),
         timings=read(Timings, response.timings),
         warnings=tuple(response.warnings),
         acceleration=acceleration_from(response),
     )
+
+
+def said_of(image: pb.Image) -> dict[str, Any]:
+    """What a message says of a picture in other words than Picture has."""
+    early = image.finished_early_at_step if image.HasField("finished_early_at_step") else None
+    receipt = as_json(image.receipt) if image.HasField("receipt") else None
+    return {"format": format_name(image.format), "finished_early_at_step": early, "receipt": receipt}
 
 
 def format_name(format: int) -> str:

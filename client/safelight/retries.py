@@ -67,6 +67,10 @@ class Tries:
     def succeeded(self) -> None:
         self._budget.succeed()
 
+    def cause(self, error: grpc.RpcError) -> grpc.RpcError:
+        """What to tell of a call that ended with this error."""
+        return error
+
     def wait_after(self, error: grpc.RpcError) -> float | None:
         """Seconds until the next try; None: there is none, and the error stands."""
         if error.code() is not grpc.StatusCode.UNAVAILABLE:

@@ -33,7 +33,10 @@ _CAUSE = re.compile(
     r"|network is unreachable|dns resolution failed|timed? ?out|deadline exceeded|handshake failed|http proxy[^;]*",
     re.IGNORECASE,
 )
-_GONE = re.compile(r"socket closed|recvmsg|goaway|connection reset|broken pipe|stream removed", re.IGNORECASE)
+_GONE = re.compile(
+    r"socket closed|recvmsg|goaway|connection reset|broken pipe|stream removed|rst_stream", re.IGNORECASE
+)
+_CUT = (StatusCode.UNAVAILABLE, StatusCode.INTERNAL, StatusCode.UNKNOWN)
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 # Seconds, drawn by lot, so that those who lost their server in one moment do not all come back in one.
 _COME_BACK = 1.0, 3.0
@@ -61,6 +64,24 @@ def error_from(error: grpc.RpcError, address: str = "", request_id: str = "") ->
     return _unreachable(failed, address) if code is StatusCode.UNAVAILABLE and not info.reason else failed
 
 
+def is_cut(error: grpc.RpcError) -> bool:
+    """Whether the link broke under a call that a server may have taken, or that server is about to end."""
+    code, text = error.code(), error.details() or ""
+    if reason := _reason_of(error):
+        return code is StatusCode.UNAVAILABLE and reason == "SHUTTING_DOWN"
+    return code in _CUT and bool(_GONE.search(text)) and not _NO_SERVER.search(text)
+
+
+def goes_on(error: grpc.RpcError) -> bool:
+    """Whether a job that was taken may be found again once there is a link, or the server is there again."""
+    return is_cut(error) or (error.code() is StatusCode.UNAVAILABLE and _reason_of(error) in ("", "LOADING"))
+
+
+def is_lost_job(error: grpc.RpcError) -> bool:
+    """Whether a server says that it does not know the job, or jobs at all."""
+    return error.code() is StatusCode.UNIMPLEMENTED or _reason_of(error) == "JOB_NOT_FOUND"
+
+
 def retry_delay_of(error: grpc.RpcError) -> float | None:
     """Seconds that the server asks callers to wait for; below 0: trying again is no use; None: it does not say."""
     pushback = _trailers(error).get("grpc-retry-pushback-ms")
@@ -69,6 +90,10 @@ def retry_delay_of(error: grpc.RpcError) -> float | None:
         return int(pushback) / 1000 if re.fullmatch(r"\d{1,9}", str(pushback)) else -1.0
     details = _details(_status_of(error), error_details_pb2.RetryInfo)
     return next((seconds(part.retry_delay) for part in details), None)
+
+
+def _reason_of(error: grpc.RpcError) -> str:
+    return next((info.reason for info in _details(_status_of(error), error_details_pb2.ErrorInfo)), "")
 
 
 def _too_large(text: str, request_id: str) -> InvalidRequest:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ def read(record: type[Record], message: Message, /, **known: Any) -> Record:
     """A `record` with the fields of `message` of the same names; the fields in `known` are taken from there."""
     names = [field.name for field in dataclasses.fields(record) if field.name not in known]
     return record(**known, **{name: plain(getattr(message, name)) for name in names})
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """A message as ProtoJSON has it, with the names of the contract."""
+    return MessageToDict(message, preserving_proto_field_name=True)
 
 
 def seconds(duration: Duration) -> float:

@@ -19,7 +19,13 @@ from support import fake_server as fake
 from support.clients import Connect
 from support.fake_server import refuse, serve
 
-OURS = {"progress", "timeout", "previews", "max_image_bytes"}  # of the client, in no GenerateRequest or RefineRequest
+OURS = {
+    "progress",
+    "timeout",
+    "previews",
+    "max_image_bytes",
+    "resume",
+}  # of the client, in no GenerateRequest or RefineRequest
 FIELDS = {
     "generate": set(pb.GenerateRequest.DESCRIPTOR.fields_by_name),
     "refine": set(pb.RefineRequest.DESCRIPTOR.fields_by_name),

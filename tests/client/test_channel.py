@@ -38,11 +38,19 @@ def test_unavailable_is_tried_again(connect: Connect, call: str) -> None:
         assert len(server.requests) == 3
 
 
-def test_a_stream_is_not_tried_again(connect: Connect) -> None:
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_stream_that_was_not_taken_is_tried_again_if_it_may(connect: Connect, resume: bool) -> None:
     with serve(stream=failing(1, fake.streamed)) as server:
-        with pytest.raises(safelight.Unavailable):
-            connect(server.address).stream("p").final()
-        assert len(server.requests) == 1
+        stream = connect(server.address).stream("p", resume=resume)
+        if resume:
+            assert stream.final().seeds == [7]
+        else:
+            with pytest.raises(safelight.Unavailable):
+                stream.final()
+        assert len(server.requests) == 1 + resume
+        assert len({request.generate.request_id for request in server.sent}) == 1
+        assert len(server.sent[0].generate.request_id) == (36 if resume else 0)
 
 
 def test_what_is_not_unavailable_is_not_tried_again(connect: Connect) -> None:

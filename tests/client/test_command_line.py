@@ -15,6 +15,7 @@ import pytest
 import safelight
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
+from safelight import retries
 from safelight.__main__ import EXIT_CODES, main
 from safelight.errors import EXCEPTIONS
 from safelight.v1 import images_pb2 as pb
@@ -138,7 +139,8 @@ def test_cli_models_and_health(run: Any) -> None:
 
 
 @pytest.mark.parametrize("code", list(EXCEPTIONS))
-def test_cli_exit_codes(run: Any, code: grpc.StatusCode) -> None:
+def test_cli_exit_codes(run: Any, code: grpc.StatusCode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "PATIENCE", 1.0)  # what takes longer is told, and not tried again
     handler: Any = lambda _, context: refuse(context, code, "no", RetryInfo(retry_delay=Duration(seconds=4)))  # noqa: E731
     with serve(stream=handler) as server:
         exit_code, out, err = run("stream", "p", "--address", server.address)

@@ -37,7 +37,7 @@ def test_every_field_of_the_contract_can_be_sent(connect: Connect) -> None:
             scheduler_options=safelight.SchedulerOptions(use_karras_sigmas=True, eta=0), size_conditioning=size,
             refiner=safelight.Refiner("refiner", 0.75), output=safelight.Output("jpeg", 80),
             priority="interactive", acceleration=safelight.Acceleration(3, 0.5, True),
-            prompt_syntax="weighted",
+            prompt_syntax="weighted", request_id="mine", on_disconnect="keep", grace=5, retain=0.5, stop_at_step=2,
         )  # fmt: skip
         request = server.requests[0]
     assert request == pb.GenerateRequest(
@@ -50,7 +50,8 @@ def test_every_field_of_the_contract_can_be_sent(connect: Connect) -> None:
         refiner=pb.RefinerStage(model="refiner", handoff=0.75),
         output=pb.OutputOptions(format=pb.IMAGE_FORMAT_JPEG, quality=80), priority=pb.PRIORITY_INTERACTIVE,
         acceleration=pb.Acceleration(deep_cache_interval=3, guidance_until=0.5, tiny_decoder=True),
-        prompt_syntax=pb.PROMPT_SYNTAX_WEIGHTED,
+        prompt_syntax=pb.PROMPT_SYNTAX_WEIGHTED, request_id="mine", on_disconnect=pb.ON_DISCONNECT_KEEP,
+        grace=Duration(seconds=5), retain=Duration(nanos=500_000_000), stop_at_step=2,
     )  # fmt: skip
     assert {field.name for field, _ in request.ListFields()} == set(pb.GenerateRequest.DESCRIPTOR.fields_by_name)
 

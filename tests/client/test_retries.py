@@ -16,7 +16,7 @@ import pytest
 import safelight
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
-from safelight import Client, retries
+from safelight import Client, resuming, retries
 from safelight import client as sync_client
 from safelight.channel import OPTIONS
 from safelight.retries import Budget
@@ -211,7 +211,10 @@ with fake.serve(generate=die, stream=die) as server:
 
 
 @pytest.mark.parametrize("call", ["generate", "stream"])
-def test_a_server_that_was_killed_has_a_reason_and_a_delay(connect: Connect, call: str) -> None:
+def test_a_server_that_was_killed_has_a_reason_and_a_delay(
+    connect: Connect, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "RESUME_FOR", 0.5)
     tests = str(Path(__file__).parents[1])
     with subprocess.Popen([sys.executable, "-c", KILLED, tests], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,9 @@ from grpc_health.v1 import health, health_pb2_grpc
 from PIL import Image, PngImagePlugin
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceServicer, add_ImageServiceServicer_to_server
+from safelight.v1.jobs_pb2_grpc import add_JobServiceServicer_to_server
+
+from support.fake_jobs import FakeJobs
 
 Handler = Callable[[Any, grpc.ServicerContext], Any]
 
@@ -24,11 +28,16 @@ FOREVER = 10.0  # seconds: what takes longer here hangs
 
 
 class FakeServer(ImageServiceServicer):
-    """Its calls are answered by functions of (request, context); it keeps all requests."""
+    """Its calls are answered by functions of (request, context); it keeps all requests.
+
+    `requests` are without the terms that a client adds by itself, `sent` as they came.
+    """
 
     def __init__(self, **handlers: Handler) -> None:
         self._handlers = handlers
         self.requests: list[Any] = []
+        self.sent: list[Any] = []
+        self.jobs = FakeJobs(handlers)
         self.called = threading.Event()
         self.gone = threading.Event()  # a call has ended: it was answered, or the client has cancelled it
         self.health = health.HealthServicer()
@@ -47,15 +56,26 @@ class FakeServer(ImageServiceServicer):
         return self._answer("models", request, context, lambda *_: pb.ListModelsResponse(models=[MODEL]))
 
     def _answer(self, name: str, request: Any, context: grpc.ServicerContext, default: Handler) -> Any:
-        self.requests.append(request)
+        self.requests.append(_without_usual_terms(request))
+        self.sent.append(request)
         self.called.set()
         context.add_callback(self.gone.set)
         return self._handlers.get(name, default)(request, context)
 
 
+def _without_usual_terms(request: Any) -> Any:
+    asked = type(request).FromString(request.SerializeToString())
+    method = asked.WhichOneof("request") if isinstance(asked, pb.StreamRequest) else None
+    drawn = getattr(asked, method) if method else asked
+    if re.fullmatch(r"[0-9a-f-]{36}", getattr(drawn, "request_id", "")):
+        for name in ("request_id", "on_disconnect", "grace", "retain"):
+            drawn.ClearField(name)
+    return asked
+
+
 @contextmanager
 def serve(**handlers: Handler) -> Iterator[FakeServer]:
-    """A server on a free port; the handlers are called generate, refine, stream and models."""
+    """A server on a free port; the handlers are called generate, refine, stream, models, and as FakeJobs says."""
     with serve_at("127.0.0.1:0", **handlers) as fake:
         yield fake
 
@@ -66,6 +86,7 @@ def serve_at(address: str, **handlers: Handler) -> Iterator[FakeServer]:
     fake = FakeServer(**handlers)
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     add_ImageServiceServicer_to_server(fake, server)
+    add_JobServiceServicer_to_server(fake.jobs, server)
     health_pb2_grpc.add_HealthServicer_to_server(fake.health, server)
     fake.address = f"127.0.0.1:{server.add_insecure_port(address)}"
     server.start()
