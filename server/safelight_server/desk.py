@@ -17,7 +17,7 @@ from .contract import stored
 from .contract.requests import plan_from
 from .diffusion.model_info import ModelInfo
 from .diffusion.plan import Plan
-from .engine import forking
+from .engine import forking, job_pages, watching
 from .engine.event_log import Numbered
 from .engine.job_book import JobBook, Work
 from .engine.job_record import Ask
@@ -75,6 +75,11 @@ class Desk:
 
         return await self.jobs.take(ask, work)
 
+    def expect(self, job_id: str) -> None:
+        """Nobody watches a job yet that was just taken."""
+        if record := self.jobs.live.get(job_id):
+            watching.expect(self.jobs, record)
+
     async def fork(
         self,
         ask: Ask,
@@ -89,7 +94,7 @@ class Desk:
         """
 
         async def work() -> Work:
-            request, kept = await self.jobs.kept(parent, image, step)
+            request, kept = await job_pages.kept(self.jobs, parent, image, step)
             plan = await self.check(partial(check, request), ask.caller)
             origin = f"{parent} image {image} step {kept.done}"
             plan = replace(plan, job=replace(plan.job, origin=origin))
@@ -115,10 +120,10 @@ class Desk:
         deadline: float | None = None,
         after: int = 0,
     ) -> AsyncGenerator[Numbered[Event], None]:
-        """The events of the job, as JobBook.attach gives them; closing the generator may stop the work."""
+        """The events of the job, as watching.attach gives them; closing the generator may stop the work."""
         began = time.monotonic()
         try:
-            async with aclosing(self.jobs.attach(job_id, previews, deadline, after)) as events:
+            async with aclosing(watching.attach(self.jobs, job_id, previews, deadline, after)) as events:
                 async for numbered in events:
                     _log(numbered.item)
                     yield numbered

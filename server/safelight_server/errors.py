@@ -197,6 +197,16 @@ class NotStarted(JobError):
         super().__init__(f"job {job_id} has done no step yet: there is nothing to finish")
 
 
+class FinishShared(JobError):
+    """Other calls wait for the same drawing, and want it whole."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "DRAWING_SHARED"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} is drawn together with an equal one; set its request_id to have it drawn alone")
+
+
 class CheckpointGone(JobError):
     """No job can go on from there: that step is not kept, or its checkpoint does not fit what is served now."""
 

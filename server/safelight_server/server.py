@@ -17,6 +17,7 @@ import grpc
 from .desk import Desk
 from .engine.engine import Engine
 from .engine.job_book import JobBook
+from .engine.resuming import Resuming
 from .job_store.store import Store
 from .model_folder import model_config
 from .models import start
@@ -86,8 +87,8 @@ async def serve(config: Config) -> None:
                 max_wait=config.max_wait,
                 on_health=changed.set,
             )
-            desk.book = book = JobBook(engine, store, desk.plan_again)
-            await book.resume()
+            desk.book = book = JobBook(engine, store)
+            await Resuming(book, desk.plan_again).resume()
             cleaning = asyncio.create_task(book.keep_clean())
             await _watch(engine, status, changed, stop)
             status.leave()

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from safelight_server import demo
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan, make_plan
+from safelight_server.engine import watching
 from safelight_server.engine.engine import Engine
 from safelight_server.engine.job_book import JobBook, Work
 from safelight_server.engine.job_record import PLAIN, Ask
@@ -89,7 +90,7 @@ async def events_of(
 
     book = book_of(engine)
     job_id = await book.take(Ask(terms, caller=caller, deadline=deadline, priority=plan.job.priority), work)
-    async with aclosing(book.attach(job_id, previews, deadline)) as events:
+    async with aclosing(watching.attach(book, job_id, previews, deadline)) as events:
         async for _, event in events:
             yield event
 

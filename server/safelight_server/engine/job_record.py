@@ -45,7 +45,6 @@ class JobView:
     """How a job stands. Times are seconds since 1970."""
 
     id: str
-    drawing: str
     model: str
     state: JobState
     terms: Terms
@@ -87,7 +86,7 @@ STORED = (
 
 @dataclass(eq=False)
 class JobRecord:
-    """A job that is not over. `watchers` are the calls that wait for it; `leaving` ends it when nobody comes back."""
+    """A job that is not over. `watchers` are the calls that wait for it."""
 
     id: str
     ask: Ask
@@ -97,7 +96,7 @@ class JobRecord:
     stored: bool = False
     state: JobState | None = None  # None: that of the drawing
     watchers: int = 0
-    leaving: asyncio.TimerHandle | None = field(default=None, repr=False)
+    _leaving: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     @property
     def terms(self) -> Terms:
@@ -110,7 +109,6 @@ class JobRecord:
         queued = events.newest(Queued)
         return JobView(
             id=self.id,
-            drawing=drawing.id,
             model=drawing.plan.job.model,
             state=self.state or drawing.state,
             terms=self.terms,
@@ -129,12 +127,27 @@ class JobRecord:
             finished_early=any(isinstance(item, Image) and item.early is not None for _, item in events.lasting),
         )
 
-    def row(self) -> StoredJob:
+    @property
+    def is_over(self) -> bool:
+        return self.state is not None or self.drawing.state.final
+
+    def wait(self, seconds: float, over: Callable[[], None]) -> None:
+        """Calls `over` after so many seconds, unless somebody comes."""
+        self.stay()
+        self._leaving = asyncio.get_running_loop().call_later(seconds, over)
+
+    def stay(self) -> None:
+        """Somebody has come, or it is over."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+
+    def row(self, reserved: int) -> StoredJob:
         """As the store has it while it is not over."""
         view = self.view()
         return StoredJob(
             self.id,
-            self.drawing.id,
+            reserved,
             self.terms.request_id,
             self.ask.digest,
             view.model,
@@ -160,7 +173,6 @@ def from_row(row: StoredJob) -> JobView:
     failure = kept.pop("failure")
     return JobView(
         id=row.id,
-        drawing=row.drawing,
         model=row.model,
         state=row.state,
         terms=terms_of(kept.pop("terms")),
@@ -187,8 +199,12 @@ def failure_of(error: Exception | None) -> Failure | None:
 class WallClock:
     """Seconds since 1970, that never go back and never jump: what is stored has its times by it."""
 
-    def __init__(self, least: float = 0.0) -> None:
-        self._began, self._at = max(time.time(), least), time.monotonic()
+    def __init__(self) -> None:
+        self._began, self._at = time.time(), time.monotonic()
+
+    def begin_after(self, least: float) -> None:
+        """The machine's clock may have been set back since then."""
+        self._began = max(self._began, least)
 
     def now(self) -> float:
         return self._began + time.monotonic() - self._at

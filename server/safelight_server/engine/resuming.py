@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -9,75 +10,113 @@ from typing import NamedTuple
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import JobError
 from safelight_server.job_store.store import Store, StoredJob
-from safelight_server.jobs import Done, Event, Image, JobState, Rested, Resumed, Started
+from safelight_server.jobs import Done, Event, Image, JobState, OnDisconnect, Rested, Resumed, Started
 
-from .drawings import Drawing
+from . import watching
+from .engine import content_of
 from .event_log import Numbered
-from .job_record import failure_of
+from .job_book import UNFINISHED, JobBook
+from .job_record import Ask, JobRecord, failure_of, terms_of
 from .job_runner import Beginning
 
 log = logging.getLogger(__name__)
 
 PlanAgain = Callable[[bytes, str], Awaitable[Plan]]  # of a stored request and the job's id
 
-CHANGED = "what its pictures hang on is not the same any more"
+CHANGED = "what its pixels hang on is not the same any more"
 DAMAGED = "its checkpoint is damaged"
 
 
 class Left(NamedTuple):
-    """What is there of a drawing that was left."""
+    """What is there of a job that was left."""
 
     lasting: list[Numbered[Event]]
     last: int  # no number up to this one may be given again
     beginning: Beginning
 
     @property
-    def is_done(self) -> bool:
-        """Its end was told, and only the state of its jobs was not stored yet."""
-        return any(isinstance(event, Done) for _, event in self.lasting)
-
-    @property
-    def state(self) -> JobState:
-        """In which it ended."""
+    def state(self) -> JobState | None:
+        """In which it ended, if that was told, and only the job's state was not stored yet."""
+        if not any(isinstance(event, Done) for _, event in self.lasting):
+            return None
         rests = any(isinstance(event, Rested) for _, event in self.lasting)
         return JobState.RESTING if rests else JobState.SUCCEEDED
 
 
-async def left_of(store: Store, drawing: str, hangs_on: str) -> Left:
-    """Where a drawing goes on that may hang on `hangs_on` alone."""
-    lasting = [Numbered(*pair) for pair in await store.events(drawing)]
-    last = max(await store.reserved(drawing), *(sequence for sequence, _ in lasting), 0)
+class Resuming:
+    """Takes up the jobs of a book's store. `plan_again` makes a plan of what was asked for then."""
+
+    def __init__(self, book: JobBook, plan_again: PlanAgain) -> None:
+        self._book, self._store, self._plan_again = book, book.store, plan_again
+        book.wake = self.wake
+
+    async def resume(self) -> None:
+        """Takes up those that are to go on whether anybody waits or not.
+
+        The others wait a minute for their callers to come back, and are cancelled then.
+        """
+        self._book.clock.begin_after(await self._store.latest())
+        waiting = []
+        for row in await self._store.unfinished():
+            if terms_of(row.record["terms"]).on_disconnect is OnDisconnect.CANCEL:
+                waiting.append(row.id)
+            else:
+                await self.wake(row.id)
+        self._book.later(self._drop_unless_asked_for(waiting))
+
+    async def wake(self, job_id: str) -> None:
+        """Takes up one of them; one that is taken up already is left alone."""
+        async with self._book.one_at_a_time(f"job {job_id}"):
+            row = await self._store.get(job_id)
+            if row is None or row.state not in UNFINISHED or job_id in self._book.live:
+                return
+            try:
+                plan = await self._plan_again(row.request, job_id)
+            except JobError as error:  # its model is not served any more, or takes less than it did
+                log.warning("job %s cannot go on: %s", job_id, error)
+                self._end(row, JobState.FAILED, error)
+                return
+            left = await left_of(self._store, job_id, row.reserved, self._book.hangs_on(plan))
+            if left.state is not None:
+                self._end(row, left.state)
+            else:
+                await self._go_on(plan, left, row)
+
+    async def _go_on(self, plan: Plan, left: Left, row: StoredJob) -> None:
+        book, content = self._book, await content_of(plan.job) + row.id.encode()
+        ask = Ask(terms_of(row.record["terms"]), row.digest, priority=plan.job.priority)
+        events = book.log_of(row.id, left.lasting, left.last)
+        drawing = book.drawing(plan, content, ask, left.beginning, events)
+        record = JobRecord(row.id, ask, drawing, row.created, row.record["forked_from"], stored=True)
+        book.enter(record)
+        watching.expect(book, record)
+        book.engine.begin(drawing, record)
+        at = left.beginning.resumed or Resumed(0, 0)
+        log.info("job %s goes on: picture %d after step %d %s", row.id, at.index + 1, at.step, at.warning)
+
+    async def _drop_unless_asked_for(self, job_ids: Sequence[str]) -> None:
+        await asyncio.sleep(watching.AT_FIRST)
+        for job_id in job_ids:
+            row = await self._store.get(job_id)
+            if row is not None and row.state in UNFINISHED and job_id not in self._book.live:
+                self._end(row, JobState.CANCELLED)
+
+    def _end(self, row: StoredJob, state: JobState, error: JobError | None = None) -> None:
+        now, retain = self._book.clock.now(), terms_of(row.record["terms"]).retain
+        self._store.move(row.id, state, {**row.record, "failure": failure_of(error)}, now, now + retain)
+
+
+async def left_of(store: Store, job_id: str, reserved: int, hangs_on: str) -> Left:
+    """Where a job goes on whose pixels may hang on `hangs_on` alone."""
+    lasting = [Numbered(*pair) for pair in await store.events(job_id)]
+    last = max(reserved, *(sequence for sequence, _ in lasting), 0)
     images = sum(isinstance(event, Image | Rested) for _, event in lasting)
     begun = any(isinstance(event, Started) for _, event in lasting)
-    kept = [step for image, step in await store.kept_steps(drawing) if image == images]
-    if not kept:
-        return Left(lasting, last, Beginning(images, None, Resumed(images, 0) if begun else None))
-    found = await store.checkpoint(drawing, images, kept[-1])
-    if found is None or found[1] != hangs_on:
-        why = DAMAGED if found is None else CHANGED
-        return Left(lasting, last, Beginning(images, None, Resumed(images, 0, f"the picture begins again: {why}")))
-    return Left(lasting, last, Beginning(images, found[0], Resumed(images, found[0].done) if begun else None))
-
-
-def give_up(store: Store, rows: Sequence[StoredJob], error: JobError, now: float) -> None:
-    """Jobs that cannot go on here: their model is not served any more, or takes less than it did."""
-    for row in rows:
-        log.warning("job %s cannot go on: %s", row.id, error)
-        store.move(row.id, JobState.FAILED, {**row.record, "failure": failure_of(error)}, now, now + retain_of(row))
-
-
-def retain_of(row: StoredJob) -> float:
-    """Seconds that a job is kept after its end."""
-    return float(row.record["terms"]["retain"])
-
-
-def log_resumed(drawing: Drawing, left: Left) -> None:
-    resumed = left.beginning.resumed
-    if resumed is None:
-        log.info("job %s begins", drawing.id)
-    else:
-        log.info("job %s goes on: image %d, after step %d %s", drawing.id, *resumed_of(resumed))
-
-
-def resumed_of(resumed: Resumed) -> tuple[int, int, str]:
-    return resumed.index, resumed.step, f"({resumed.warning})" if resumed.warning else ""
+    done, checkpoint, warning = 0, None, ""
+    if kept := [step for image, step in await store.kept_steps(job_id) if image == images]:
+        found = await store.checkpoint(job_id, images, kept[-1])
+        if found is not None and found[1] == hangs_on:
+            done, checkpoint = kept[-1], found[0]
+        else:
+            warning = f"the picture begins again: {DAMAGED if found is None else CHANGED}"
+    return Left(lasting, last, Beginning(images, checkpoint, Resumed(images, done, warning) if begun else None))

@@ -9,9 +9,8 @@ from typing import Any
 ENDED = "ended IS NOT NULL"
 # Rows that no job has any use for.
 ORPHANS = (
-    "DELETE FROM events WHERE drawing NOT IN (SELECT drawing FROM jobs)",
-    "DELETE FROM checkpoints WHERE drawing NOT IN (SELECT drawing FROM jobs)",
-    "DELETE FROM drawings WHERE id NOT IN (SELECT drawing FROM jobs)",
+    "DELETE FROM events WHERE job NOT IN (SELECT id FROM jobs)",
+    "DELETE FROM checkpoints WHERE job NOT IN (SELECT id FROM jobs)",
 )
 
 
@@ -20,7 +19,7 @@ class NoRoom(sqlite3.OperationalError):
 
 
 def remove(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> int:
-    """Removes jobs, and what no other job needs of their drawings. Returns how many."""
+    """Removes jobs with all that is stored of them. Returns how many."""
     count = connection.execute(f"DELETE FROM jobs WHERE {where}", values).rowcount
     if count:
         for statement in ORPHANS:
@@ -34,13 +33,11 @@ def make_room(connection: sqlite3.Connection, most: int, more: int) -> None:
     Raises NoRoom.
     """
     while size(connection) + more > most:
-        oldest = connection.execute(f"SELECT id, drawing FROM jobs WHERE {ENDED} ORDER BY ended LIMIT 1").fetchone()
+        oldest = connection.execute(f"SELECT id FROM jobs WHERE {ENDED} ORDER BY ended LIMIT 1").fetchone()
         if oldest is None:
             raise NoRoom(f"it may have {most:,} bytes, and all of them are in use")
-        job_id, drawing = oldest
-        shared = connection.execute("SELECT 1 FROM jobs WHERE drawing = ? AND ended IS NULL", (drawing,)).fetchone()
-        if shared or not connection.execute("DELETE FROM checkpoints WHERE drawing = ?", (drawing,)).rowcount:
-            remove(connection, "id = ?", (job_id,))
+        if not connection.execute("DELETE FROM checkpoints WHERE job = ?", oldest).rowcount:
+            remove(connection, "id = ?", oldest)
 
 
 def size(connection: sqlite3.Connection) -> int:

@@ -16,7 +16,7 @@ from .checkpoints import Checkpoint
 from .database import Database
 from .retention import make_room, remove
 
-COLUMNS = "id, drawing, request_id, digest, model, state, created, ended, expires, record, request"
+COLUMNS = "id, reserved, request_id, digest, model, state, created, ended, expires, record, request"
 LEARN = 0.2  # of each new measurement, in what a checkpoint takes
 UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
 
@@ -25,7 +25,7 @@ class StoredJob(NamedTuple):
     """One row. `record` is what the engine wants to know again of it, as JSON; `request` is what was asked for."""
 
     id: str
-    drawing: str
+    reserved: int  # numbers of events up to this one may have been told: none of them is ever given again
     request_id: str
     digest: bytes
     model: str
@@ -63,12 +63,11 @@ class Store:
 
     # ---- jobs ----
 
-    async def add(self, job: StoredJob, reserved: int) -> None:
-        """Stores a job, and makes room for it. `reserved`: numbers up to this one may be given to its events."""
+    async def add(self, job: StoredJob) -> None:
+        """Stores a job, and makes room for it."""
 
         def work(connection: sqlite3.Connection) -> None:
             make_room(connection, self._most_bytes, len(job.request))
-            connection.execute("INSERT OR IGNORE INTO drawings VALUES (?, ?)", (job.drawing, reserved))
             connection.execute(f"INSERT INTO jobs ({COLUMNS}) VALUES ({','.join('?' * 11)})", job.row())
 
         await self._database.ask(work)
@@ -118,15 +117,6 @@ class Store:
         )
         return [_job(row) for row in rows]
 
-    async def of_drawing(self, drawing: str) -> list[StoredJob]:
-        """The jobs that a drawing is for, the oldest first."""
-        rows = await self._database.ask(
-            lambda connection: connection.execute(
-                f"SELECT {COLUMNS} FROM jobs WHERE drawing = ? ORDER BY created", (drawing,)
-            ).fetchall()
-        )
-        return [_job(row) for row in rows]
-
     async def latest(self) -> float:
         """The latest time that is stored, in seconds since 1970; 0: nothing is."""
         query = "SELECT MAX(MAX(created), IFNULL(MAX(ended), 0)) FROM jobs"
@@ -134,7 +124,7 @@ class Store:
         return float(row[0] or 0)
 
     async def delete(self, job_id: str) -> None:
-        """Removes a job, and what no other job needs of its drawing. It is not readable in the file afterwards."""
+        """Removes a job with all that is stored of it. It is not readable in the file afterwards."""
 
         def work(connection: sqlite3.Connection) -> None:
             remove(connection, "id = ?", (job_id,))
@@ -151,66 +141,60 @@ class Store:
         row = await self._database.ask(lambda connection: connection.execute(query, (value,)).fetchone())
         return None if row is None else _job(row)
 
-    # ---- drawings ----
+    # ---- events ----
 
-    def reserve(self, drawing: str, upto: int) -> None:
-        """Numbers of events up to this one may have been told: none of them is ever given again."""
+    def reserve(self, job_id: str, upto: int) -> None:
+        """Numbers of events up to this one may be told from now on."""
         self._database.post(
-            lambda connection: connection.execute("UPDATE drawings SET reserved = ? WHERE id = ?", (upto, drawing))
+            lambda connection: connection.execute("UPDATE jobs SET reserved = ? WHERE id = ?", (upto, job_id))
         )
 
-    async def reserved(self, drawing: str) -> int:
-        row = await self._database.ask(
-            lambda connection: connection.execute("SELECT reserved FROM drawings WHERE id = ?", (drawing,)).fetchone()
-        )
-        return row[0] if row else 0
-
-    def put_event(self, drawing: str, sequence: int, event: Event) -> None:
+    def put_event(self, job_id: str, sequence: int, event: Event) -> None:
         def work(connection: sqlite3.Connection) -> None:
             row = stored_events.to_row(event)
             make_room(connection, self._most_bytes, len(row[2]))
-            connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (drawing, sequence, *row))
+            connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (job_id, sequence, *row))
 
         self._database.post(work)
 
-    async def events(self, drawing: str, after: int = 0) -> list[tuple[int, Event]]:
+    async def events(self, job_id: str, after: int = 0) -> list[tuple[int, Event]]:
         """The lasting events after a number, in order."""
         rows = await self._database.ask(
             lambda connection: connection.execute(
-                "SELECT sequence, kind, body, data FROM events WHERE drawing = ? AND sequence > ? ORDER BY sequence",
-                (drawing, after),
+                "SELECT sequence, kind, body, data FROM events WHERE job = ? AND sequence > ? ORDER BY sequence",
+                (job_id, after),
             ).fetchall()
         )
         return [(sequence, stored_events.from_row(*row)) for sequence, *row in rows]
 
     # ---- checkpoints ----
 
-    def put_checkpoint(self, drawing: str, checkpoint: Checkpoint, hangs_on: str) -> None:
+    def put_checkpoint(self, job_id: str, checkpoint: Checkpoint, hangs_on: str) -> None:
         def work(connection: sqlite3.Connection) -> None:
             began = time.thread_time()
             data = checkpoint.to_bytes()
             make_room(connection, self._most_bytes, len(data))
-            row = (drawing, checkpoint.image, checkpoint.done, hangs_on, checkpoints.digest(data), data)
+            row = (job_id, checkpoint.image, checkpoint.done, hangs_on, checkpoints.digest(data), data)
             connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", row)
             took = time.thread_time() - began
             self.checkpoint_seconds += (took - self.checkpoint_seconds) * (LEARN if self.checkpoint_seconds else 1)
 
         self._database.post(work)
 
-    async def kept_steps(self, drawing: str) -> list[tuple[int, int]]:
+    async def kept_steps(self, job_id: str) -> list[tuple[int, int]]:
         """(image, steps done) of each checkpoint, in order."""
         return await self._database.ask(
             lambda connection: connection.execute(
-                "SELECT image, step FROM checkpoints WHERE drawing = ? ORDER BY image, step", (drawing,)
+                "SELECT image, step FROM checkpoints WHERE job = ? ORDER BY image, step", (job_id,)
             ).fetchall()
         )
 
-    async def checkpoint(self, drawing: str, image: int, done: int) -> tuple[Checkpoint, str] | None:
+    async def checkpoint(self, job_id: str, image: int, done: int) -> tuple[Checkpoint, str] | None:
         """A checkpoint and what it hangs on; None where there is none, or a damaged one."""
         row = await self._database.ask(
             lambda connection: connection.execute(
-                "SELECT hangs_on, digest, state FROM checkpoints WHERE drawing = ? AND image = ? AND step = ?",
-                (drawing, image, done),
+                "SELECT hangs_on, digest, state FROM checkpoints WHERE job = ? AND image = ? AND step = ?",
+                (job_id, image, done),
             ).fetchone()
         )
         if row is None or checkpoints.digest(row[2]) != row[1]:

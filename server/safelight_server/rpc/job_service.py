@@ -13,7 +13,7 @@ from safelight.v1 import jobs_pb2 as pb
 from safelight_server.contract import forks, pages, receipts
 from safelight_server.contract.requests import asked_in, check_request, plan_from, previews_of, takes_long
 from safelight_server.desk import Desk
-from safelight_server.engine import estimate
+from safelight_server.engine import estimate, job_pages
 from safelight_server.engine.job_record import JobView
 from safelight_server.jobs import Image, OnDisconnect
 
@@ -61,7 +61,7 @@ class JobService:
         check = partial(plan_from, asked, job_id=call_id, prefix=f"{request.WhichOneof('request')}.")
         ask = ask_for(asked, context, OnDisconnect.KEEP)
         job_id = await self._desk.take(ask, check, unpacks=takes_long(asked_in(request)))
-        self._desk.jobs.expect(job_id)
+        self._desk.expect(job_id)
         return pb.SubmitResponse(job=await self._job(job_id))
 
     async def attach(self, body: bytes, context: Context) -> AsyncIterator[pb.AttachResponse]:
@@ -82,7 +82,7 @@ class JobService:
 
     async def list_jobs(self, request: pb.ListJobsRequest, context: Context, call_id: str) -> pb.ListJobsResponse:
         page = pages.read(request)
-        views = await self._desk.jobs.page(page.size + 1, page.before, page.state, request.model)
+        views = await job_pages.page(self._desk.jobs, page.size + 1, page.before, page.state, request.model)
         more = pages.token(views[page.size - 1].created, views[page.size - 1].id) if len(views) > page.size else ""
         return pb.ListJobsResponse(jobs=[job_messages.job(view) for view in views[: page.size]], next_page_token=more)
 
@@ -102,7 +102,7 @@ class JobService:
         check = partial(fork.plan_from, job_id=call_id)
         step = request.step if request.HasField("step") else None
         job_id = await self._desk.fork(ask, request.job_id, request.image_index, step, check)
-        self._desk.jobs.expect(job_id)
+        self._desk.expect(job_id)
         return pb.ForkResponse(job=await self._job(job_id))
 
     async def estimate(self, request: pb.EstimateRequest, context: Context, call_id: str) -> pb.EstimateResponse:
@@ -123,7 +123,7 @@ class JobService:
         raise AssertionError("a job ends with a picture, or raises")
 
     async def _job(self, job_id: str) -> pb.Job:
-        view = await self._desk.jobs.view(job_id)
+        view = await job_pages.view(self._desk.jobs, job_id)
         found = await self._desk.jobs.find(job_id)
         eta = None if isinstance(found, JobView) else estimate.eta(self._desk.jobs.engine, found.drawing)
         return job_messages.job(view, eta)

@@ -25,7 +25,7 @@ from safelight_server.jobs import (
     Resumed,
     Started,
 )
-from safelight_server.samplers.table import SAMPLERS
+from safelight_server.samplers.table import schedulers_for
 
 R = TypeVar("R", pb.StreamResponse, jobs_pb2.AttachResponse)
 FORMATS = {"png": pb.IMAGE_FORMAT_PNG, "jpeg": pb.IMAGE_FORMAT_JPEG, "webp": pb.IMAGE_FORMAT_WEBP}
@@ -186,7 +186,7 @@ def model(info: ModelInfo) -> pb.Model:
             guidance_scale=config.guidance,
             scheduler=config.scheduler,
         ),
-        schedulers=SAMPLERS,
+        schedulers=schedulers_for(config.scheduler_config),
         precision=info.precision,
         device=info.device,
         has_tiny_decoder=config.has_tiny_decoder,
