@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from safelight_server.export import recipes
+from safelight_server.samplers.table import SAMPLERS, make_schedule, name_of
+from support.scheduler_configs import PLAYGROUND, SDXL
 
 KNOWN = {
     "lcm-lora-sdxl": ("lcm", 4),
@@ -36,6 +38,33 @@ def test_a_distillation_is_known_by_its_file_s_name_and_by_its_metadata(name: st
     other.touch()
     assert recipes.of_lora(str(other), other, {"ss_output_name": name}) == recipe
     assert recipes.RECIPES[recipe].scheduler in recipes.SCHEDULERS
+
+
+@pytest.mark.parametrize(
+    ("name", "stands_for"),
+    [
+        ("keep", "keep"),
+        ("euler-trailing", "euler-trailing"),
+        ("Euler a", "euler-ancestral"),
+        ("DPM++ 2M Karras", "dpmpp-2m-karras"),
+        ("DPM++ SDE Karras", "dpmpp_sde_karras"),
+        ("unipc", "unipc"),
+        ("PNDMScheduler", "pndm"),
+        ("no such one", None),
+    ],
+)
+def test_a_scheduler_has_its_names_from_elsewhere(name: str, stands_for: str | None) -> None:
+    assert recipes.scheduler_named(name) == stands_for
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_what_a_name_writes_is_that_sampler_s(name: str) -> None:
+    chosen = recipes.scheduler_named(name)
+    assert chosen is not None
+    own = PLAYGROUND if name.startswith("edm") else SDXL
+    written = {**own, **recipes.changes(chosen)}
+    got, want = make_schedule(name_of(written), written, 4), make_schedule(name, own, 4)
+    assert (got.moves, got.levels) == (want.moves, want.levels)
 
 
 @pytest.mark.parametrize("name", STYLES)

@@ -101,6 +101,8 @@ def test_the_client_reads_the_request(format: Any) -> None:
     [
         ({"scheduler": "dpmpp_2m_karras"}, "Sampler: DPM++ 2M Karras,"),
         ({"scheduler": "dpmpp_2m", "schedulerOptions": {"useKarrasSigmas": True}}, "Sampler: DPM++ 2M Karras,"),
+        ({"scheduler": "kdpm2_ancestral_karras"}, "Sampler: DPM2 a Karras,"),
+        ({"scheduler": "euler_sgm_uniform"}, "Sampler: Euler SGM Uniform,"),
         ({"scheduler": "new_one"}, "Sampler: new_one,"),
         ({"strength": 0.3}, "Denoising strength: 0.3,"),
         ({"refiner": {"model": "fine", "handoff": 0.8}}, "Refiner: fine, Refiner switch at: 0.8,"),

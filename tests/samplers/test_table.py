@@ -15,7 +15,6 @@ from safelight_server.samplers.training import alphas_bar
 from support.sampler_cases import (
     ANY,
     ROUGH,
-    RUNS,
     SHAPE,
     SPACINGS,
     STEPS,
@@ -36,9 +35,12 @@ pytestmark = [  # diffusers' own
 ]
 
 
-@pytest.mark.parametrize("case", cases())
+CASES = cases()
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_a_run_is_that_of_diffusers(case: Case) -> None:
-    for steps, begin in RUNS:
+    for steps, begin in case.runs:
         if begin and case.sampler == "pndm":
             continue  # see test_plms_on_the_way_begins_as_at_the_start
         want, got = theirs(case, steps, begin), ours(case, steps, begin)
@@ -48,7 +50,7 @@ def test_a_run_is_that_of_diffusers(case: Case) -> None:
         near(got.x0, want.x0, largest, (steps, begin))
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", CASES)
 def test_a_schedule_is_that_of_diffusers(case: Case) -> None:
     for steps in STEPS:
         scheduler, schedule = case.scheduler, case.schedule(steps)

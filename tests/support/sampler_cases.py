@@ -31,7 +31,7 @@ SHAPE = (1, 4, 8, 8)
 SEED = 5
 STEPS = (1, 2, 4, 7, 20, 50)  # 7 does not divide the timesteps of a training; from 15 on, DPM-Solver++ ends otherwise
 # (steps, the step that a job begins at): at the first, on the way, at the last.
-RUNS = ((1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (4, 3), (7, 0), (7, 2), (7, 6), (20, 0), (20, 6), (20, 19), (50, 0))
+RUNS = ((1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (4, 3), (7, 0), (7, 6), (7, 2), (20, 19), (20, 0), (20, 6), (50, 0))
 
 # ---- configurations: what is changed in the files of real checkpoints ----
 
@@ -219,7 +219,21 @@ class Case:
         """Of diffusers; set_timesteps begins it anew, but for the changes that one class makes to its configuration."""
         return class_of(SAMPLERS[self.sampler].scheduler).from_config(self.config)
 
+    @cached_property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """Which of RUNS: all on SDXL's own configuration, and of the samplers whose classes many folders name."""
+        return RUNS if self.config == SDXL or self.sampler in WHOLE else RUNS[::2]
+
     def schedule(self, steps: int) -> Schedule:
+        if steps not in self._schedules:
+            self._schedules[steps] = self._made(steps)
+        return self._schedules[steps]
+
+    @cached_property
+    def _schedules(self) -> dict[int, Schedule]:
+        return {}
+
+    def _made(self, steps: int) -> Schedule:
         asked = [key for key in SPACINGS if self.config.get(key)] if self.sampler != "euler" else []
         if asked == ["use_karras_sigmas"]:  # as an option, which is another way to say it
             return make_schedule(self.sampler, self.config, steps, use_karras_sigmas=True, eta=self.eta)

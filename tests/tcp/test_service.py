@@ -178,7 +178,7 @@ def test_list_models(stub: ImageServiceStub) -> None:
     assert (base.defaults.width, base.defaults.steps, base.defaults.guidance_scale) == (128, 25, 5.0)
     assert (lcm.defaults.width, lcm.defaults.steps, lcm.defaults.guidance_scale) == (192, 4, 1.0)
     assert lcm.defaults.scheduler == "lcm"
-    assert set(base.schedulers) == set(SAMPLERS)
+    assert set(base.schedulers) == {name for name in SAMPLERS if not name.startswith("edm")}
     assert list(base.refiners) == ["zero_snr", "vega_lcm", "refiner"]
 
 

@@ -31,8 +31,8 @@ An export that was stopped goes on where it was when the same command is given a
 
 NEEDED = ("torch", "diffusers", "transformers", "optimum", "nncf", "accelerate", "peft")
 SCHEDULER = """keep, or euler, euler-trailing, euler-ancestral, euler-ancestral-trailing, ddim, ddim-trailing, dpmpp-2m,
-dpmpp-2m-karras, lcm; or for a distillation its scheduler, steps and guidance: turbo, lightning, hyper,
-hyper-cfg, dmd2, pcm, flash"""
+dpmpp-2m-karras, lcm, or any name of docs/schedulers.md ("DPM++ SDE Karras", unipc); or for a distillation its
+scheduler, steps and guidance: turbo, lightning, hyper, hyper-cfg, dmd2, pcm, flash"""
 INT8_MODES = """ptq: weights and activations, the fastest (takes 10 GB of memory for Vega, and would take 30 for SDXL);
 hybrid: both of convolutions, weights alone of the rest (10 GB for SDXL); weights: half the size, hardly faster (ptq)"""
 

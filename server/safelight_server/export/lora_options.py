@@ -36,13 +36,13 @@ def split(text: str, scale: float) -> tuple[str, float]:
 
 
 def defaults_from(arguments: argparse.Namespace, files: Sequence[Path]) -> tuple[str, int | None, float | None]:
-    """The scheduler (a key of recipes.SCHEDULERS), the steps and the guidance. Raises LoadError for a bad one.
+    """The scheduler (as recipes.scheduler_named gives it), the steps and the guidance. Raises LoadError for a bad one.
 
     What is not asked for comes from a LoRA that is known as a distillation to few steps. No other LoRA changes any.
     """
     named, steps, guidance = arguments.scheduler, arguments.steps, arguments.guidance
-    if named is not None and named not in NAMES:
-        raise LoadError(f"--scheduler must be one of {', '.join(NAMES)}, not {named}")
+    if named is not None and named not in recipes.RECIPES and recipes.scheduler_named(named) is None:
+        raise LoadError(f"--scheduler must be one of {', '.join(NAMES)}, or a name of docs/schedulers.md, not {named}")
     if steps is not None and not 1 <= steps <= 1000:
         raise LoadError(f"--steps must be from 1 to 1000, not {steps}")
     if guidance is not None and not 0 <= guidance <= 100:
@@ -52,8 +52,8 @@ def defaults_from(arguments: argparse.Namespace, files: Sequence[Path]) -> tuple
     if recipe is not None:
         steps = recipes.steps(recipe, name) if steps is None else steps
         guidance = recipes.RECIPES[recipe].guidance if guidance is None else guidance
-    scheduler = named if named in recipes.SCHEDULERS else recipes.RECIPES[recipe].scheduler if recipe else recipes.KEEP
-    return scheduler, steps, guidance
+    asked = recipes.scheduler_named(named) if named is not None else None
+    return asked or (recipes.RECIPES[recipe].scheduler if recipe else recipes.KEEP), steps, guidance
 
 
 def _recipe(given: Sequence[str], files: Sequence[Path]) -> tuple[str | None, str]:

@@ -23,7 +23,7 @@ class Options:
     output: Path  # the folder to make
     half: bool = True  # weights in 16 bits, not 32
     loras: tuple[tuple[Path, float], ...] = ()  # fused one after the other, each with its strength
-    scheduler: str = "keep"  # a key of recipes.SCHEDULERS
+    scheduler: str = "keep"  # as recipes.scheduler_named gives it
     steps: int | None = None  # the folder's default; None: what the server takes for the scheduler
     guidance: float | None = None  # likewise
     tiny: Path | None = None  # the folder of an AutoencoderTiny

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safelight_server.samplers.names import canonical
+from safelight_server.samplers.scheduler_classes import DEFAULTS
+from safelight_server.samplers.table import SAMPLERS
+
 Json = dict[str, Any]
 KEEP = "keep"
 
@@ -25,7 +29,7 @@ def _of(name: str, *changes: Mapping[str, Any]) -> Json:
     return merged
 
 
-# What each choice of --scheduler changes in the checkpoint's scheduler_config.json.
+# What some choices of --scheduler change in the checkpoint's scheduler_config.json; for the others, see `changes`.
 SCHEDULERS: Mapping[str, Json] = {
     KEEP: {},
     "lcm": _of("LCMScheduler", LCM),
@@ -38,6 +42,22 @@ SCHEDULERS: Mapping[str, Json] = {
     "dpmpp-2m": _of("DPMSolverMultistepScheduler", SOLVER, PLAIN),
     "dpmpp-2m-karras": _of("DPMSolverMultistepScheduler", SOLVER, PLAIN, {"use_karras_sigmas": True}),
 }
+
+
+def scheduler_named(name: str) -> str | None:
+    """What a name, ours or one from elsewhere, stands for: a key of SCHEDULERS or a sampler's name; None: nothing."""
+    ours = canonical(name)
+    keys = (name, ours.replace("_", "-"))
+    return next((key for key in keys if key in SCHEDULERS), ours if ours in SAMPLERS else None)
+
+
+def changes(scheduler: str) -> Json:
+    """What a scheduler, as `scheduler_named` gives it, changes in a scheduler_config.json."""
+    if scheduler in SCHEDULERS:
+        return SCHEDULERS[scheduler]
+    sampler = SAMPLERS[scheduler]
+    known = DEFAULTS[sampler.scheduler]
+    return _of(sampler.scheduler, {key: value for key, value in sampler.preset.items() if key in known})
 
 
 @dataclass(frozen=True)

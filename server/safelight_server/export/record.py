@@ -8,12 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safelight_server.errors import LoadError
 from safelight_server.model_folder import model_config
 from safelight_server.model_folder.manifest import NAME
+from safelight_server.samplers.table import is_edm
 
 from . import source as sources
 from .plan import Options
-from .recipes import SCHEDULERS
+from .recipes import changes
 from .source import ORDER, SCHEDULER, Source
 
 # What model_index.json goes on naming: an image encoder, for example, is not exported.
@@ -29,13 +31,21 @@ def describe(source: Source, options: Options, folder: Path, shared: dict[str, s
     index = {key: value for key, value in source.index.items() if key in EXPORTED or not isinstance(value, list)}
     index.pop("_name_or_path", None)
     scheduler = source.read(SCHEDULER)
-    if changes := SCHEDULERS[options.scheduler]:
-        scheduler |= changes
-        index["scheduler"] = ["diffusers", changes["_class_name"]]
+    if changed := changes(options.scheduler):
+        _check_kind(scheduler, changed["_class_name"])
+        scheduler |= changed
+        index["scheduler"] = ["diffusers", changed["_class_name"]]
     (folder / "scheduler").mkdir(exist_ok=True)
     _write(folder / SCHEDULER, scheduler)
     _write(folder / "model_index.json", index)
     _write(folder / NAME, {"shared": shared, "defaults": _defaults(options)})
+
+
+def _check_kind(scheduler: dict[str, Any], chosen: str) -> None:
+    """Raises LoadError for a class that would feed the network what it was not trained on."""
+    own = str(scheduler.get("_class_name"))
+    if is_edm(own) != is_edm(chosen):
+        raise LoadError(f"--scheduler must be {'one of EDM' if is_edm(own) else 'none of EDM'} where it was {own}")
 
 
 def _defaults(options: Options) -> dict[str, Any]:

@@ -8,17 +8,35 @@ from typing import Any
 
 from safelight_server import __version__
 
-SAMPLERS = {  # A1111's names (modules/sd_samplers_*.py); those it does not know keep ours
+SAMPLERS = {  # A1111's names (modules/sd_samplers_*.py), and such as it could have for those that it does not know
     "euler": "Euler",
     "euler_ancestral": "Euler a",
     "dpmpp_2m": "DPM++ 2M",
     "dpmpp_2m_sde": "DPM++ 2M SDE",
+    "dpmpp_sde": "DPM++ SDE",
+    "unipc": "UniPC",
+    "heun": "Heun",
+    "kdpm2": "DPM2",
+    "kdpm2_ancestral": "DPM2 a",
+    "lms": "LMS",
+    "pndm": "PLMS",
+    "dpmpp_2s": "DPM++ 2S",
+    "deis": "DEIS",
+    "ddpm": "DDPM",
+    "edm_euler": "EDM Euler",
+    "edm_dpmpp_2m": "EDM DPM++ 2M",
+    "edm_dpmpp_2m_sde": "EDM DPM++ 2M SDE",
     "ddim": "DDIM",
     "lcm": "LCM",
     "tcd": "TCD",
 }
 WEIGHTED = "PROMPT_SYNTAX_WEIGHTED"  # prompts in A1111's own syntax
-SPACINGS = {"_karras": " Karras", "_exponential": " Exponential"}  # at the end of a scheduler's name, and of A1111's
+SPACINGS = {  # at the end of a scheduler's name, and of A1111's
+    "_karras": " Karras",
+    "_exponential": " Exponential",
+    "_beta": " Beta",
+    "_sgm_uniform": " SGM Uniform",
+}
 
 
 def parameters_text(recipe: Mapping[str, Any], model_hash: str = "") -> str:

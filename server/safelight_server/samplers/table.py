@@ -108,13 +108,13 @@ def make_schedule(
 
 def schedulers_for(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The names that a model with this scheduler_config.json can be asked for."""
-    return tuple(name for name, sampler in SAMPLERS.items() if _is_edm(sampler.scheduler) == _is_edm(_class(config)))
+    return tuple(name for name, sampler in SAMPLERS.items() if is_edm(sampler.scheduler) == is_edm(_class(config)))
 
 
 def _check_conditioning(name: str, sampler: Sampler, config: Mapping[str, Any]) -> None:
     """Raises ValueError for a sampler that would feed the network what it was not trained on."""
-    if "_class_name" in config and _is_edm(sampler.scheduler) != _is_edm(_class(config)):
-        rule = "an EDM scheduler (edm_...)" if _is_edm(_class(config)) else "other than EDM's"
+    if "_class_name" in config and is_edm(sampler.scheduler) != is_edm(_class(config)):
+        rule = "an EDM scheduler (edm_...)" if is_edm(_class(config)) else "other than EDM's"
         raise ValueError(f"scheduler must be {rule} for a model whose own is {_class(config)}, not {name!r}")
 
 
@@ -122,7 +122,7 @@ def _class(config: Mapping[str, Any]) -> str:
     return str(config.get("_class_name"))
 
 
-def _is_edm(scheduler: str) -> bool:
+def is_edm(scheduler: str) -> bool:
     """Whether a class scales the network's input and output as Karras et al. 2022 do."""
     return scheduler in DEFAULTS and "sigma_data" in DEFAULTS[scheduler]
 
