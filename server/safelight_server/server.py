@@ -71,7 +71,7 @@ async def serve(config: Config) -> None:
     address = listening.bind(server, config.listen)
     await server.start()
     log.info("listening on %s, loading %s", address, ", ".join(configs))
-    log.info("jobs are stored in %s", config.state_dir or "memory: they end with this process")
+    log.info(_where_jobs_are(config.state_dir))
     loading = asyncio.create_task(
         start.load_all(registry, configs, config.devices, config.own_lane, verify=config.verify)
     )
@@ -103,6 +103,12 @@ async def serve(config: Config) -> None:
         log.info("stopped")
         if stop.done():
             _end_within(LAST_THREADS, code=0)
+
+
+def _where_jobs_are(folder: Path | None) -> str:
+    if folder is None:
+        return "jobs are stored in memory: they end with this process"
+    return f"jobs that last are stored in {folder}, with their prompts and pictures (--ephemeral: in memory alone)"
 
 
 async def _watch(engine: Engine, status: Health, changed: asyncio.Event, stop: asyncio.Future[None]) -> None:
