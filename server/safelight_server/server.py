@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,8 @@ from .rpc.calls import Calls
 from .rpc.health import Health
 from .rpc.job_service import NAME as JOBS
 from .rpc.job_service import JobService
+from .rpc.operations import NAME as OPERATIONS
+from .rpc.operations import Operations
 from .rpc.service import NAME, ImageService
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,11 @@ async def serve(config: Config) -> None:
     stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=peer_limits.options())
     status, calls = Health(), Calls()
-    services = {NAME: ImageService(desk, calls).handlers(), JOBS: JobService(desk, calls).handlers()}
+    services = {
+        NAME: ImageService(desk, calls).handlers(),
+        JOBS: JobService(desk, calls).handlers(),
+        OPERATIONS: Operations(desk, calls).handlers(),
+    }
     status.set(dict.fromkeys(("", *services, *configs), False))
     names = (*services, health.NAME)
     server.add_generic_rpc_handlers((*services.values(), status.handlers(), reflection.handlers(names)))
@@ -90,7 +96,7 @@ async def serve(config: Config) -> None:
             desk.book = book = JobBook(engine, store)
             await Resuming(book, desk.plan_again).resume()
             cleaning = asyncio.create_task(book.keep_clean())
-            await _watch(engine, status, changed, stop)
+            await _watch(engine, status, tuple(services), changed, stop)
             status.leave()
             await _drain(engine, calls, config.grace)
             cleaning.cancel()
@@ -111,12 +117,14 @@ def _where_jobs_are(folder: Path | None) -> str:
     return f"jobs that last are stored in {folder}, with their prompts and pictures (--ephemeral: in memory alone)"
 
 
-async def _watch(engine: Engine, status: Health, changed: asyncio.Event, stop: asyncio.Future[None]) -> None:
+async def _watch(
+    engine: Engine, status: Health, services: Sequence[str], changed: asyncio.Event, stop: asyncio.Future[None]
+) -> None:
     """Keeps the health in step with the engine until it is time to stop."""
     log.info("ready: serving %s", ", ".join(engine.models))
     while not stop.done():
         changed.clear()
-        status.set({"": engine.ready, NAME: engine.ready, JOBS: engine.ready, **engine.health()})
+        status.set({**dict.fromkeys(("", *services), engine.ready), **engine.health()})
         news = asyncio.create_task(changed.wait())
         await asyncio.wait((news, stop), return_when=asyncio.FIRST_COMPLETED)
         news.cancel()

@@ -54,10 +54,13 @@ def mutated(seed: bytes, random: random.Random) -> bytes:
     return bytes(body)
 
 
+SERVICES = ("safelight.v1.ImageService", "safelight.v1.JobService", "google.longrunning.Operations")
+
+
 def test_list_tells_of_the_whole_the_service_and_each_model(channel: grpc.Channel, folders: dict[str, str]) -> None:
     statuses = health_pb2_grpc.HealthStub(channel).List(health_pb2.HealthListRequest()).statuses
     assert {name: status.status for name, status in statuses.items()} == dict.fromkeys(
-        ("", "safelight.v1.ImageService", *folders), Response.SERVING
+        ("", *SERVICES, *folders), Response.SERVING
     )
 
 

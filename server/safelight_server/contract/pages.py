@@ -43,6 +43,11 @@ def read(request: pb.ListJobsRequest) -> Page:
     return Page(min(request.page_size or SIZE, MOST), before, STATES.get(request.state))
 
 
+def of(size: int, token: str) -> Page:
+    """A page of jobs in any state. Raises InvalidRequest for a token that no response gave."""
+    return read(pb.ListJobsRequest(page_size=max(0, size), page_token=token))
+
+
 def token(created: float, job_id: str) -> str:
     """For the page that begins after this job."""
     return f"{created.hex()} {job_id}"
