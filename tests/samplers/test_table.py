@@ -17,7 +17,6 @@ from support.sampler_cases import (
     ROUGH,
     SHAPE,
     SPACINGS,
-    STEPS,
     Case,
     cases,
     class_of,
@@ -52,7 +51,7 @@ def test_a_run_is_that_of_diffusers(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_schedule_is_that_of_diffusers(case: Case) -> None:
-    for steps in STEPS:
+    for steps in sorted({steps for steps, _ in case.runs}):
         scheduler, schedule = case.scheduler, case.schedule(steps)
         scheduler.set_timesteps(steps)
         check_timesteps(case, scheduler, schedule)
@@ -74,6 +73,7 @@ def check_timesteps(case: Case, scheduler: Any, schedule: Schedule) -> None:
     assert got.dtype == (np.int64 if want.dtype == np.int64 else np.float32)  # diffusers has float64, too
     looked_up = scheduler.order == 2 or any(case.config.get(key) for key in SPACINGS)
     slack = slack_of(scheduler, want) if looked_up else np.full(len(want), 1e-6 * case.sampler.startswith("edm"))
+    slack = slack + 1.2e-3 * (case.sampler == "kdpm2_ancestral")  # its middles are the steps' ends, but for roundings
     np.testing.assert_array_less(abs(got.astype(np.float64) - want), 3e-7 * abs(want) + slack + 1e-12)
     whole = abs(want - want.round()) <= slack  # so near to a whole number that rounding may fall to either side
     np.testing.assert_array_equal(got.astype(np.int64)[~whole], want.astype(np.int64)[~whole])

@@ -19,6 +19,11 @@ SCHEDULERS: dict[str, Any] = {
     "euler_ancestral": diffusers.EulerAncestralDiscreteScheduler,
     "dpmpp_2m": diffusers.DPMSolverMultistepScheduler,
     "dpmpp_2m_karras": diffusers.DPMSolverMultistepScheduler,
+    "heun": diffusers.HeunDiscreteScheduler,
+    "kdpm2": diffusers.KDPM2DiscreteScheduler,
+    "kdpm2_ancestral": diffusers.KDPM2AncestralDiscreteScheduler,
+    "unipc": diffusers.UniPCMultistepScheduler,
+    "pndm": diffusers.PNDMScheduler,
     "ddim": diffusers.DDIMScheduler,
     "lcm": diffusers.LCMScheduler,
 }

@@ -29,8 +29,8 @@ Floats = npt.NDArray[np.float32]
 
 SHAPE = (1, 4, 8, 8)
 SEED = 5
-STEPS = (1, 2, 4, 7, 20, 50)  # 7 does not divide the timesteps of a training; from 15 on, DPM-Solver++ ends otherwise
-# (steps, the step that a job begins at): at the first, on the way, at the last.
+# (steps, the step that a job begins at): at the first, on the way, at the last. 7 does not divide the timesteps of a
+# training; from 15 on, DPM-Solver++ ends otherwise.
 RUNS = ((1, 0), (2, 0), (2, 1), (4, 0), (4, 1), (4, 3), (7, 0), (7, 6), (7, 2), (20, 19), (20, 0), (20, 6), (50, 0))
 
 # ---- configurations: what is changed in the files of real checkpoints ----
@@ -194,7 +194,7 @@ ALWAYS: dict[str, Config] = {  # what a name stands for
     "pndm": {"skip_prk_steps": True},
 }
 WHOLE = ("euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "ddim", "lcm", "tcd")  # on each configuration of ANY
-FEW = ("sdxl", "trailing", "v")  # those whose classes are slow
+FEW = ("sdxl", "trailing")  # those whose classes are slow
 MOST = ("sdxl", "trailing", "linspace", "v", "cosine betas", "trained betas", "200 timesteps")  # the others on these
 EXACT = ("dpmpp_2m_sde", "dpmpp_sde", "deis")  # held against weights in double precision: in float32, they lose much
 CONFIGURED: dict[str, Sequence[str]] = {
@@ -221,7 +221,7 @@ class Case:
 
     @cached_property
     def runs(self) -> tuple[tuple[int, int], ...]:
-        """Which of RUNS: all on SDXL's own configuration, and of the samplers whose classes many folders name."""
+        """Which of RUNS: all on SDXL's own configuration, and of the samplers that most folders name."""
         return RUNS if self.config == SDXL or self.sampler in WHOLE else RUNS[::2]
 
     def schedule(self, steps: int) -> Schedule:

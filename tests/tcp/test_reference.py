@@ -44,6 +44,10 @@ GENERATE: dict[str, tuple[str, Fields]] = {
     "euler_ancestral": ("base", {"scheduler": "euler_ancestral"}),
     "dpmpp_2m": ("base", {"scheduler": "dpmpp_2m", "steps": 9}),
     "dpmpp_2m_karras": ("base", {"scheduler": "dpmpp_2m_karras", "steps": 16}),
+    "heun": ("base", {"scheduler": "heun", "steps": 5}),
+    "kdpm2_ancestral": ("base", {"scheduler": "kdpm2_ancestral", "steps": 5}),
+    "unipc": ("base", {"scheduler": "unipc"}),
+    "pndm": ("base", {"scheduler": "pndm"}),
     "ddim": ("base", {"scheduler": "ddim"}),
     "lcm": ("base", {"scheduler": "lcm", "steps": 4, "guidance_scale": 1.0}),
     "v-prediction, zero snr": ("zero_snr", {"width": 192, "height": 120}),
@@ -58,6 +62,8 @@ REFINE: dict[str, tuple[str, Fields]] = {
     "ancestral": ("base", {"strength": 0.7, "scheduler": "euler_ancestral"}),
     "ddim": ("base", {"strength": 0.5, "scheduler": "ddim"}),
     "dpmpp_2m": ("base", {"strength": 0.8, "scheduler": "dpmpp_2m", "steps": 12}),
+    "heun": ("base", {"strength": 0.6, "scheduler": "heun", "steps": 8}),
+    "unipc": ("base", {"strength": 0.6, "scheduler": "unipc"}),
     "lcm": ("vega_lcm", {"strength": 0.5, "steps": 8, "guidance_scale": 1.0}),
     "refiner": ("refiner", {"strength": 0.5}),
     "refiner, aesthetic": (
@@ -74,6 +80,8 @@ INPAINT: dict[str, tuple[str, Fields]] = {
     "mask, strength 1": ("base", {"strength": 1.0}),
     "mask, ancestral": ("base", {"strength": 0.8, "scheduler": "euler_ancestral"}),
     "mask, dpmpp_2m": ("base", {"strength": 0.9, "scheduler": "dpmpp_2m", "steps": 10}),
+    "mask, heun": ("base", {"strength": 0.6, "scheduler": "heun", "steps": 8}),
+    "mask, kdpm2": ("base", {"strength": 0.6, "scheduler": "kdpm2", "steps": 8}),
     "nine channels": ("inpaint", {"strength": 0.7}),
     "nine channels, strength 1": ("inpaint", {"strength": 1.0}),
     "nine channels, ancestral": ("inpaint", {"strength": 1.0, "scheduler": "euler_ancestral"}),
@@ -105,7 +113,7 @@ def test_inpaint(case: str, stub: ImageServiceStub, folders: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("handoff", [0.5, 0.8])
-@pytest.mark.parametrize("scheduler", ["euler", "dpmpp_2m", "ddim"])
+@pytest.mark.parametrize("scheduler", ["euler", "dpmpp_2m", "ddim", "heun"])
 def test_handoff(handoff: float, scheduler: str, stub: ImageServiceStub, folders: dict[str, str]) -> None:
     """The ensemble of experts: denoising_end on the base, denoising_start on the refiner."""
     fields = WORDS | {"steps": 10, "scheduler": scheduler, "width": 120, "negative_prompt": "cat"}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from numpy.polynomial import Polynomial
-
 from safelight_server.pixels.coefficients import Update
 
 from .moves import X0, Move, Row
@@ -92,28 +90,33 @@ def _order(s: Settings, i: int, steps: int, held: int) -> int:
 
 
 def _integrals(
-    nodes: Sequence[float], stop: float, integral: Callable[[Polynomial, float, float], float]
+    nodes: Sequence[float], stop: float, integral: Callable[[list[float], float, float], float]
 ) -> list[float]:
     """The integral of each Lagrange polynomial of the nodes, from the first of them to `stop`."""
     found = []
     for node in nodes:
-        others = [x for x in nodes if x != node]
-        product = Polynomial.fromroots(others) if others else Polynomial([1.0])
-        found.append(integral(product, nodes[0], stop) / math.prod(node - x for x in others))
+        powers = [1.0]  # the coefficients of the product of u - x, for all other nodes x
+        for x in nodes:
+            if x != node:
+                powers = [low - x * high for low, high in zip([0.0, *powers], [*powers, 0.0], strict=True)]
+        found.append(integral(powers, nodes[0], stop) / math.prod(node - x for x in nodes if x != node))
     return found
 
 
-def _over_u(p: Polynomial, start: float, stop: float) -> float:
-    whole = p.integ()
-    return float(whole(stop) - whole(start))
+def _over_u(powers: list[float], start: float, stop: float) -> float:
+    return sum(power * (stop ** (k + 1) - start ** (k + 1)) / (k + 1) for k, power in enumerate(powers))
 
 
-def _over_exp_u(p: Polynomial, start: float, stop: float) -> float:
-    whole, derivative = p, p  # by parts: the integral of p exp(u) is (p - p' + p'' - ...) exp(u)
-    for _ in range(p.degree()):
-        derivative = -derivative.deriv()
-        whole = whole + derivative
-    return float(whole(stop) * math.exp(stop) - whole(start) * math.exp(start))
+def _over_exp_u(powers: list[float], start: float, stop: float) -> float:
+    total, sign = 0.0, 1
+    while powers:  # by parts: the integral of p exp(u) is (p - p' + p'' - ...) exp(u)
+        total += sign * (_value(powers, stop) * math.exp(stop) - _value(powers, start) * math.exp(start))
+        powers, sign = [k * power for k, power in enumerate(powers)][1:], -sign
+    return total
+
+
+def _value(powers: list[float], u: float) -> float:
+    return sum(power * u**k for k, power in enumerate(powers))
 
 
 def lms(s: Settings, levels: NoiseLevels, i: int, held: int) -> Move:
