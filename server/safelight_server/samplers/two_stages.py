@@ -42,7 +42,8 @@ def _two_stages(
     middles = [middle(high, low) for high, low in pairwise(ends[:-1])]
     between = timesteps_of(np.array(middles, np.float32), run.table)
     # A middle that is the step's end but for roundings has its timestep: a hair below, the network would see another.
-    between = np.where(abs(between - run.times[1:]) < 1e-3, run.times[1:], between)
+    same = np.array(middles) == ends[1:-1]
+    between = np.where(same | (abs(between - run.times[1:]) < 1e-3), run.times[1:], between)
     before = [Level(1.0, sigma) for sigma in _woven(ends[:-1], middles)]
     return NoiseLevels(
         timesteps=np.array(_woven(times, between), np.float32),
