@@ -1,4 +1,4 @@
-"""The command line: `safelight generate|refine|stream|again|models|health`."""
+"""The command line: `safelight generate|refine|stream|again`, `submit|attach|jobs|...`, `models|health`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from . import __version__, commands, parsing
+from . import __version__, command_options, commands, job_commands, job_options, parsing
 from .client import Client
 from .errors import Busy, InvalidRequest, NotFound, SafelightError, TimedOut, Unavailable
 from .image_scaling import PictureScaled
-from .pictures import SUFFIXES
 
 EXIT_CODES = {InvalidRequest: 2, Unavailable: 3, NotFound: 4, Busy: 5, TimedOut: 5}
 INTERRUPTED = 130
@@ -28,10 +26,12 @@ examples:
   safelight stream "a red apple" --preview preview.jpg -o apple.png
   safelight stream "a red apple" --json | jq .event
   safelight again apple.png -o same.png
+  safelight attach "$(safelight submit "a red apple")" -o apple.png
   safelight generate "a red apple" --wait 60 -o - | display
   safelight health && safelight models
 
-Paths and data go to stdout, progress to stderr. Ctrl-C stops the work on the server.
+Paths and data go to stdout, progress to stderr. Ctrl-C stops the work on the server,
+but for attach, fork and finish, which it only detaches.
 Exit codes: 0 done, 1 failed, 2 bad arguments, 3 no server, 4 no such model, 5 server full or out of time, 130 Ctrl-C.
 """
 DEFAULTS = " Whatever is left out is the model's own default: see `safelight models`."
@@ -77,6 +77,8 @@ def _fail(message: str, code: int) -> int:
 
 
 def _advice(error: SafelightError) -> str:
+    if error.job_id and isinstance(error, Unavailable):
+        return f"; attach again with: safelight attach {error.job_id}"
     return f" (try again in {error.retry_after:g} s)" if error.retry_after is not None else ""
 
 
@@ -93,117 +95,102 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--print-completion", choices=shells, action=parsing.PrintCompletion, help=complete)
     subs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for run, help, adders in COMMANDS:
-        text = f"{help[0].upper()}{help[1:]}.{DEFAULTS if _add_draw_options in adders else ''}"
-        sub = subs.add_parser(run.__name__, help=help, description=text)
+        draws = {command_options.add_draw_options, command_options.add_draw_options_without_place} & {*adders}
+        text = f"{help[0].upper()}{help[1:]}.{DEFAULTS if draws else ''}"
+        example = f"example: safelight {EXAMPLES[run.__name__]}" if run.__name__ in EXAMPLES else None
+        sub = subs.add_parser(run.__name__, help=help, description=text, epilog=example)
         sub.set_defaults(run=run)
-        for add_options in (*adders, _add_server_options):
+        for add_options in (*adders, command_options.add_server_options):
             add_options(sub)
     return parser
 
 
-def _add_prompt(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("prompt", metavar="PROMPT", help="what the picture should show")
-
-
-def _add_draw_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("the picture")
-    _add_output_options(group)
-    add = group.add_argument
-    add("--model", metavar="NAME", help="one of `safelight models`")
-    add("--negative", metavar="TEXT", dest="negative_prompt", help="what the picture should not show")
-    add("--prompt-syntax", choices=("literal", "weighted"), help="weighted: (more), [less], (just:1.3), over 77 tokens")
-    add("--size", metavar="WxH", type=parsing.size, help="pixels, as 768x512")
-    add("--steps", metavar="N", type=int, help="denoising steps")
-    add("--guidance", metavar="SCALE", dest="guidance_scale", type=float, help="1 or less turns guidance off")
-    add(
-        "--seed",
-        metavar="N",
-        type=int,
-        help="of the first picture; the next have N+1, N+2, ... (default, and -1: by lot)",
-    )
-    add("-n", "--num-images", metavar="N", type=int, help="how many pictures")
-    add("--scheduler", metavar="NAME", help="one of the model's")
-    add(
-        "--refiner",
-        metavar="NAME[@HANDOFF]",
-        type=parsing.refiner,
-        help="a second model that takes over at 0 to 1, as @0.8",
-    )
-    add("--format", choices=tuple(SUFFIXES), help="of the file (default: as the name of -o says, else png)")
-    add("--quality", metavar="1-100", type=int, help="for jpeg and webp")
-    add("--priority", choices=("interactive", "normal", "batch"), help="whose steps go first (default: normal)")
-    add = parser.add_argument_group("less work for nearly the same picture").add_argument
-    add("--deep-cache", metavar="N", dest="deep_cache_interval", type=int, help="the whole UNet every N steps, as 3")
-    add("--guide-until", metavar="SHARE", dest="guidance_until", type=float, help="no guidance after this, as 0.6")
-    add("--tiny", dest="tiny_decoder", action="store_true", default=None, help="decode with the tiny decoder")
-
-
-def _add_image(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", type=parsing.file, help="the picture to start from")
-
-
-def _add_image_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--image", metavar="FILE", type=parsing.file, help="redraw this picture instead of drawing a new one"
-    )
-
-
-def _add_redraw_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--strength", metavar="0-1", type=float, help="how much of the image may change")
-    parser.add_argument("--mask", metavar="FILE", type=parsing.file, help="white is drawn anew, black is kept")
-
-
-def _add_preview_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--preview",
-        metavar="FILE",
-        type=Path,
-        help="keep the newest preview in this file, as .jpg; what is there is replaced",
-    )
-    parser.add_argument("--preview-every", metavar="N", type=int, default=1, help="steps between previews (default: 1)")
-
-
-def _add_picture(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a picture that Safelight drew")
-    parser.add_argument("--image", metavar="FILE", type=parsing.file, help="what it was redrawn from, if it was")
-    parser.add_argument("--mask", metavar="FILE", type=parsing.file, help="the mask that it was redrawn with")
-    _add_output_options(parser.add_argument_group("the picture"))
-
-
-def _add_output_options(group: argparse._ArgumentGroup) -> None:
-    where = "a file, a folder, or - for stdout; several pictures get -0, -1, ... (default: ./safelight-SEED.png)"
-    group.add_argument("-o", "--output", metavar="PATH", dest="output_path", default=".", help=where)
-    group.add_argument("-f", "--force", action="store_true", help="replace files that are there")
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="ask for this model alone")
-
-
-def _add_server_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("the server, and what is told").add_argument
-    where = "host:port, or unix:path, or several with commas (default: $SAFELIGHT_ADDRESS, else localhost:50051)"
-    add("--address", metavar="ADDRESS", help=where)
-    add("--timeout", metavar="SECONDS", type=float, help="give up after this (default: $SAFELIGHT_TIMEOUT, else never)")
-    waits = "wait until the server is ready, at most so long (default: not at all; without a number: %(const)g)"
-    add("--wait", metavar="SECONDS", type=parsing.above_zero, nargs="?", const=parsing.WAIT, help=waits)
-    add("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
-    add("--json", action="store_true", help="JSON on stdout instead of plain text; for stream, one line per event")
-
-
 Adder = Callable[[argparse.ArgumentParser], None]
 COMMANDS: tuple[tuple[Callable[..., int], str, tuple[Adder, ...]], ...] = (
-    (commands.generate, "draw pictures from words", (_add_prompt, _add_draw_options)),
-    (commands.refine, "redraw a picture", (_add_image, _add_prompt, _add_redraw_options, _add_draw_options)),
+    (commands.generate, "draw pictures from words", (command_options.add_prompt, command_options.add_draw_options)),
+    (
+        commands.refine,
+        "redraw a picture",
+        (
+            command_options.add_image,
+            command_options.add_prompt,
+            command_options.add_redraw_options,
+            command_options.add_draw_options,
+        ),
+    ),
     (
         commands.stream,
         "draw, and tell what happens while it does",
-        (_add_prompt, _add_image_option, _add_redraw_options, _add_preview_options, _add_draw_options),
+        (
+            command_options.add_prompt,
+            command_options.add_image_option,
+            command_options.add_redraw_options,
+            command_options.add_preview_options,
+            command_options.add_draw_options,
+        ),
     ),
-    (commands.again, "draw a picture again, by what its file says", (_add_picture,)),
+    (
+        job_commands.submit,
+        "ask for a job that is drawn whether anybody waits or not, and print its id",
+        (
+            command_options.add_prompt,
+            command_options.add_image_option,
+            command_options.add_redraw_options,
+            command_options.add_draw_options_without_place,
+            job_options.add_terms,
+        ),
+    ),
+    (
+        job_commands.attach,
+        "watch a job from its first event on, and write its pictures; Ctrl-C only detaches",
+        (job_options.add_id, command_options.add_preview_options, job_options.add_places),
+    ),
+    (job_commands.jobs, "show the jobs, the newest first", (job_options.add_filters,)),
+    (job_commands.cancel, "stop a job", (job_options.add_id,)),
+    (
+        job_commands.finish,
+        "end a job early: what is there after the running step is its picture",
+        (job_options.add_id, job_options.add_places),
+    ),
+    (
+        job_commands.fork,
+        "go on from a step of a job with changes, as a new job",
+        (
+            job_options.add_id,
+            job_options.add_fork_options,
+            command_options.add_preview_options,
+            job_options.add_places,
+        ),
+    ),
+    (
+        job_commands.estimate,
+        "say how long a drawing would take, and what memory; nothing is drawn",
+        (
+            command_options.add_prompt,
+            command_options.add_image_option,
+            command_options.add_redraw_options,
+            command_options.add_draw_options_without_place,
+        ),
+    ),
+    (
+        job_commands.verify,
+        "draw a picture again by its receipt; exit with 0 when every pixel is the same, else with 1",
+        (job_options.add_verified,),
+    ),
+    (commands.again, "draw a picture again, by what its file says", (command_options.add_picture,)),
     (commands.models, "show what the server draws with", ()),
-    (commands.health, "exit with 0 when the server is ready, with 1 when it is not yet", (_add_model,)),
+    (commands.health, "exit with 0 when the server is ready, with 1 when it is not yet", (command_options.add_model,)),
 )
+EXAMPLES = {
+    "submit": 'submit "a red apple" --steps 60',
+    "attach": "attach 0123456789abcdef --preview now.jpg -o apple.png",
+    "jobs": "jobs --state running",
+    "cancel": "cancel 0123456789abcdef",
+    "finish": "finish 0123456789abcdef -o early.png",
+    "fork": 'fork 0123456789abcdef --step 20 --prompt "a green apple" --attach -o green.png',
+    "estimate": 'estimate "a red apple" --size 1024x1024 -n 4',
+    "verify": "verify apple.png",
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -22,58 +22,54 @@ from .options import Output, Previews
 from .progress import Bar
 from .recipes import recipe
 from .results import Result
+from .stream import Stream
 
 
 def generate(client: Client, args: Namespace) -> int:
     """Draws pictures, writes them and prints their paths."""
-    target = _destination(args)
-    _wait(client, args)
-    with _bar(args) as bar:
-        result = client.generate(args.prompt, progress=bar.show if bar else False, **_options(args, target))
+    target = check_place(args)
+    wait_for(client, args)
+    with bar_of(args) as bar:
+        result = client.generate(
+            args.prompt, progress=bar.show if bar else False, **options_of(args, Output(target.format, args.quality))
+        )
     return _deliver(result, args, target)
 
 
 def refine(client: Client, args: Namespace) -> int:
     """Redraws a picture, writes the result and prints its path."""
-    target = _destination(args)
-    _wait(client, args)
-    with _bar(args) as bar:
+    target = check_place(args)
+    wait_for(client, args)
+    with bar_of(args) as bar:
         result = client.refine(
             args.image,
             args.prompt,
             strength=args.strength,
             mask=args.mask,
             progress=bar.show if bar else False,
-            **_options(args, target),
+            **options_of(args, Output(target.format, args.quality)),
         )
     return _deliver(result, args, target)
 
 
 def stream(client: Client, args: Namespace) -> int:
     """Draws or redraws, and prints and writes what each event brings as it comes."""
-    target = _destination(args)
+    target = check_place(args)
     if args.preview:
         check_preview(args.preview)
-    _wait(client, args)
+    wait_for(client, args)
     previews = Previews(every=args.preview_every if args.preview else 0)
     source = {"image": args.image, "mask": args.mask, "strength": args.strength}
-    events = client.stream(args.prompt, previews=previews, **source, **_options(args, target))
-    with events, _bar(args) as bar:
-        count = 1
-        for event in events:
-            if isinstance(event, Started):
-                count = len(event.seeds)
-            _print_event(event, _write(event, args, target, count), args, target)
-            if bar:
-                bar.show(event)
-        result = events.final()
-    _conclude(result, args)
-    return 0
+    events = client.stream(
+        args.prompt, previews=previews, **source, **options_of(args, Output(target.format, args.quality))
+    )
+    with events, bar_of(args) as bar:
+        return deliver_events(events, bar, args, target)
 
 
 def models(client: Client, args: Namespace) -> int:
     """Prints the models of the server as a table, or as JSON."""
-    _wait(client, args)
+    wait_for(client, args)
     found = client.models()
     print(json.dumps([asdict(model) for model in found], indent=2) if args.json else _table(found))
     return 0
@@ -82,7 +78,7 @@ def models(client: Client, args: Namespace) -> int:
 def health(client: Client, args: Namespace) -> int:
     """Prints the server's health; 0 if it serves, else 1. NotFound says which models there are."""
     with suppress(TimedOut):  # what it is now is told all the same
-        _wait(client, args, args.model)
+        wait_for(client, args, args.model)
     try:
         state = client.health(args.model)
     except NotFound as error:
@@ -101,17 +97,31 @@ def again(client: Client, args: Namespace) -> int:
     if not redraws and (args.image or args.mask):
         raise ValueError(f"{args.file} was drawn from words: it takes no --image and no --mask")
     target = destination(args.output_path, None, force=args.force)
-    _wait(client, args)
+    wait_for(client, args)
     result = client.refine(args.image, mask=args.mask, **options) if redraws else client.generate(**options)
     return _deliver(result, args, target)
 
 
-def _wait(client: Client, args: Namespace, model: str | None = None) -> None:
+def deliver_events(events: Stream, bar: Bar | None, args: Namespace, target: Destination) -> int:
+    """Prints and writes what each event brings, as it comes."""
+    count = 1
+    for event in events:
+        if isinstance(event, Started):
+            count = len(event.seeds)
+        _print_event(event, _write(event, args, target, count), args, target)
+        if bar:
+            bar.show(event)
+    _conclude(events.final(), args)
+    return 0
+
+
+def wait_for(client: Client, args: Namespace, model: str | None = None) -> None:
+    """Waits for a server that is ready, if that was asked for."""
     if args.wait is not None:
         client.wait_until_ready(args.wait, model)
 
 
-def _destination(args: Namespace) -> Destination:
+def check_place(args: Namespace) -> Destination:
     """Where the pictures go. Raises BadDestination, before anything is drawn."""
     target = destination(args.output_path, args.format, count=args.num_images or 1, force=args.force)
     if target.is_stdout and args.json:
@@ -119,7 +129,8 @@ def _destination(args: Namespace) -> Destination:
     return target
 
 
-def _options(args: Namespace, target: Destination) -> DrawOptions:
+def options_of(args: Namespace, output: Output) -> DrawOptions:
+    """What a call that draws is asked for."""
     options = {name: getattr(args, name) for name in DrawOptions.__annotations__ if hasattr(args, name)}
     width, height = args.size or (None, None)
     faster = Acceleration(args.deep_cache_interval, args.guidance_until, args.tiny_decoder)
@@ -127,15 +138,15 @@ def _options(args: Namespace, target: Destination) -> DrawOptions:
     more = {
         "width": width,
         "height": height,
-        "output": Output(target.format, args.quality),
+        "output": output,
         "acceleration": acceleration,
     }
     return cast(DrawOptions, options | more)
 
 
 @contextmanager
-def _bar(args: Namespace) -> Iterator[Bar | None]:
-    """A bar if stderr is a terminal. Without one, Generate and Refine are plain calls, which are tried again."""
+def bar_of(args: Namespace) -> Iterator[Bar | None]:
+    """A bar if stderr is a terminal. Without one, Generate and Refine are plain calls."""
     if args.quiet or not sys.stderr.isatty():
         yield None
         return
@@ -153,7 +164,7 @@ def _bar(args: Namespace) -> Iterator[Bar | None]:
 
 def _write(event: Event, args: Namespace, target: Destination, count: int) -> Path | None:
     """Writes the picture of an event, and returns the file; None for an event without one."""
-    if isinstance(event, Preview) and args.preview:
+    if isinstance(event, Preview) and getattr(args, "preview", None):
         return event.save(args.preview)
     if isinstance(event, ImageDone):
         return target.write(event, count)
@@ -169,7 +180,7 @@ def _print_event(event: Event, path: Path | None, args: Namespace, target: Desti
 
 def _event_json(event: Event, path: Path | None) -> dict[str, Any]:
     name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type(event).__name__)
-    fields = {field: value for field, value in asdict(event).items() if field != "data"}
+    fields = {field: value for field, value in asdict(event).items() if field not in ("data", "receipt")}
     return {"event": name.lstrip("_"), **fields, **({"path": str(path)} if path else {})}
 
 

@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 import pytest
-from safelight import AsyncClient, AsyncStream, Client, retries
+from safelight import AsyncClient, AsyncJob, AsyncStream, Client, retries
 
 Connect = Callable[..., Client]
 
 
 class Blocking:
-    """AsyncClient and AsyncStream in the manner of Client and Stream, so that one test drives both."""
+    """AsyncClient and what it gives in the manner of Client, Stream and Job, so that one test drives both."""
 
     def __init__(self, inner: Any, runner: asyncio.Runner) -> None:
         self._inner, self._runner = inner, runner
@@ -30,7 +30,8 @@ class Blocking:
             return await value if inspect.isawaitable(value) else value
 
         value = self._runner.run(call())
-        return Blocking(value, self._runner) if isinstance(value, AsyncStream) else value
+        wrapped = isinstance(value, (AsyncStream, AsyncJob)) or hasattr(value, "__anext__")
+        return Blocking(value, self._runner) if wrapped else value
 
     def __iter__(self) -> Blocking:
         return self
