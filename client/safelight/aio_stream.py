@@ -78,6 +78,7 @@ class AsyncStream:
             failed = self._following.failure(error)
             if isinstance(failed, TimedOut):
                 self._leave()
+                await self._line.goodbyes()
             raise failed from error
         with suppress(TimeoutError):
             await asyncio.wait_for(self._left.wait(), wait)
