@@ -221,6 +221,13 @@ class JobBook:
         if view.state is JobState.CANCELLED:
             raise JobCancelled(view.id)
 
+    async def lasting(self, job_id: str) -> Sequence[Numbered[Event]]:
+        """The lasting events of a job so far. Who asks for them does not count as watching. Raises JobNotFound."""
+        found = await self.find(job_id)
+        if isinstance(found, JobRecord):
+            return tuple(found.drawing.subscribers.events.lasting)
+        return [Numbered(sequence, event) for sequence, event in await self.store.events(found.drawing, 0)]
+
     def expect(self, job_id: str) -> None:
         """Nobody watches the job yet; somebody will."""
         record = self._live.get(job_id)
