@@ -221,7 +221,7 @@ class JobBook:
         if view.state is JobState.CANCELLED:
             raise JobCancelled(view.id)
 
-    async def lasting(self, job_id: str) -> Sequence[Numbered[Event]]:
+    async def lasting(self, job_id: str) -> Sequence[Numbered[Any]]:
         """The lasting events of a job so far. Who asks for them does not count as watching. Raises JobNotFound."""
         found = await self.find(job_id)
         if isinstance(found, JobRecord):
@@ -258,6 +258,8 @@ class JobBook:
             log.info("job %s is cancelled: nobody came back in %g s", record.id, seconds)
             self._later(self._end(record, JobState.CANCELLED))
 
+        if record.leaving is not None:
+            record.leaving.cancel()
         record.leaving = asyncio.get_running_loop().call_later(seconds, over)
 
     # ---- telling and changing ----

@@ -27,7 +27,7 @@ from safelight_server.messages.job_calls import JobCalls
 
 from . import bodies
 from .failures import api_form, bad
-from .staying import EventStream, event, while_here
+from .staying import EventStream, event, to_the_end, while_here
 
 M = TypeVar("M", bound=Message)
 
@@ -95,7 +95,9 @@ class Api:
 
     async def verify(self, request: Request) -> Response:
         form = await bodies.read_form(request)
-        files = {name: await bodies.file_of(form[name]) for name in ("file", "image", "mask") if name in form}
+        files: dict[str, Any] = {
+            name: await bodies.file_of(form[name]) for name in ("file", "image", "mask") if name in form
+        }
         asked = pb.VerifyRequest(**files)
         return _answer(await while_here(request, self._jobs.verify(asked, call_of(request))))
 
@@ -109,7 +111,7 @@ class Api:
             raise SequenceAhead(after, view.last_sequence)
         if view.state.final and view.failure is None and 0 < after == view.last_sequence:
             return Response(status_code=204)
-        return EventStream(_told(job_id, self._desk.attach(job_id, previews, None, after)))
+        return EventStream(to_the_end(_told(job_id, self._desk.attach(job_id, previews, None, after)), _failed))
 
     async def image(self, request: Request) -> Response:
         """A picture's file. Of one that rests, how it looks."""
@@ -142,19 +144,19 @@ def address_of(request: Request) -> str:
 
 
 async def _told(job_id: str, watching: AsyncGenerator[Numbered[Event], None]) -> AsyncGenerator[bytes, None]:
-    """The events as they are sent; an error is the last one."""
-    try:
-        async with aclosing(watching) as events:
-            async for sequence, happened in events:
-                name, to_message = messages.EVENTS[type(happened)]
-                message = to_message(happened)
-                more = {}
-                if isinstance(happened, Image):
-                    message.ClearField("data")
-                    more["url"] = f"/api/jobs/{job_id}/images/{happened.index}"
-                yield event(name, json.dumps(MessageToDict(message) | more), sequence)
-    except JobError as error:
-        yield event("failed", json.dumps(api_form(error)))
+    """The events as they are sent. A picture goes by its address, so that a browser keeps it."""
+    async with aclosing(watching) as events:
+        async for sequence, happened in events:
+            name, to_message = messages.EVENTS[type(happened)]
+            message, more = to_message(happened), {}
+            if isinstance(happened, Image):
+                message.ClearField("data")
+                more["url"] = f"/api/jobs/{job_id}/images/{happened.index}"
+            yield event(name, json.dumps(MessageToDict(message) | more), sequence)
+
+
+def _failed(error: JobError) -> bytes:
+    return event("failed", json.dumps(api_form(error)))
 
 
 async def _message(request: Request, message: M) -> M:

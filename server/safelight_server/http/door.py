@@ -15,9 +15,14 @@ from starlette.applications import Starlette
 from safelight_server.desk import Desk
 
 from . import static_files
+from .a1111 import routes as a1111
+from .a1111.routes import A1111
 from .api import Api
 from .failures import Failures
 from .guard import Guard
+from .openai import answers
+from .openai.routes import OpenAi
+from .repeats import Repeats
 
 MOST_CONNECTIONS = 512
 IDLE = 30  # seconds without a request after which a connection is closed
@@ -29,8 +34,9 @@ class Door:
 
     def __init__(self, desk: Desk, host: str, port: int) -> None:
         self._host, self._port = host, port
-        failures = Failures({})
-        routes = [*Api(desk).routes(), *static_files.routes()]
+        failures, repeats = Failures({"/v1/": answers.failure, "/sdapi/": a1111.failure}), Repeats()
+        doors = Api(desk), OpenAi(desk, repeats), A1111(desk, repeats)
+        routes = [*(route for door in doors for route in door.routes()), *static_files.routes()]
         app = Starlette(routes=routes, exception_handlers=failures.handlers())
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the guard has a line for each request
         self._server = _Server(

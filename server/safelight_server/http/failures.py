@@ -81,6 +81,15 @@ def bad(field: str, rule: str) -> InvalidRequest:
     return InvalidRequest([Violation(field, rule)])
 
 
+def in_words(error: JobError, words: Mapping[str, str]) -> JobError:
+    """The error, with a caller's own names for the bad fields."""
+    named = (Violation(words.get(name, name), rule) for name, rule in error.violations)
+    error.violations = list(dict.fromkeys(named))  # width and height may both be the size
+    if isinstance(error, InvalidRequest):
+        error.args = ("; ".join(f"{name}: {rule}" for name, rule in error.violations),)
+    return error
+
+
 def status_of(error: JobError) -> int:
     return int(getattr(error, "status", STATUSES[error.code]))
 

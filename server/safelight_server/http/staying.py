@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
@@ -12,7 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from safelight_server.errors import JobError, Unexpected
+
 from .failures import Gone
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -37,6 +42,22 @@ def event(name: str, data: str, number: int | None = None) -> bytes:
     """One server-sent event; `data` has no line breaks."""
     head = "" if number is None else f"id: {number}\n"
     return f"{head}event: {name}\ndata: {data}\n\n".encode()
+
+
+async def to_the_end(
+    events: AsyncGenerator[bytes, None], failed: Callable[[JobError], bytes]
+) -> AsyncGenerator[bytes, None]:
+    """The events of a stream that has begun: only an event can tell of an error any more."""
+    try:
+        async with aclosing(events):
+            async for told in events:
+                yield told
+    except JobError as error:
+        log.info("failed: %s %s", error.reason, error)
+        yield failed(error)
+    except Exception:
+        log.exception("unexpected error")
+        yield failed(Unexpected())
 
 
 class EventStream(Response):
