@@ -52,7 +52,7 @@ export function curl(request, { http, masked }) {
   const count = asked.numImages ?? 1;
   return [`job=$(${feed}curl -s ${http}/api/jobs -H 'content-type: application/json' -d ${data} |`,
     `  sed 's/.*"id": *"\\([^"]*\\)".*/\\1/')`,
-    `curl -sN "${http}/api/jobs/$job/events?every_steps=0"  # until it is done`,
+    `curl -sN "${http}/api/jobs/$job/events?every_steps=0" >/dev/null  # until it is done`,
     ...Array.from({ length: count }, (_, at) => `curl -s "${http}/api/jobs/$job/images/${at}" -o picture-${at}.png`), ""].join("\n");
 }
 

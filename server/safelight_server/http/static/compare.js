@@ -44,7 +44,8 @@ function fill(dialog, sides) {
   slider.addEventListener("input", cut);
   drag(stack, slider, cut);
   const ratio = left.bitmap.width / left.bitmap.height;
-  stack.style.setProperty("--ratio", String(ratio));
+  const pan = make("div", { className: "pan" }, stack, slider);
+  pan.style.setProperty("--ratio", String(ratio));
   cut();
 
   const figure = difference(left.bitmap, right.bitmap, apart);
@@ -56,8 +57,8 @@ function fill(dialog, sides) {
     where.setAttribute("aria-pressed", String(!apart.hidden));
   } }, "Show where");
   const swap = make("button", { type: "button", onclick: () => fill(dialog, [right, left]) }, "Swap");
-  dialog.replaceChildren(heading(dialog, "Side by side"), stack, slider,
-    make("div", { className: "buttons" }, make("p", { id: "difference" }, text), where, swap), table(left, right));
+  dialog.replaceChildren(heading(dialog, "Side by side"), pan,
+    make("div", { className: "buttons" }, make("p", { id: "difference" }, text), where, swap), ...settings(left, right));
   slider.focus();
 }
 
@@ -73,14 +74,15 @@ function drag(stack, slider, cut) {
   stack.addEventListener("pointermove", move);
 }
 
-function table(left, right) {
-  const names = [...new Set(["words", ...left.facts.keys(), ...right.facts.keys()])];
+/** What differs, in rows; what is the same, in a line. */
+function settings(left, right) {
   const value = (one, name) => (name === "words" ? requestOf(one.job).prompt || "" : one.facts.get(name) ?? "–");
-  const rows = names.map((name) => {
-    const both = [value(left, name), value(right, name)];
-    return make("tr", { className: both[0] === both[1] ? "same" : "differs" },
-      make("th", { scope: "row" }, name), ...both.map((text) => make("td", {}, text)));
-  });
-  return make("table", {}, make("thead", {}, make("tr", {}, make("td", {}), make("th", { scope: "col" }, "left"), make("th", { scope: "col" }, "right"))),
-    make("tbody", {}, ...rows));
+  const names = [...new Set(["words", "model", "time", ...left.facts.keys(), ...right.facts.keys()])];
+  const [same, apart] = [[], []];
+  for (const name of names) (value(left, name) === value(right, name) ? same : apart).push(name);
+  const rows = apart.map((name) => make("tr", {}, make("th", { scope: "row" }, name),
+    make("td", {}, value(left, name)), make("td", {}, value(right, name))));
+  const head = make("tr", {}, make("td", {}), make("th", { scope: "col" }, "left"), make("th", { scope: "col" }, "right"));
+  return [rows.length ? make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)) : "",
+    make("p", { className: "hint" }, `The same in both: ${same.map((name) => `${name} ${value(left, name)}`).join(", ")}.`)];
 }

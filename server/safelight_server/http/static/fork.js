@@ -2,10 +2,8 @@
 import * as api from "./api.js";
 import { byId, heading, make, open as openDialog } from "./dom.js";
 import * as models from "./models.js";
-import { fieldOf } from "./request.js";
+import { RETAIN, fieldOf } from "./request.js";
 import { requestOf } from "./words.js";
-
-const RETAIN = "604800s";
 
 /** `onFork` gets the new job. */
 export function open(job, index, onFork) {

@@ -20,6 +20,7 @@ export function start(onChoose) {
 }
 
 export function select(id, index) {
+  if (selected === `${id}/${index}`) return;
   selected = `${id}/${index}`;
   for (const [key, tile] of tiles) mark(key, tile);
 }

@@ -21,9 +21,15 @@ export const all = () => [...known.values()].sort((a, b) => (a.createTime < b.cr
 export const find = (id) => known.get(id);
 export const hasMore = () => Boolean(next);
 
+/** A list tells no checkpoints; those that were told before are kept. */
+function set(job) {
+  const before = known.get(job.id);
+  known.set(job.id, job.checkpoints || !before?.checkpoints ? job : { ...job, checkpoints: before.checkpoints });
+}
+
 /** Takes a job as an answer told it. */
 export function update(job) {
-  known.set(job.id, job);
+  set(job);
   changed();
 }
 
@@ -40,7 +46,7 @@ export async function refresh() {
   const ids = new Set(page.jobs.map((job) => job.id));
   const oldest = page.next ? page.jobs.at(-1)?.createTime : "";
   for (const job of all()) if (!ids.has(job.id) && job.createTime > oldest) known.delete(job.id);
-  for (const job of page.jobs) known.set(job.id, job);
+  page.jobs.forEach(set);
   if (!paged) next = page.next;
   changed();
 }
@@ -50,7 +56,7 @@ export async function more() {
   const page = await api.list({ state, token: next });
   paged = true;
   next = page.next;
-  for (const job of page.jobs) known.set(job.id, job);
+  page.jobs.forEach(set);
   changed();
 }
 

@@ -1,7 +1,7 @@
 // The form's values to a request of the contract, and a recipe back to values. Knows no element of the page.
 
 /** Seconds that pictures drawn here stay: a week, so that yesterday's are found. */
-const RETAIN = "604800s";
+export const RETAIN = "604800s";
 
 /** What the form has a field for; the rest of a recipe is carried along as `extras`. */
 const IN_FORM = new Set(["model", "prompt", "negativePrompt", "width", "height", "steps", "guidanceScale", "seed",

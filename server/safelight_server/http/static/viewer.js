@@ -13,13 +13,15 @@ let index = 0;
 let follows = true; // the picture that is being drawn, rather than one that was chosen
 let stop = () => {};
 let onEnd = () => {};
+let onShow = () => {};
 let spoken = "";
 
 export const current = () => ({ job, index, live });
 
-/** `ended` is told of each job that comes to its end while it is watched. */
-export function start(ended) {
+/** `ended` is told of each job that comes to its end while it is watched, `shown` which picture is in the tray. */
+export function start(ended, shown) {
   onEnd = ended;
+  onShow = shown;
   byId("cancel").addEventListener("click", cancel);
   byId("finish").addEventListener("click", finish);
   jobs.onChange(() => {
@@ -45,7 +47,7 @@ export function open(id, wanted = null) {
     live = new Live(id);
     spoken = "";
     attach();
-    if (!job) lookUp(id);
+    lookUp(id);
   }
   show();
 }
@@ -62,7 +64,8 @@ export function close() {
 async function lookUp(id) {
   try {
     const found = await api.getJob(id);
-    if (live?.id === id) { job = found; jobs.update(found); show(); }
+    jobs.update(found);
+    if (live?.id === id) { job = found; show(); }
   } catch (error) {
     if (error.status === 404 && live?.id === id) { jobs.forget(id); close(); }
   }
@@ -120,6 +123,7 @@ function show(trouble = null) {
     return;
   }
   if (follows && running) index = live.index;
+  onShow(live.id, index);
   showPicture(sourceOf(index));
   showStrip();
   if (running) showProgress();
@@ -133,7 +137,10 @@ function show(trouble = null) {
 
 function showPicture(source) {
   const picture = byId("picture");
-  if (source && picture.getAttribute("src") !== source) picture.src = source;
+  if (source && picture.getAttribute("src") !== source) {
+    picture.src = source;
+    if (!performance.getEntriesByName("first-picture").length) performance.mark("first-picture");
+  }
   picture.hidden = !source;
   picture.alt = job ? requestOf(job).prompt || "a picture" : "";
   picture.classList.toggle("guess", !live.images.has(index) && isRunning());
