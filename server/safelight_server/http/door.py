@@ -77,15 +77,19 @@ class _Server(uvicorn.Server):
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    bare = host.strip("[]")
+    refusal = OSError(f"cannot listen on {host}:{port}: in use, or not an address of this machine")
     try:
-        family, kind, _, _, address = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM)[0]
+        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind)
+    except OSError:
+        raise refusal from None
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN)  # connections inherit it
         listener.bind(address)
         listener.listen(128)
     except OSError:
-        raise OSError(f"cannot listen on {host}:{port}: in use, or not an address of this machine") from None
+        listener.close()
+        raise refusal from None
     return listener

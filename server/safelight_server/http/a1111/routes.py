@@ -89,10 +89,7 @@ class A1111:
 
     async def draw(self, from_picture: bool, request: Request) -> Response:
         values = await bodies.read_json(request, BODY)
-        try:
-            return await while_here(request, self._draw(request, values, from_picture))
-        except JobError as error:
-            raise in_words(error, names.PARAMS) from None
+        return await while_here(request, self._draw(request, values, from_picture))
 
     async def progress(self, request: Request) -> Response:
         running = self._running.of(address_of(request))
@@ -122,7 +119,10 @@ class A1111:
             check = partial(masks.from_a1111, mask.file, invert=mask.invert, blur=mask.blur)
             asked.mask = await self._desk.check(lambda infos: check())
         drawing = Drawing(self._desk, self._repeats, asked, request)
-        job_id = await drawing.take()
+        try:
+            job_id = await drawing.take()
+        except JobError as error:
+            raise in_words(error, names.PARAMS) from None
         images: list[Image] = []
         watched = Watched(job_id, asked.num_images)
         with self._running.watching(address_of(request), watched):
