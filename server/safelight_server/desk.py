@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -20,10 +20,10 @@ from .diffusion.plan import Plan
 from .engine import forking, job_pages, watching
 from .engine.event_log import Numbered
 from .engine.job_book import JobBook, Work
-from .engine.job_record import Ask
+from .engine.job_record import Ask, JobView
 from .errors import CheckpointGone, StillLoading
 from .images import decoder, turns
-from .jobs import Done, Event, Previews, Started
+from .jobs import Done, Event, JobState, Previews, Started
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,20 @@ class Desk:
             return Work(plan, begin, parent)
 
         return await self.jobs.take(ask, work)
+
+    async def view(self, job_id: str) -> JobView:
+        """How a job stands. Raises JobNotFound."""
+        return await job_pages.view(self.jobs, job_id)
+
+    async def page(
+        self, count: int, before: tuple[float, str] | None = None, state: JobState | None = None, model: str = ""
+    ) -> list[JobView]:
+        """How jobs stand, the newest first, from just before (created, id)."""
+        return await job_pages.page(self.jobs, count, before, state, model)
+
+    async def lasting(self, job_id: str) -> Sequence[Numbered[Event]]:
+        """The lasting events of a job so far. Who asks for them does not count as watching. Raises JobNotFound."""
+        return await job_pages.lasting(self.jobs, job_id)
 
     async def plan_again(self, request: bytes, job_id: str) -> Plan:
         """The plan of a request that was stored. Raises what `plan_from` raises."""

@@ -28,6 +28,13 @@ class JobError(Exception):
     metadata: Mapping[str, str] = MappingProxyType({})
 
 
+class Unexpected(JobError):
+    """What is told of an error that nobody foresaw; its own text is for the log."""
+
+    def __init__(self) -> None:
+        super().__init__("the server failed on this job; its log says how")
+
+
 class InvalidRequest(JobError):
     """A request with bad fields; `violations` names all of them."""
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -18,6 +19,7 @@ from .desk import Desk
 from .engine.engine import Engine
 from .engine.job_book import JobBook
 from .engine.resuming import Resuming
+from .errors import LoadError
 from .job_store.store import Store
 from .model_folder import model_config
 from .models import start
@@ -32,6 +34,9 @@ from .rpc.operations import NAME as OPERATIONS
 from .rpc.operations import Operations
 from .rpc.service import NAME, ImageService
 
+if TYPE_CHECKING:
+    from .http.door import Door
+
 log = logging.getLogger(__name__)
 
 LAST_BYTES = 1.0, 10.0  # seconds for finished pictures to reach slow readers: the least, and the most within the grace
@@ -43,6 +48,7 @@ LAST_THREADS = 2.0  # seconds for the threads to end, once all else is put away
 class Config:
     folders: Mapping[str, Path]
     listen: listening.Address = listening.DEFAULT
+    http: listening.Address | None = None  # None: no HTTP door
     devices: Mapping[str, Device] = field(default_factory=dict)  # by model
     own_lane: Collection[str] = ()  # models with cores of their own, that work beside those on the same device
     slots: int = 16
@@ -63,6 +69,7 @@ async def serve(config: Config) -> None:
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
     store = Store(config.state_dir, config.store_bytes if config.state_dir else config.store_bytes // 16)
     desk, registry = Desk(), Registry(max_edge=config.max_edge)
+    door = _http_door(desk, config.http) if config.http else None
     stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=peer_limits.options())
     status, calls = Health(), Calls()
@@ -78,6 +85,8 @@ async def serve(config: Config) -> None:
     await server.start()
     log.info("listening on %s, loading %s", address, ", ".join(configs))
     log.info(_where_jobs_are(config.state_dir))
+    if door is not None:
+        log.info("the page, OpenAI's and A1111's addresses are at %s", await door.open())
     loading = asyncio.create_task(
         start.load_all(registry, configs, config.devices, config.own_lane, verify=config.verify)
     )
@@ -98,11 +107,13 @@ async def serve(config: Config) -> None:
             cleaning = asyncio.create_task(book.keep_clean())
             await _watch(engine, status, tuple(services), changed, stop)
             status.leave()
-            await _drain(engine, calls, config.grace)
+            await _drain(engine, calls, door, config.grace)
             cleaning.cancel()
     finally:
         loading.cancel()
         status.close()
+        if door is not None:
+            await door.close(LAST_BYTES[0])
         await server.stop(0.5)
         await _let_others_end(LAST_BYTES[0])
         await store.close()
@@ -130,12 +141,25 @@ async def _watch(
         news.cancel()
 
 
-async def _drain(engine: Engine, calls: Calls, grace: float) -> None:
+def _http_door(desk: Desk, address: listening.Address) -> Door:
+    """Its libraries are an extra, and are met here and in http/. Raises LoadError where they are not there."""
+    try:
+        from .http.door import Door
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("python_multipart", "starlette", "uvicorn"):
+            raise
+        raise LoadError("--http needs the extra: pip install 'safelight-server[http]'") from None
+    host, _, port = address.target.rpartition(":")
+    return Door(desk, host, int(port))
+
+
+async def _drain(engine: Engine, calls: Calls, door: Door | None, grace: float) -> None:
     log.info("draining: no new jobs, %g s for those that run", grace)
     end = time.monotonic() + grace
     await engine.drain(grace)
     least, most = LAST_BYTES
-    await calls.finish(max(least, min(most, end - time.monotonic())))
+    patience = max(least, min(most, end - time.monotonic()))
+    await asyncio.gather(calls.finish(patience), *([door.close(patience)] if door else []))
 
 
 async def _let_others_end(patience: float) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 from safelight.v1 import images_pb2 as pb
 from safelight_server.images import files
 from safelight_server.jobs import Job, Output, Prompts, Scheduler
-from safelight_server.rpc import answer_size, responses
+from safelight_server.messages import events as responses
+from safelight_server.rpc import answer_size
 from safelight_server.rpc.answer_size import DEFAULT, AnswerTooLarge
 
 OUTPUTS = [Output(), *(Output(format, quality) for format in ("jpeg", "webp") for quality in (1, 30, 75, 90, 95, 100))]

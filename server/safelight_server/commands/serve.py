@@ -19,12 +19,15 @@ from safelight_server.server import Config, serve
 
 from .parsing import PRECISIONS, add_command, whole_number
 
+HTTP_PORT = 7860  # where A1111 is, and so where its clients look first
+
 EPILOG = """\
 examples:
   safelight-server serve                                    the demo models that ship with the server
   safelight-server serve --model xl=./sdxl-base --model refiner=./sdxl-refiner
   safelight-server serve --model vega=./vegart-int8 --listen 0.0.0.0:50051 --precision bf16
   safelight-server serve --model xl=./sdxl-base --model vega=./vegart-int8 --device GPU --device vega=CPU
+  safelight-server serve --http :7860                       and a page at http://127.0.0.1:7860
 
 A model is a folder as `safelight-server export` writes it, or optimum-cli, or optimum-intel's save_pretrained.
 """
@@ -42,6 +45,12 @@ def add(commands: Any) -> None:
         default=listening.DEFAULT.target,
         metavar="ADDRESS",
         help="HOST:PORT, HOST, :PORT or unix:PATH; port 0 takes a free one (%(default)s)",
+    )
+    add(
+        "--http",
+        type=_http_address,
+        metavar="ADDRESS",
+        help=f"a page to play with, OpenAI's and A1111's addresses: HOST:PORT, HOST, :PORT or PORT ({HTTP_PORT})",
     )
     add(
         "--device",
@@ -100,6 +109,15 @@ def _address(text: str) -> listening.Address:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _http_address(text: str) -> listening.Address:
+    if text.startswith("unix:"):
+        raise argparse.ArgumentTypeError(f"must be HOST:PORT, HOST, :PORT or PORT, not {text!r}")
+    try:
+        return listening.parse(text, HTTP_PORT)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def run(arguments: argparse.Namespace) -> None:
     logs.start(arguments.log_format, arguments.log_level)
     config = config_from(arguments)
@@ -124,6 +142,7 @@ def config_from(arguments: argparse.Namespace) -> Config:
     return Config(
         folders=folders,
         listen=arguments.listen,
+        http=arguments.http,
         devices=devices,
         own_lane=frozenset(threads) - {""},
         slots=arguments.slots,

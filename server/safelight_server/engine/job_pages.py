@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from safelight_server.errors import CheckpointGone
 from safelight_server.job_store.checkpoints import Checkpoint
 from safelight_server.jobs import JobState
 
+from .event_log import Numbered
 from .job_book import UNFINISHED, JobBook
 from .job_record import JobRecord, JobView, from_row
 
@@ -37,6 +40,14 @@ async def page(
     rows = [] if goes_on else await book.store.page(count, before, state, model)
     stored = [book.live[row.id].view() if row.id in book.live else from_row(row) for row in rows]
     return sorted([*unstored, *stored], key=lambda view: (view.created, view.id), reverse=True)[:count]
+
+
+async def lasting(book: JobBook, job_id: str) -> Sequence[Numbered[Any]]:
+    """The lasting events of a job so far. Who asks for them does not count as watching. Raises JobNotFound."""
+    found = await book.find(job_id)
+    if isinstance(found, JobRecord):
+        return tuple(found.drawing.subscribers.events.lasting)
+    return [Numbered(sequence, event) for sequence, event in await book.store.events(job_id)]
 
 
 async def kept(book: JobBook, job_id: str, image: int, step: int | None) -> tuple[bytes, Checkpoint]:

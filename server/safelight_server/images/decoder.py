@@ -38,7 +38,8 @@ PACKAGES = Path(__file__).parents[2]
 
 
 def pixels_of(header: Header, mode: str, size: Hw) -> Pixels:
-    """A picture as "RGB" (height, width, 3) or "L" (height, width), upright, resampled to `size` if it differs.
+    """A picture as "RGB" (height, width, 3), or a mask as "L" or "A" (height, width): see unpack. It is upright, and
+    resampled to `size` if it differs.
 
     Raises BadPicture for a file that breaks off or takes too long, PicturesWaiting while too many others are unpacked.
     """

@@ -56,7 +56,7 @@ def literal(text: str) -> str:
 
 def _settings(recipe: Mapping[str, Any], model_hash: str) -> Iterator[tuple[str, Any]]:
     yield "Steps", recipe.get("steps", 0)
-    yield "Sampler", _sampler(recipe)
+    yield "Sampler", sampler_label(recipe)
     yield "CFG scale", f"{recipe.get('guidanceScale', 0):g}"
     yield "Seed", recipe.get("seed", 0)
     yield "Size", f"{recipe.get('width', 0)}x{recipe.get('height', 0)}"
@@ -71,7 +71,8 @@ def _settings(recipe: Mapping[str, Any], model_hash: str) -> Iterator[tuple[str,
     yield "Version", f"safelight {__version__}"
 
 
-def _sampler(recipe: Mapping[str, Any]) -> str:
+def sampler_label(recipe: Mapping[str, Any]) -> str:
+    """A1111's name of the sampler and its spacing: "DPM++ 2M Karras"."""
     name, spacing = str(recipe.get("scheduler", "")), ""
     if recipe.get("schedulerOptions", {}).get("useKarrasSigmas"):
         spacing = SPACINGS["_karras"]

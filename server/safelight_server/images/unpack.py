@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 
 from PIL import Image, ImageChops
 
@@ -27,7 +28,8 @@ TURNS = {  # by orientation
 
 
 def unpack(header: Header, mode: str, width: int, height: int) -> Image.Image:
-    """The picture as "RGB", or a mask as "L", upright, resampled to width x height if its size differs.
+    """The picture as "RGB", a mask as "L", or as "A" one that is transparent where it is drawn anew; upright, resampled
+    to width x height if its size differs.
 
     Lanczos, as diffusers' VaeImageProcessor resamples. Raises BadPicture.
     """
@@ -37,7 +39,7 @@ def unpack(header: Header, mode: str, width: int, height: int) -> Image.Image:
             raise broken()
         if header.orientation in TURNS:
             picture = picture.transpose(TURNS[header.orientation])
-        picture = _mask(_shallow(picture)) if mode == "L" else _shallow(picture).convert(mode)
+        picture = _READERS[mode](_shallow(picture))
         return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.LANCZOS)
     except Exception:  # Pillow's decoders raise whatever a broken file brings them to
         raise broken() from None
@@ -64,6 +66,20 @@ def _mask(picture: Image.Image) -> Image.Image:
     if sum(map(bool, painted)) <= len("RGB"):
         return alpha
     return ImageChops.multiply(colours.convert("L"), alpha)
+
+
+def _transparent(picture: Image.Image) -> Image.Image:
+    """White where it is transparent. A picture without transparency is white where it is drawn anew."""
+    if not picture.has_transparency_data:
+        return picture.convert("L")
+    return ImageChops.invert(picture.convert("RGBA").getchannel("A"))
+
+
+_READERS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "RGB": lambda picture: picture.convert("RGB"),
+    "L": _mask,
+    "A": _transparent,
+}
 
 
 def main() -> None:

@@ -18,6 +18,11 @@ STDERR = 2
 LAST_LINES = 1.0  # seconds for them to reach the reader when the process ends
 
 
+def printable(text: str) -> str:
+    """What of a caller's id may stand in a log line, and in the headers of an answer: printable ASCII alone."""
+    return "".join(character for character in text[:64] if " " <= character <= "~")
+
+
 class Human(logging.Formatter):
     """A line as people read it, with the local time; an exception's traceback follows it."""
 

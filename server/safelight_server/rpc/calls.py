@@ -8,20 +8,16 @@ import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from safelight_server.contract import stored, terms
-from safelight_server.contract.request_fields import priority_of
-from safelight_server.engine.job_record import Ask
-from safelight_server.errors import InvalidRequest, JobError, Violation
-from safelight_server.jobs import OnDisconnect
-from safelight_server.logs import request_id
+from safelight_server.errors import InvalidRequest, JobError, Unexpected, Violation
+from safelight_server.logs import printable, request_id
+from safelight_server.messages.asking import Call
 
-from .status import Unexpected, status_of
+from .status import status_of
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +68,7 @@ async def report(context: Context) -> AsyncGenerator[str, None]:
     """Gives the call an id, in its logs and its trailers; turns an error into the call's status."""
     job_id = secrets.token_hex(8)
     sent = dict(context.invocation_metadata() or ()).get("x-request-id")
-    request_id.set(_printable(sent) if isinstance(sent, str) else job_id)
+    request_id.set(printable(sent) if isinstance(sent, str) else job_id)
     trailers: Trailers = (("x-request-id", request_id.get()),)
     context.set_trailing_metadata(trailers)
     try:
@@ -98,14 +94,6 @@ def deadline_of(context: Context) -> float | None:
     return None if remaining is None else time.monotonic() + remaining
 
 
-def ask_for(asked: Any, context: Context, default: OnDisconnect = OnDisconnect.CANCEL) -> Ask:
-    """What a call asks for beside the drawing; `asked` is a request with terms in it."""
-    told = terms.of(asked, default)
-    digest = stored.digest(asked) if told.request_id else b""
-    pack, priority = partial(stored.pack, asked), priority_of(asked)
-    return Ask(told, digest, pack, context.peer(), deadline_of(context), priority)
-
-
-def _printable(text: str) -> str:
-    """What of an id may stand in a log line and in gRPC's metadata, which takes printable ASCII alone."""
-    return "".join(character for character in text[:64] if " " <= character <= "~")
+def call_of(context: Context, call_id: str) -> Call:
+    """A call, as those know it who do not know gRPC."""
+    return Call(call_id, context.peer(), deadline_of(context))

@@ -26,18 +26,21 @@ class Address(NamedTuple):
 DEFAULT = Address(f"{HOST}:{PORT}")
 
 
-def parse(text: str) -> Address:
-    """HOST, PORT, :PORT, HOST:PORT, [IPv6]:PORT, IPv6 or unix:PATH. Raises ValueError, which names the rule."""
+def parse(text: str, default: int = PORT) -> Address:
+    """HOST, PORT, :PORT, HOST:PORT, [IPv6]:PORT, IPv6 or unix:PATH. Raises ValueError, which names the rule.
+
+    `default` is the port where none is told.
+    """
     if text.startswith("unix:"):
         return Address(_socket(text))
     if text.isdecimal():
         return Address(f"{HOST}:{_port(text)}")
     bare = text.strip("[]")
     if re.fullmatch(r"[0-9a-fA-F.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.%\w]*", bare) and "]:" not in text:
-        return Address(f"[{bare}]:{PORT}")
+        return Address(f"[{bare}]:{default}")
     host, colon, port = text.rpartition(":")
     if not colon:
-        host, port = text, str(PORT)
+        host, port = text, str(default)
     if re.search(r"[\s/]", host):
         raise ValueError(f"must be HOST, PORT, :PORT, HOST:PORT or unix:PATH, not {text!r}")
     # A port alone means this machine alone: nobody is to be let in from elsewhere by what was left out.

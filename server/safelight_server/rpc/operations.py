@@ -16,12 +16,12 @@ from safelight.v1 import images_pb2 as images
 
 from safelight_server.contract import pages
 from safelight_server.desk import Desk
-from safelight_server.engine import job_pages
 from safelight_server.engine.job_record import Failure, JobView
 from safelight_server.errors import InvalidRequest, JobError, Violation
 from safelight_server.jobs import JobState
+from safelight_server.messages import events, jobs
 
-from . import answer_size, job_messages, responses
+from . import answer_size
 from .calls import Calls, Context, parse, serialize
 
 NAME = pb.DESCRIPTOR.services_by_name["Operations"].full_name
@@ -65,7 +65,7 @@ class Operations:
         if request.filter:
             raise InvalidRequest([Violation("filter", f"must be empty, not {request.filter[:80]!r}")])
         page = pages.of(request.page_size, request.page_token)
-        views = await job_pages.page(self._desk.jobs, page.size + 1, page.before, None, "")
+        views = await self._desk.page(page.size + 1, page.before)
         more = pages.token(views[page.size - 1].created, views[page.size - 1].id) if len(views) > page.size else ""
         return pb.ListOperationsResponse(operations=[_told(view) for view in views[: page.size]], next_page_token=more)
 
@@ -85,17 +85,17 @@ class Operations:
         return await self._operation(job_id, answer_size.limit_of(context))
 
     async def _watch(self, job_id: str) -> None:
-        async with aclosing(self._desk.attach(job_id)) as events:
-            async for _ in events:
+        async with aclosing(self._desk.attach(job_id)) as told:
+            async for _ in told:
                 pass
 
     async def _operation(self, job_id: str, limit: int) -> pb.Operation:
-        view = await job_pages.view(self._desk.jobs, job_id)
+        view = await self._desk.view(job_id)
         operation = _told(view)
         if view.state in (JobState.SUCCEEDED, JobState.RESTING):
             answer = ANSWERS[view.method](job_id=job_id)
-            for _, event in await self._desk.jobs.store.events(job_id):
-                responses.add(answer, event)
+            for _, event in await self._desk.lasting(job_id):
+                events.add(answer, event)
             answer_size.check_drawn(None, answer.ByteSize(), limit)
             operation.response.Pack(answer)
         return operation
@@ -104,7 +104,7 @@ class Operations:
 def _told(view: JobView) -> pb.Operation:
     """Done or not, and its error if it failed; its metadata are the Job."""
     operation = pb.Operation(name=f"{PREFIX}{view.id}", done=view.state.final)
-    operation.metadata.Pack(job_messages.job(view))
+    operation.metadata.Pack(jobs.job(view))
     failure = CANCELLED if view.state is JobState.CANCELLED else view.failure
     if failure is not None:
         operation.error.CopyFrom(Status(code=grpc.StatusCode[failure.code].value[0], message=failure.message))

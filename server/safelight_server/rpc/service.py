@@ -1,4 +1,4 @@
-"""The gRPC door: bytes to a request, a plan to the desk, events to responses. Generate is Stream without previews."""
+"""The gRPC door: bytes to a request, a plan to the desk, events to messages. Generate is Stream without previews."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from safelight_server.desk import Check, Desk
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.plan import Plan
 from safelight_server.jobs import Job
+from safelight_server.messages import events as messages
+from safelight_server.messages.asking import ask_for
 
-from . import answer_size, responses
-from .calls import Calls, Context, M, ask_for, deadline_of, parse, serialize
+from . import answer_size
+from .calls import Calls, Context, M, call_of, deadline_of, parse, serialize
 
 NAME = pb.DESCRIPTOR.services_by_name["ImageService"].full_name
 
@@ -46,7 +48,7 @@ class ImageService:
     async def list_models(self, body: bytes, context: Context) -> pb.ListModelsResponse:
         async with self._calls.count(context):
             parse(pb.ListModelsRequest, body)
-            return pb.ListModelsResponse(models=[responses.model(info) for info in self._desk.infos().values()])
+            return pb.ListModelsResponse(models=[messages.model(info) for info in self._desk.infos().values()])
         raise AssertionError("abort does not return")
 
     async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:
@@ -67,8 +69,8 @@ class ImageService:
             watching = self._desk.attach(job_id, previews_of(request), deadline_of(context))
             async with aclosing(watching) as events:
                 async for sequence, event in events:
-                    whole = responses.stream_response(pb.StreamResponse, job_id, sequence, event)
-                    for response in responses.pieces(whole, piece):
+                    whole = messages.stream_response(pb.StreamResponse, job_id, sequence, event)
+                    for response in messages.pieces(whole, piece):
                         answer_size.check_drawn(drawn[0] if drawn else None, response.ByteSize(), limit, prefix)
                         yield response
 
@@ -89,10 +91,10 @@ class ImageService:
             watching = self._desk.attach(job_id, None, deadline_of(context))
             async with aclosing(watching) as events:
                 async for _, event in events:
-                    responses.add(answer, event)
+                    messages.add(answer, event)
                     answer_size.check_drawn(drawn[0] if drawn else None, answer.ByteSize(), limit)
             return answer  # type: ignore[no-any-return]
         raise AssertionError("abort does not return")
 
     async def _take(self, asked: Any, check: Check[Plan], context: Context) -> str:
-        return await self._desk.take(ask_for(asked, context), check, unpacks=takes_long(asked))
+        return await self._desk.take(ask_for(asked, call_of(context, "")), check, unpacks=takes_long(asked))

@@ -19,13 +19,6 @@ PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # what gRPC sends
 LENGTHS = ((1000, 150), (500, 150), (500, 100), (250, 70), (250, 40), (150, 20), (80, 0))
 
 
-class Unexpected(JobError):
-    """What is told of an error that nobody foresaw; its own text is for the log."""
-
-    def __init__(self) -> None:
-        super().__init__("the server failed on this job; its log says how")
-
-
 def status_of(error: JobError) -> tuple[StatusCode, str, tuple[tuple[str, str | bytes], ...]]:
     """The code, the message, and the trailing metadata with the details."""
     code = StatusCode[error.code]

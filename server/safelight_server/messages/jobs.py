@@ -14,7 +14,7 @@ from safelight_server.engine.estimate import Estimate, Spread
 from safelight_server.engine.job_record import JobView
 from safelight_server.jobs import JobState, OnDisconnect
 
-from .responses import duration
+from .events import duration
 
 STATES = {
     JobState.QUEUED: pb.JOB_STATE_QUEUED,

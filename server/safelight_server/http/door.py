@@ -1,0 +1,95 @@
+"""The HTTP door: listens beside the gRPC one in the same process and loop, and leaves with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+
+import python_multipart  # noqa: F401 - Starlette wants it only once a form comes: it is to be missed at the start
+import uvicorn
+from starlette.applications import Starlette
+
+from safelight_server.desk import Desk
+
+from . import static_files
+from .a1111 import routes as a1111
+from .a1111.routes import A1111
+from .api import Api
+from .failures import Failures
+from .guard import Guard
+from .openai import answers
+from .openai.routes import OpenAi
+from .repeats import Repeats
+
+MOST_CONNECTIONS = 512
+IDLE = 30  # seconds without a request after which a connection is closed
+UNTAKEN = 60_000  # milliseconds after which the system cuts a connection whose reader takes nothing
+
+
+class Door:
+    """Takes requests at `host`:`port` from `open` on, until `close`."""
+
+    def __init__(self, desk: Desk, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        failures, repeats = Failures({"/v1/": answers.failure, "/sdapi/": a1111.failure}), Repeats()
+        doors = Api(desk), OpenAi(desk, repeats), A1111(desk, repeats)
+        routes = [*(route for door in doors for route in door.routes()), *static_files.routes()]
+        app = Starlette(routes=routes, exception_handlers=failures.handlers())
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the guard has a line for each request
+        self._server = _Server(
+            uvicorn.Config(
+                Guard(app, failures, host),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                http="h11",
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_keep_alive=IDLE,
+                server_header=False,
+                proxy_headers=False,
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    async def open(self) -> str:
+        """Listens, and gives the address as a browser takes it. Raises OSError for one that is in use, or not ours."""
+        listener = _bind(self._host, self._port)
+        self._serving = asyncio.create_task(self._server.serve([listener]))
+        return f"http://{self._host}:{listener.getsockname()[1]}"
+
+    async def close(self, patience: float) -> None:
+        """No new requests; those that run have so many seconds to send their last bytes."""
+        if self._serving is not None:
+            self._server.config.timeout_graceful_shutdown = max(1, round(patience))
+            self._server.should_exit = True
+            await asyncio.wait((self._serving,), timeout=patience + 1)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the process's own."""
+        yield
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    refusal = OSError(f"cannot listen on {host}:{port}: in use, or not an address of this machine")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+    except OSError:
+        raise refusal from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN)  # connections inherit it
+        listener.bind(address)
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise refusal from None
+    return listener
