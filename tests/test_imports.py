@@ -26,7 +26,7 @@ PLANTED = [
     ("lanes/lane.py", "from safelight_server.engine import engine", LAYERS),
     ("lanes/policy.py", "from safelight_server.model_folder import seal", LAYERS),
     ("new_module.py", "", LAYERS),  # a new module must be given its place
-    ("samplers/steps.py", "from . import table", CIRCLES),
+    ("samplers/steps.py", "from . import catalogue", CIRCLES),
     ("rpc/service.py", "from safelight_server.compare import quality", TOOLS),
     ("engine/slots.py", "import grpc", GRPC),
     ("contract/requests.py", "import grpc", GRPC),

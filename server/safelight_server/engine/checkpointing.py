@@ -19,12 +19,12 @@ class Checkpointing:
         self._since = 0
         self._last: Checkpoint | None = None  # that was not written
 
-    def after_step(self, checkpoint: Checkpoint, seconds: float, *, rests: bool) -> None:
-        """A step is done that took so many seconds, and the image can go on from here. `rests`: it will have to."""
+    def after_step(self, checkpoint: Checkpoint, seconds: float, *, wanted: bool) -> None:
+        """A step is done that took so many seconds, and the image can go on from here. `wanted`: whatever that costs."""
         self._since += 1
         self._last = checkpoint
         every = math.ceil((self._store.checkpoint_seconds or FIRST_COST) / (SHARE * max(seconds, 1e-6)))
-        if rests or (self._since >= every and not self._store.is_behind):
+        if wanted or (self._since >= every and not self._store.is_behind):
             self.write()
 
     def write(self) -> None:

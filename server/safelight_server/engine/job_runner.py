@@ -25,6 +25,7 @@ from .mailbox import Frame
 from .remaining_work import RemainingWork
 from .subscribers import Subscribers
 
+QUARTERS = 4
 RESTED_EDGE, RESTED_QUALITY = 512, 90  # of the picture that tells how one looks that rests
 
 
@@ -178,7 +179,8 @@ class JobRunner:
         job = self._plan.job
         model = next(model for model in self._models if model.info.name == drawn.model)
         picture = await model.preview(drawn.latents, None, self.ticket, RESTED_EDGE)
-        data, size = await asyncio.to_thread(files.thumbnail, picture, job.size, RESTED_EDGE, RESTED_QUALITY)
+        data, size = await asyncio.to_thread(files.thumbnail, picture, job.size, QUARTERS = 4
+RESTED_EDGE, RESTED_QUALITY)
         clock.lap("decode")
         self._subscribers.put(Rested(index, drawn.done, self._plan.steps, job.seeds[index], data, size))
 
@@ -211,7 +213,8 @@ class JobRunner:
             segment = trajectory.segment
             level = segment.schedule.noising(step.state.step)
             kept = Checkpoint(index, self.step, place, step.state, step.denoised, level, segment.fingerprint)
-            self._checkpointing.after_step(kept, step.seconds, rests=self.step == last)
+            quarters = {self._plan.steps * part // QUARTERS for part in range(1, QUARTERS)}  # for forks of quick jobs
+            self._checkpointing.after_step(kept, step.seconds, wanted=self.step in quarters | {last})
         steps, name = self._plan.steps, trajectory.segment.model
         self._subscribers.put(Progress(index, self.step, steps, name, step.seconds))
         self._subscribers.show(Frame(index, self.step, steps, name, step.denoised), self.ticket)
