@@ -135,7 +135,7 @@ WHOLE = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "sent", [[b""], [WHOLE[:20]], [WHOLE, b"GET"]], ids=["nothing", "a part", "a part of the next"]
+    "sent", [[b""], [WHOLE[:20]], [WHOLE, b"GET"]], ids=["none", "a part", "the next"]
 )
 def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch, sent: list[bytes]) -> None:
     monkeypatch.setattr(connections, "PATIENCE", 0.5)
