@@ -23,8 +23,9 @@ PACKAGE = "safelight_server"
 WHAT = {
     "commands": "serve, export, compare, verify",
     "server": "the process: start, health, stop",
-    "http": "the HTTP door",
+    "http": "the HTTP door: page, OpenAI, A1111",
     "rpc": "the gRPC door",
+    "messages": "what both doors tell",
     "desk": "what every door does alike",
     "engine": "jobs, and who watches them",
     "compare": "tool: two models, side by side",

@@ -31,6 +31,8 @@ PLANTED = [
     ("engine/slots.py", "import grpc", GRPC),
     ("contract/requests.py", "import grpc", GRPC),
     ("compare/quality.py", "from safelight.v1 import images_pb2", PROTOBUF),
+    ("http/guard.py", "from safelight_server.rpc import status", LAYERS),
+    ("http/a1111/routes.py", "import grpc", GRPC),
     ("jobs.py", "import openvino", OPENVINO),
     ("models/loader.py", "def late() -> None:\n    import torch", TORCH),
 ]

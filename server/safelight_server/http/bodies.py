@@ -11,11 +11,19 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from .failures import Gone, TooLarge, TooSlow, bad
+from .failures import BodiesWaiting, Gone, TooLarge, TooSlow, bad
 
 MOST = 32 * 2**20  # bytes
 MOST_FILES, MOST_FIELDS, MOST_TEXT = 18, 64, 2**20
+MOST_OF_ALL = 8 * MOST  # bytes of all bodies that are being read
 PATIENCE = 60.0  # seconds for the next piece
+
+
+class _Reading:
+    bytes = 0
+
+
+READING = _Reading()
 
 
 async def read(request: Request, most: int = MOST) -> bytes:
@@ -66,16 +74,22 @@ async def _pieces(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     if told.isdecimal() and int(told) > most:
         raise TooLarge(most)
     read, stream = 0, request.stream()
-    while True:
-        try:
-            piece = await asyncio.wait_for(anext(stream), PATIENCE)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise TooSlow(PATIENCE) from None
-        except ClientDisconnect:
-            raise Gone from None
-        read += len(piece)
-        if read > most:
-            raise TooLarge(most)
-        yield piece
+    try:
+        while True:
+            try:
+                piece = await asyncio.wait_for(anext(stream), PATIENCE)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise TooSlow(PATIENCE) from None
+            except ClientDisconnect:
+                raise Gone from None
+            read += len(piece)
+            READING.bytes += len(piece)
+            if read > most:
+                raise TooLarge(most)
+            if READING.bytes > MOST_OF_ALL:
+                raise BodiesWaiting
+            yield piece
+    finally:
+        READING.bytes -= read

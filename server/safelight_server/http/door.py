@@ -18,6 +18,7 @@ from . import static_files
 from .a1111 import routes as a1111
 from .a1111.routes import A1111
 from .api import Api
+from .connections import Connection
 from .failures import Failures
 from .guard import Guard
 from .openai import answers
@@ -46,7 +47,7 @@ class Door:
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                http="h11",
+                http=Connection,
                 limit_concurrency=MOST_CONNECTIONS,
                 timeout_keep_alive=IDLE,
                 server_header=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,6 +48,17 @@ class TooSlow(JobError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"nothing of the request's body came for {seconds:g} s")
+
+
+class BodiesWaiting(JobError):
+    """As much is being read as may be, of all requests together."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "BODIES_WAITING"
+    retry_after = 2.0
+
+    def __init__(self) -> None:
+        super().__init__("too much is being uploaded; try again in 2 s")
 
 
 class ForeignHost(JobError):
@@ -116,7 +128,14 @@ def retry_headers(error: JobError) -> dict[str, str]:
 
 
 def _api(error: JobError, status: int) -> Response:
-    return JSONResponse(api_form(error), status, retry_headers(error))
+    return Json(api_form(error), status, retry_headers(error))
+
+
+class Json(JSONResponse):
+    """In ASCII: what is told of a request may have what UTF-8 has not."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
 
 
 Form = Callable[[JobError, int], Response]

@@ -42,7 +42,8 @@ def read(values: Mapping[str, Any], default_model: str, *, from_picture: bool) -
         raise bad("override_settings", "must be an object")
     found += [Violation(f"override_settings.{name}", NOT_HERE) for name in _other_vae(settings)]
     asked.prompt_syntax = pb.PROMPT_SYNTAX_WEIGHTED
-    asked.model = model_of(str(settings.get("sd_model_checkpoint") or default_model))
+    chosen = model_of(str(settings.get("sd_model_checkpoint") or default_model))
+    work(lambda: _put(asked, "model", "override_settings.sd_model_checkpoint", _text, chosen))
     for name, (ours, kind) in PLAIN.items():
         if values.get(name) is not None and ours in asked.DESCRIPTOR.fields_by_name:
             work(lambda name=name, ours=ours, kind=kind: _put(asked, ours, name, kind, values[name]))  # type: ignore[misc]
@@ -173,7 +174,7 @@ def _refiner(asked: Any, values: Mapping[str, Any]) -> None:
     name = str(values.get("refiner_checkpoint") or "None")
     if name == "None":
         return
-    asked.refiner.model = model_of(name)
+    _put(asked.refiner, "model", "refiner_checkpoint", _text, model_of(name))
     if values.get("refiner_switch_at") is not None:
         asked.refiner.handoff = _number_of("refiner_switch_at", values)
 

@@ -22,7 +22,7 @@ from safelight_server.errors import JobCancelled, JobError, JobNotFound, ModelNo
 from safelight_server.http import bodies, masks
 from safelight_server.http.api import address_of
 from safelight_server.http.drawing import Drawing
-from safelight_server.http.failures import in_words, retry_headers
+from safelight_server.http.failures import Json, in_words, retry_headers
 from safelight_server.http.repeats import Repeats
 from safelight_server.http.staying import while_here
 from safelight_server.images.parameters import parameters_text, sampler_label
@@ -196,7 +196,7 @@ class A1111:
 def failure(error: JobError, status: int) -> Response:
     """In the form of A1111 and of FastAPI, whose clients read `detail` or `errors`."""
     told = {"error": error.reason, "detail": str(error), "body": "", "errors": str(error)}
-    return JSONResponse(told, 422 if status in (400, 409) else status, retry_headers(error))
+    return Json(told, 422 if status in (400, 409) else status, retry_headers(error))
 
 
 def _telling(value: Any) -> Any:

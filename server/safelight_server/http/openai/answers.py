@@ -11,11 +11,11 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from PIL import Image as Picture
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.errors import JobError
-from safelight_server.http.failures import retry_headers
+from safelight_server.http.failures import Json, retry_headers
 from safelight_server.http.staying import event
 from safelight_server.jobs import Image, Started
 from safelight_server.messages import events as messages
@@ -106,4 +106,4 @@ def failure(error: JobError, status: int) -> Response:
     headers = retry_headers(error)
     if error.code in NO_RETRY:
         headers["x-should-retry"] = "false"
-    return JSONResponse(error_of(error, status), status, headers)
+    return Json(error_of(error, status), status, headers)

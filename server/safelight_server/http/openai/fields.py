@@ -220,7 +220,10 @@ def _refiner(order: Order, told: str, value: Any) -> None:
     stage = {"model": value} if isinstance(value, str) else value
     if not isinstance(stage, dict) or "model" not in stage or stage.keys() - {"model", "handoff"}:
         raise Bad('must be a model, or {"model": NAME, "handoff": 0 to 1}')
-    order.asked.refiner.model = text_of(stage["model"])
+    try:
+        order.asked.refiner.model = text_of(stage["model"])
+    except UnicodeEncodeError:
+        raise Bad("must be a model") from None
     if stage.get("handoff") is not None:
         order.asked.refiner.handoff = number_of(stage["handoff"])
 

@@ -69,7 +69,7 @@ class OpenAi:
 
     async def _draw(self, request: Request, values: Mapping[str, Any], asked: Any) -> Response:
         order, infos = fields.read(values, asked), self._desk.infos()
-        if "prompt" not in values:
+        if values.get("prompt") is None:
             raise bad("prompt", "must be set")
         fields.apply_quality(order, infos)
         drawing = Drawing(self._desk, self._repeats, asked, request)
