@@ -58,7 +58,7 @@ def address(server: ServerProcess) -> str:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The page as one sees it first. Whatever the browser complains of fails the test: scripts, policies, lost files."""
+    """The page as one sees it first. Whatever the browser complains of fails the test."""
     with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
         context.set_default_timeout(PATIENCE)
         complaints: list[str] = []
@@ -269,8 +269,10 @@ def test_a_dropped_picture_brings_its_recipe_and_its_code_draws_it(
     page.evaluate(
         """(text) => {
             const files = new DataTransfer();
-            files.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], "x.png", {type: "image/png"}));
-            document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: files, bubbles: true, clientX: 20, clientY: 90}));
+            const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+            files.items.add(new File([bytes], "x.png", {type: "image/png"}));
+            const at = {dataTransfer: files, bubbles: true, clientX: 20, clientY: 90};
+            document.body.dispatchEvent(new DragEvent("drop", at));
         }""",
         base64.b64encode(drawn).decode(),
     )
@@ -319,7 +321,8 @@ def test_the_contact_sheet_is_walked_by_keys_and_forgets(page: Page) -> None:
 def test_every_control_has_a_name_and_both_themes_differ(page: Page) -> None:
     nameless = page.evaluate(
         """[...document.querySelectorAll("input, select, textarea, button")].filter((each) =>
-            !each.labels?.length && !each.getAttribute("aria-label") && !each.textContent.trim()).map((each) => each.id)"""
+            !each.labels?.length && !each.getAttribute("aria-label") && !each.textContent.trim()
+        ).map((each) => each.id)"""
     )
     assert nameless == []
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -20,7 +20,7 @@ class Checkpointing:
         self._last: Checkpoint | None = None  # that was not written
 
     def after_step(self, checkpoint: Checkpoint, seconds: float, *, wanted: bool) -> None:
-        """A step is done that took so many seconds, and the image can go on from here. `wanted`: whatever that costs."""
+        """A step that took so many seconds is done; the image can go on from here. `wanted`: whatever that costs."""
         self._since += 1
         self._last = checkpoint
         every = math.ceil((self._store.checkpoint_seconds or FIRST_COST) / (SHARE * max(seconds, 1e-6)))

@@ -179,8 +179,7 @@ class JobRunner:
         job = self._plan.job
         model = next(model for model in self._models if model.info.name == drawn.model)
         picture = await model.preview(drawn.latents, None, self.ticket, RESTED_EDGE)
-        data, size = await asyncio.to_thread(files.thumbnail, picture, job.size, QUARTERS = 4
-RESTED_EDGE, RESTED_QUALITY)
+        data, size = await asyncio.to_thread(files.thumbnail, picture, job.size, RESTED_EDGE, RESTED_QUALITY)
         clock.lap("decode")
         self._subscribers.put(Rested(index, drawn.done, self._plan.steps, job.seeds[index], data, size))
 
