@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from .finding import Finding
-from .rows import ROWS
+from .rows import ROWS, Row
 
 HEAD = """\
 # Under abuse
@@ -20,6 +21,17 @@ processes, and writes this page. A control shows that a measure can fail, or tha
 seconds are from machines that had other things to do: the load average (one minute, before and after) says how many
 processes wanted a core.
 """
+
+
+class Page(NamedTuple):
+    """What stands above the rows, where they are kept, and which there may be, in this order."""
+
+    head: str
+    file: Path
+    rows: Mapping[str, Row]
+
+
+ABUSE = Page(HEAD, Path("docs/benchmarks/abuse.md"), ROWS)
 TABLE = "| row | what | measured | goal | verdict |\n|---|---|---|---|---|\n"
 
 
@@ -49,14 +61,14 @@ def table(results: Iterable[Result]) -> str:
     return TABLE + "".join(lines)
 
 
-def keep(file: Path, results: Iterable[Result]) -> None:
+def keep(file: Path, results: Iterable[Result], page: Page = ABUSE) -> None:
     """Writes these among the rows that the page has."""
     sections = _sections(file.read_text(encoding="utf-8")) if file.exists() else {}
     for result in results:
-        title = f"## {result.name}: {ROWS[result.name].title}"
+        title = f"## {result.name}: {page.rows[result.name].title}"
         sections[result.name] = f"{title}\n\n{result.run}.\n\n{table([result])}"
-    ordered = [sections[name] for name in ROWS if name in sections]
-    file.write_text("\n".join([HEAD, *ordered]), encoding="utf-8")
+    ordered = [sections[name] for name in page.rows if name in sections]
+    file.write_text("\n".join([page.head, *ordered]), encoding="utf-8")
 
 
 def _sections(text: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine import admission
 from safelight_server.engine.engine import Engine
 from safelight_server.errors import DeadlineTooShort, QueueFull
-from safelight_server.jobs import Event, Job
+from safelight_server.jobs import Event, Job, Previews
 from support.engines import VEGA, draw, events_of, plan, run
 
 LONG = replace(VEGA, size=(256, 256), seeds=tuple(range(16)))
@@ -99,6 +99,23 @@ def test_so_many_may_share_a_job(models: Mapping[str, Pipeline], monkeypatch: py
             await anext(reader)
         with pytest.raises(QueueFull):
             await anext(readers[3])
+        for reader in readers:
+            await reader.aclose()
+
+    run(test)
+
+
+def test_fewer_may_see_its_previews(models: Mapping[str, Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MOST_VIEWERS", 2)
+
+    async def test() -> None:
+        engine = Engine(models, slots=1, queue=0)
+        asked = [None, Previews(), Previews(), Previews(every=0), None]
+        readers = [events_of(engine, plan(replace(LONG, id=str(n))), asked[n]) for n in range(5)]
+        for reader in readers:
+            await anext(reader)
+        with pytest.raises(QueueFull):
+            await anext(events_of(engine, plan(replace(LONG, id="one more")), Previews()))
         for reader in readers:
             await reader.aclose()
 

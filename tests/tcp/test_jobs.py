@@ -95,6 +95,20 @@ def test_the_same_request_id_is_the_same_job_whoever_comes_at_once(
     assert other.metadata["job_id"] == answer.job_id
 
 
+def test_many_may_wait_for_one_job(server: ServerProcess, jobs: JobServiceStub) -> None:
+    job = submit(jobs, **SLOW)
+    started(jobs, job.id)
+    few = [grpc.insecure_channel(server.address, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(5)]
+    asked = pb.AttachRequest(job_id=job.id, preview=images.PreviewOptions(every_steps=0))
+    calls = [JobServiceStub(few[place // 30]).Attach(asked) for place in range(150)]
+    assert {next(call).job_id for call in calls} == {job.id}
+    for call in calls:
+        call.cancel()
+    jobs.CancelJob(pb.CancelJobRequest(job_id=job.id))
+    for channel in few:
+        channel.close()
+
+
 def test_a_stream_of_the_same_request_id_joins(stub: ImageServiceStub) -> None:
     request = images.StreamRequest(generate=images.GenerateRequest(**JOB, request_id="joined"))
     first, second = ([(r.job_id, r.image.data) for r in stub.Stream(request) if r.HasField("image")] for _ in range(2))

@@ -20,7 +20,8 @@ AT_FIRST, LEAST, MOST = 1.5, 1.1, 4.0  # times
 GIVEN_UP = 1.2  # a job that was given up at its deadline would have taken that many times longer, at least
 OVERHEAD = 0.02  # seconds of a job that no inference takes: files, messages
 LEAST_RETRY, MOST_RETRY = 1.0, 10.0  # seconds: jobs may also be cancelled, so nobody is told to wait for minutes
-MOST_SUBSCRIBERS = 64  # calls that share one job
+MOST_SUBSCRIBERS = 1024  # calls that share one job: each costs a message
+MOST_VIEWERS = 64  # of these, that want previews: each has its own painted
 
 
 class Admission:
@@ -41,9 +42,10 @@ class Admission:
         if self.is_full and self.displaced_by(caller) is None:
             raise self.full()
 
-    def check_subscribers(self, drawing: Drawing) -> None:
-        """Raises QueueFull if a job has as many readers as it may have."""
-        if len(drawing.subscribers) >= MOST_SUBSCRIBERS:
+    def check_subscribers(self, drawing: Drawing, *, previews: bool = False) -> None:
+        """Raises QueueFull if a job has as many readers as it may have, or as many that want previews."""
+        readers = drawing.subscribers
+        if len(readers) >= MOST_SUBSCRIBERS or (previews and readers.viewers >= MOST_VIEWERS):
             raise self.full()
 
     def check_time(self, runner: JobRunner, deadline: float | None) -> float:

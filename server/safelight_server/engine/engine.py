@@ -109,7 +109,7 @@ class Engine:
 
         `holder` is the job for which it is watched. Raises QueueFull where too many watch it, and what it failed with.
         """
-        self.admission.check_subscribers(drawing)
+        self.admission.check_subscribers(drawing, previews=previews is not None and previews.every > 0)
         subscriber = drawing.subscribers.join(previews, priority, deadline, after, holder)
         try:
             async with aclosing(subscriber.mailbox.read()) as items:

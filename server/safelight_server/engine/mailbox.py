@@ -53,6 +53,7 @@ class Mailbox:
 
     def __init__(self, previews: Previews | None = None, observer: Observer = SILENT) -> None:
         self._cadence = Cadence(previews)
+        self.wants_previews = previews is not None and previews.every > 0
         self._observer = observer
         self.watched = False  # the reader waits for an item right now
         self._items: deque[tuple[int, Item]] = deque()  # each with its number in the job

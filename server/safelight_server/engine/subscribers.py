@@ -35,6 +35,11 @@ class Subscribers:
     def __len__(self) -> int:
         return len(self._subscribers)
 
+    @property
+    def viewers(self) -> int:
+        """Those that want previews."""
+        return sum(subscriber.mailbox.wants_previews for subscriber in self._subscribers)
+
     def join(
         self,
         previews: Previews | None,
