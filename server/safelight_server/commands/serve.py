@@ -41,14 +41,14 @@ def add(commands: Any) -> None:
     add("--model", action="append", metavar="NAME=DIR", help="a model folder and its name; the first is the default")
     add(
         "--listen",
-        type=_address,
+        type=address,
         default=listening.DEFAULT.target,
         metavar="ADDRESS",
         help="HOST:PORT, HOST, :PORT or unix:PATH; port 0 takes a free one (%(default)s)",
     )
     add(
         "--http",
-        type=_http_address,
+        type=http_address,
         metavar="ADDRESS",
         help=f"a page to play with, OpenAI's and A1111's addresses: HOST:PORT, HOST, :PORT or PORT ({HTTP_PORT})",
     )
@@ -102,14 +102,14 @@ def add(commands: Any) -> None:
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(%(default)s)")
 
 
-def _address(text: str) -> listening.Address:
+def address(text: str) -> listening.Address:
     try:
         return listening.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _http_address(text: str) -> listening.Address:
+def http_address(text: str) -> listening.Address:
     if text.startswith("unix:"):
         raise argparse.ArgumentTypeError(f"must be HOST:PORT, HOST, :PORT or PORT, not {text!r}")
     try:

@@ -25,19 +25,21 @@ export function watch(job, hear, link = () => {}) {
     stream?.close();
   };
 
+  const take = (name, message) => {
+    if (over) return;
+    wait = 500;
+    if (name === "preview" && !performance.getEntriesByName("first-preview").length) performance.mark("first-preview");
+    const number = Number(message.lastEventId || 0);
+    if (LASTING.has(name) && number > after) after = number;
+    if (name === "done" || name === "failed") stop();
+    hear(name, JSON.parse(message.data || "{}"));
+  };
+
   const connect = () => {
-    stream = new EventSource(eventsUrl(job, after));
+    const early = takeEarly(job);
+    stream = early ? early.stream : new EventSource(eventsUrl(job, after));
     stream.onopen = () => link(true);
-    for (const name of NAMES) {
-      stream.addEventListener(name, (message) => {
-        if (over) return;
-        wait = 500;
-        const number = Number(message.lastEventId || 0);
-        if (LASTING.has(name) && number > after) after = number;
-        if (name === "done" || name === "failed") stop();
-        hear(name, JSON.parse(message.data || "{}"));
-      });
-    }
+    for (const name of NAMES) stream.addEventListener(name, (message) => take(name, message));
     stream.onerror = () => {
       stream.close(); // its own reconnecting would begin at the old number
       if (over) return;
@@ -45,10 +47,19 @@ export function watch(job, hear, link = () => {}) {
       timer = setTimeout(connect, wait);
       wait = Math.min(LONGEST_WAIT, wait * 2);
     };
+    if (early) queueMicrotask(() => { for (const [name, message] of early.heard.splice(0)) take(name, message); early.heard = null; });
   };
 
   connect();
   return stop;
+}
+
+/** The stream that early.js opened, for whoever asks first for the same job. */
+function takeEarly(job) {
+  const early = globalThis.safelightEarly;
+  globalThis.safelightEarly = undefined;
+  if (early && (early.job !== job || early.broke)) early.stream.close();
+  return early && early.job === job && !early.broke ? early : null;
 }
 
 /**

@@ -30,7 +30,7 @@ export function of(job, live, index) {
   if (early !== undefined) list.push(["finished early", `at step ${early}`]);
   if (job.forkedFrom) list.push(["forked from", image?.receipt?.forkedFrom || job.forkedFrom]);
   const time = timeOf(job, live);
-  if (time !== null) list.push(["time", howLong(time)]);
+  if (time !== null) list.push(["time", howLong(time) + (job.numImages > 1 ? ` for ${job.numImages} pictures` : "")]);
   list.push([isActive(job) ? "asked" : stateName(job.state), clock(job.endTime || job.createTime)]);
   return list.filter(([, value]) => value !== undefined && value !== "").map(([name, value]) => [name, String(value)]);
 }

@@ -1,5 +1,6 @@
 // The jobs of this store as the page knows them: the list is asked for again and again, the newest first.
 import * as api from "./api.js";
+import { byId, tell } from "./dom.js";
 import { isActive } from "./words.js";
 
 const BUSY = 1500; // milliseconds between two looks while something is drawn
@@ -11,7 +12,8 @@ let next = "";
 let state = "";
 let paged = false; // whether older pages were asked for
 let timer;
-let listeners = [];
+const listeners = [];
+const toldAt = new Map(); // when an answer told of a job: a list that was asked for before that may not have it
 
 export const onChange = (listener) => listeners.push(listener);
 const changed = () => listeners.forEach((listener) => listener());
@@ -29,6 +31,7 @@ function set(job) {
 
 /** Takes a job as an answer told it. */
 export function update(job) {
+  toldAt.set(job.id, performance.now());
   set(job);
   changed();
 }
@@ -41,11 +44,12 @@ export function forget(id) {
 /** The newest page. What is not on it any more, though it should be, was removed by somebody else. */
 export async function refresh() {
   const asked = state;
+  const began = performance.now();
   const page = await api.list({ state });
   if (asked !== state) return;
   const ids = new Set(page.jobs.map((job) => job.id));
   const oldest = page.next ? page.jobs.at(-1)?.createTime : "";
-  for (const job of all()) if (!ids.has(job.id) && job.createTime > oldest) known.delete(job.id);
+  for (const job of all()) if (!ids.has(job.id) && job.createTime > oldest && !(toldAt.get(job.id) > began)) known.delete(job.id);
   page.jobs.forEach(set);
   if (!paged) next = page.next;
   changed();
@@ -72,7 +76,12 @@ export async function only(wanted) {
 export function poll() {
   const look = async () => {
     clearTimeout(timer);
-    try { await refresh(); } catch { /* the next look may find the server back */ }
+    try {
+      await refresh();
+      tell(byId("lost"), "");
+    } catch (error) {
+      if (error.reason !== "LOADING") tell(byId("lost"), `${error.message} It is tried again.`);
+    }
     const pause = document.hidden ? HIDDEN : all().some(isActive) ? BUSY : IDLE;
     clearTimeout(timer);
     timer = setTimeout(look, pause);

@@ -12,6 +12,7 @@ let cursor = null; // of the keyboard, in the picture's pixels
 let last = null;
 let changed = () => {};
 
+/** `onChange` is told whether anything is painted. */
 export function start(onChange) {
   changed = onChange;
   const easel = canvas();
@@ -20,6 +21,7 @@ export function start(onChange) {
     cursor = null;
     last = place(event);
     dab(last, last);
+    changed(painted);
   });
   easel.addEventListener("pointermove", (event) => {
     if (!last) return;
@@ -29,7 +31,7 @@ export function start(onChange) {
       last = next;
     }
   });
-  for (const name of ["pointerup", "pointercancel"]) easel.addEventListener(name, () => { last = null; changed(); });
+  for (const name of ["pointerup", "pointercancel"]) easel.addEventListener(name, () => { last = null; changed(painted); });
   easel.addEventListener("keydown", byKey);
   easel.addEventListener("blur", () => { cursor = null; show(); });
   byId("erase").addEventListener("click", () => setErasing(!erasing));
@@ -63,7 +65,7 @@ export function clear() {
   paper?.getContext("2d").clearRect(0, 0, paper.width, paper.height);
   painted = false;
   show();
-  changed();
+  changed(painted);
 }
 
 async function recall(mask) {
@@ -135,7 +137,7 @@ function byKey(event) {
   } else if (event.key === " ") {
     cursor = from;
     dab(cursor, cursor);
-    changed();
+    changed(painted);
   } else if (event.key === "e") {
     setErasing(!erasing);
   } else return;

@@ -118,6 +118,13 @@ function loadRecipe(recipe, file) {
   byId("draw").focus();
 }
 
+/** A part that is painted over is drawn wholly anew, unless somebody chose otherwise. */
+function suitStrength(painted) {
+  const strength = byId("strength").value;
+  if (painted && strength === "0.6") form.write({ strength: 1 });
+  if (!painted && strength === "1") form.write({ strength: 0.6 });
+}
+
 const estimate = calm(500, async () => {
   const values = form.read();
   if (document.hidden || !values.prompt || values.mode === "refine" || !byId("form").checkValidity()) return tell(byId("estimate"), "");
@@ -197,7 +204,7 @@ export async function begin() {
   const listed = jobs.poll();
   await models.load();
   form.start(estimate);
-  source.start((size) => form.setSize(models.sizeFor(form.model(), size.width / size.height, size.width * size.height)), estimate);
+  source.start((size) => form.setSize(models.sizeFor(form.model(), size.width / size.height, size.width * size.height)), suitStrength);
   drops.start(startFrom, loadRecipe);
   byId("form").addEventListener("submit", (event) => { event.preventDefault(); draw(); });
   document.body.classList.add("ready");

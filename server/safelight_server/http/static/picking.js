@@ -35,11 +35,11 @@ export function begin(job, index) {
     say("It is drawn; then both are shown.");
   } }, "Draw");
   const place = byId("picking");
-  place.replaceChildren(make("p", {}, "Choose the picture to hold beside it, or draw it again with "), select, draw,
+  place.replaceChildren(make("p", {}, "Choose the other picture here, or draw it again with"), select, draw,
     make("button", { type: "button", className: "plain", onclick: end }, "Never mind"));
   place.hidden = false;
   document.body.classList.add("picking");
-  place.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  byId("gallery").scrollIntoView({ block: "start", behavior: "smooth" });
   (document.querySelector('#sheet .tile[tabindex="0"]') || select).focus({ preventScroll: true });
 }
 

@@ -29,9 +29,10 @@ export function start(ended, shown) {
     if (newer && newer !== job) { job = newer; show(); }
   });
   document.addEventListener("visibilitychange", () => {
-    if (!live || live.over) return;
+    if (!live || live.over) return show();
     stop(); // a browser gives six connections to all tabs together
     if (!document.hidden) attach();
+    return show();
   });
 }
 
@@ -45,11 +46,28 @@ export function open(id, wanted = null) {
     stop();
     job = jobs.find(id) || null;
     live = new Live(id);
+    live.preview = keptPreview(id);
     spoken = "";
     attach();
     lookUp(id);
   }
   show();
+}
+
+/** A reload shows at once what this tab saw last: the next step may take long. */
+addEventListener("pagehide", () => {
+  try {
+    if (isRunning() && live.preview) sessionStorage.setItem("safelight.preview", JSON.stringify({ id: live.id, preview: live.preview }));
+  } catch { /* it may be too large: the next step brings another */ }
+});
+
+function keptPreview(id) {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem("safelight.preview"));
+    return kept?.id === id ? kept.preview : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The empty tray. */
@@ -97,7 +115,8 @@ async function act(doing) {
   }
 }
 
-export const isRunning = () => Boolean(live) && !live.over && (!job || isActive(job));
+export const isRunning = () =>
+  Boolean(live) && !live.over && (job ? isActive(job) : Boolean(live.progress || live.preview || live.position !== null));
 export function cancel() { if (job && isRunning()) act(api.cancel); }
 export function finish() { if (job && isRunning()) act(api.finish); }
 
@@ -127,7 +146,7 @@ function show(trouble = null) {
   showPicture(sourceOf(index));
   showStrip();
   if (running) showProgress();
-  else document.title = "Safelight";
+  else document.title = document.hidden ? "Done – Safelight" : "Safelight";
   const failure = job?.failure || (live.failure?.code === "CANCELLED" ? { message: "Cancelled." } : live.failure);
   const warnings = [...new Set([...(job?.warnings || []), ...(live.started?.warnings || []), live.warning])].filter(Boolean);
   const cancelled = job?.state === "JOB_STATE_CANCELLED" ? "Cancelled." : "";
@@ -147,7 +166,8 @@ function showPicture(source) {
 }
 
 function showStrip() {
-  const count = job?.numImages ?? 1;
+  const over = job && !isActive(job) && job.state !== "JOB_STATE_RESTING"; // what was not begun never comes
+  const count = over ? job.imagesDone ?? 0 : job?.numImages ?? 1;
   const strip = byId("strip");
   strip.hidden = count < 2;
   if (strip.hidden) return;
