@@ -25,7 +25,15 @@ PICTURES = 3
 AT_ONCE = 4  # listeners
 SEEDS = count(1)  # jobs that draw the same would be one drawing
 LEAST, MOST = 150, 20_000  # bytes of a connection; nothing is heard in the fewest, and a picture has some thousands
-SDK: dict[str, Any] = {"model": "base", "prompt": "a red apple", "steps": 40, "width": 64, "height": 64, "num_images": 3, "seed": 5}
+SDK: dict[str, Any] = {
+    "model": "base",
+    "prompt": "a red apple",
+    "steps": 40,
+    "width": 64,
+    "height": 64,
+    "num_images": 3,
+    "seed": 5,
+}
 EVENTS = (safelight.Started, safelight.ImageDone, safelight.Rested, safelight.Resumed, safelight.Done)
 
 

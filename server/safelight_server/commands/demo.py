@@ -16,7 +16,7 @@ from safelight_server.rpc import listening
 from safelight_server.server import Config, serve
 
 from .parsing import add_command
-from .serve import HTTP_PORT, address, http_address
+from .serve import HTTP_PORT, address, http_address, state_dir
 
 EPILOG = """\
 examples:
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         folders=dict(demo.FOLDERS),
         listen=arguments.listen,
         http=arguments.http,
+        state_dir=state_dir(arguments.listen),
         devices=dict.fromkeys(demo.FOLDERS, Device()),
     )
     if not arguments.no_browser:

@@ -150,21 +150,19 @@ def config_from(arguments: argparse.Namespace) -> Config:
         max_wait=arguments.max_wait,
         max_edge=arguments.max_edge,
         grace=arguments.grace,
-        state_dir=_state_dir(arguments),
+        state_dir=None if arguments.ephemeral else arguments.state_dir or state_dir(arguments.listen),
         store_bytes=arguments.store_limit * 2**20,
         verify=not arguments.no_verify,
     )
 
 
-def _state_dir(arguments: argparse.Namespace) -> Path | None:
-    """By the XDG rules, a folder for each address. A server on a port of the system's choice comes back to no other."""
-    if arguments.state_dir or arguments.ephemeral:
-        return None if arguments.ephemeral else arguments.state_dir
-    if arguments.listen.target.endswith(":0"):
+def state_dir(listen: listening.Address) -> Path | None:
+    """By the XDG rules, a folder for each address; None: in memory, for a port of the system's choice is no address."""
+    if listen.target.endswith(":0"):
         return None
     told = os.environ.get("XDG_STATE_HOME", "")
     home = Path(told) if os.path.isabs(told) else Path("~/.local/state").expanduser()
-    return home / "safelight" / re.sub(r"[^A-Za-z0-9.]+", "-", arguments.listen.target).strip("-")
+    return home / "safelight" / re.sub(r"[^A-Za-z0-9.]+", "-", listen.target).strip("-")
 
 
 def _folders(arguments: argparse.Namespace) -> dict[str, Path]:
