@@ -105,3 +105,11 @@ def test_errors_and_retries(folder: Path, address: str) -> None:
     assert "half a second was not enough" in told
     assert "NOT_FOUND MODEL_NOT_FOUND" in told
     assert pixels(folder / "cactus.png").shape == (128, 128, 3)
+
+
+def test_pick_and_finish(folder: Path) -> None:
+    told = run("pick_and_finish.py", folder).splitlines()
+    assert told[0].startswith("safelight attach ")
+    assert sum("rests after step 8 of 24" in line for line in told) == 4
+    assert told[-1] == "finished: picked.png"
+    assert pixels(folder / "picked.png").shape == (128, 128, 3)
