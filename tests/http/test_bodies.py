@@ -134,9 +134,7 @@ def test_what_is_odd_is_refused_and_not_failed_on(http: httpx.Client) -> None:
 WHOLE = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.mark.parametrize(
-    "sent", [[b""], [WHOLE[:20]], [WHOLE, b"GET"]], ids=["none", "a part", "the next"]
-)
+@pytest.mark.parametrize("sent", [[b""], [WHOLE[:20]], [WHOLE, b"GET"]], ids=["none", "a part", "the next"])
 def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch, sent: list[bytes]) -> None:
     monkeypatch.setattr(connections, "PATIENCE", 0.5)
 

@@ -24,6 +24,9 @@ export function start(ended, shown) {
   onShow = shown;
   byId("cancel").addEventListener("click", cancel);
   byId("finish").addEventListener("click", finish);
+  setInterval(() => { // before its first step, no event tells how long it waits
+    if (isRunning() && !live.progress && !document.hidden) lookUp(live.id);
+  }, 2500);
   jobs.onChange(() => {
     const newer = job && jobs.find(job.id);
     if (newer && newer !== job) { job = newer; show(); }
@@ -193,7 +196,7 @@ function showProgress() {
   const parts = [];
   const position = live.position ?? (job?.state === "JOB_STATE_QUEUED" ? job.position ?? 0 : null);
   if (!live.progress && position) parts.push(`${position} before it in the queue`);
-  else if (!live.progress) parts.push("It begins");
+  else if (!live.progress) parts.push(jobs.all().filter(isActive).length > 1 ? "It takes turns with other drawings" : "It begins");
   else parts.push(`Step ${step} of ${steps}`);
   if (count > 1 && live.progress) parts.push(`picture ${live.index + 1} of ${count}`);
   if (live.progress && step === steps && live.index === count - 1) parts.push("it is developed");
@@ -222,7 +225,6 @@ function showJob(running) {
   byId("delete").hidden = running;
   if (done) {
     byId("save").href = api.imageUrl(job.id, index);
-    byId("save").download = `safelight-${job.id}-${index}.png`;
   }
   byId("again").title = methodOf(job) === "refine"
     ? "Puts this recipe and its picture into the form, and draws it" : "Puts this recipe into the form, and draws it";
