@@ -63,7 +63,7 @@ def test_who_comes_back_misses_nothing_and_is_sent_home_after_the_end(http: http
     assert http.get(f"{path}?after=x").status_code == 400
 
 
-def test_jobs_are_listed_finished_cancelled_forked_and_deleted(http: httpx.Client) -> None:
+def test_jobs_are_listed_finished_cancelled_and_deleted(http: httpx.Client) -> None:
     first, second = submit(http), submit(http, **{**SLOW, "seed": 5})
     watch(http, first["id"])
     page = http.get("/api/jobs", params={"page_size": 1}).json()
@@ -78,15 +78,21 @@ def test_jobs_are_listed_finished_cancelled_forked_and_deleted(http: httpx.Clien
     assert watch(http, second["id"])[-1].data["error"]["reason"] == "JOB_CANCELLED"
     assert http.post(f"/api/jobs/{second['id']}/finish").status_code == 200  # it is over: nothing changes
 
-    fork = http.post(f"/api/jobs/{first['id']}/fork", json={"changes": {"prompt": "a green apple"}})
-    assert fork.status_code == 201, fork.text
-    assert fork.json()["forkedFrom"] == first["id"]
-    gone = http.post(f"/api/jobs/{first['id']}/fork", json={"step": 77}).json()["error"]
-    assert (gone["reason"], "nearest_step" in gone["details"]) == ("CHECKPOINT_GONE", True)
-
     assert http.delete(f"/api/jobs/{first['id']}").status_code == 204
     assert http.get(f"/api/jobs/{first['id']}").status_code == 404
     assert http.get(f"/api/jobs/{first['id']}/images/0").json()["error"]["code"] == "NOT_FOUND"
+
+
+def test_a_job_that_rests_is_gone_on_with(http: httpx.Client) -> None:
+    job_id = submit(http, stopAtStep=2)["id"]
+    assert [event.name for event in watch(http, job_id)][-2:] == ["rested", "done"]
+    assert http.get(f"/api/jobs/{job_id}/images/0").headers["content-type"] == "image/jpeg"  # how it looks
+    fork = http.post(f"/api/jobs/{job_id}/fork", json={"changes": {"prompt": "a green apple"}})
+    assert fork.status_code == 201, fork.text
+    assert fork.json()["forkedFrom"] == job_id
+    assert watch(http, fork.json()["id"])[-2].name == "image"
+    gone = http.post(f"/api/jobs/{job_id}/fork", json={"step": 77}).json()["error"]
+    assert (gone["reason"], gone["details"]) == ("CHECKPOINT_GONE", {"nearest_step": "2"})
 
 
 def test_a_picture_is_redrawn_and_verified(http: httpx.Client) -> None:

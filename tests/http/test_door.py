@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 from typing import Any
@@ -49,6 +50,12 @@ def test_an_address_in_use_is_refused(http_server: HttpServer) -> None:
     port = int(http_server.url.rpartition(":")[2])
     with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: in use"):
         door._bind("127.0.0.1", port)
+
+
+def test_answers_are_not_held_back() -> None:
+    """Where asyncio does not know that a socket is TCP, Nagle's algorithm costs 40 ms an answer."""
+    with door._bind("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_while_the_models_load_each_door_says_so() -> None:

@@ -41,16 +41,16 @@ NAMELESS = """[...document.querySelectorAll("input, select, textarea, button")]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    _skip_without_browser()
+def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    _skip_without_browser(request)
     models = [f"--model={name}={demo.FOLDERS['demo-vega']}" for name in MODELS]
     with ServerProcess("--http=127.0.0.1:0", "--precision=f32", "--ephemeral", *models) as process:
         yield process
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    _skip_without_browser()
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    _skip_without_browser(request)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -81,7 +81,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
         assert [text for text in complaints if not text.startswith(REFUSED)] == []
 
 
-def _skip_without_browser() -> None:
+def _skip_without_browser(request: pytest.FixtureRequest) -> None:
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError:
@@ -89,7 +89,8 @@ def _skip_without_browser() -> None:
     else:
         there = CHROMIUM is not None
     if not there:
-        print(MISSING, file=sys.__stderr__)
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{MISSING}")  # whether or not pytest is asked for the reasons
         pytest.skip(MISSING)
 
 

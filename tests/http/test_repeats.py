@@ -61,12 +61,17 @@ def test_while_the_first_is_open_only_a_repeat_that_says_so_is_one(repeats: Repe
         assert second is not first
 
 
+def test_equal_requests_at_the_same_moment_are_two(repeats: Repeats) -> None:
+    first, second = repeats.find(SAME), repeats.find(SAME)  # neither connection waits yet
+    assert first is not second
+
+
 def test_two_equal_requests_that_both_time_out_get_a_drawing_each(repeats: Repeats) -> None:
     first = repeats.find(SAME)
     with repeats.waiting(SAME, first):
-        second = repeats.find(SAME)
-        with repeats.waiting(SAME, second):
-            pass
+        second = cut(repeats)
+    with pytest.raises(Gone), repeats.waiting(SAME, first):
+        raise Gone
     found = {repeats.find(SAME, 1).request_id for _ in range(2)}
     assert found == {first.request_id, second.request_id}
 

@@ -80,8 +80,8 @@ class _Server(uvicorn.Server):
 def _bind(host: str, port: int) -> socket.socket:
     refusal = OSError(f"cannot listen on {host}:{port}: in use, or not an address of this machine")
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)  # by the protocol, asyncio knows that it is TCP: no delays
     except OSError:
         raise refusal from None
     try:

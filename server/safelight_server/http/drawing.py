@@ -14,6 +14,7 @@ from starlette.requests import Request
 from safelight_server.contract import stored
 from safelight_server.contract.requests import plan_from, takes_long
 from safelight_server.desk import Desk
+from safelight_server.engine.job_record import JobView
 from safelight_server.errors import JobError
 from safelight_server.jobs import Done, Event, Image, JobState, Previews, Started
 from safelight_server.messages.asking import ask_for
@@ -50,7 +51,8 @@ class Drawing:
         """The id of the job. Raises what Desk.take does."""
         with self._repeats.waiting(self._identity, self._asked):
             job_id = await self._take()
-            if (await self._desk.view(job_id)).state is JobState.CANCELLED:  # nobody came back in time: draw anew
+            found = await self._desk.jobs.find(job_id)
+            if isinstance(found, JobView) and found.state is JobState.CANCELLED:  # nobody came back in time: draw anew
                 await self._desk.jobs.delete(job_id)
                 job_id = await self._take()
         self._desk.expect(job_id)

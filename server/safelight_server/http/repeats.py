@@ -25,6 +25,7 @@ class Asked:
     request_id: str
     attempt: int
     connections: int = 0  # that wait for it now
+    cut: bool = False  # one ended before its answer, and nobody has asked again
     answered: bool = False
     left: float = field(default=0.0)  # when the last one ended
 
@@ -44,7 +45,7 @@ class Repeats:
     - if it does not say so, and there is a drawing whose connection was cut before its answer. While the first
       connection is open, or once it was answered, the same body is a new request, and makes a new drawing.
 
-    A new request makes the answered ones be forgotten: their client has moved on. What failed is forgotten as well. All
+    A new request makes the answered ones forgotten: their client has moved on. What failed is forgotten as well. All
     of it lasts for GRACE seconds after a connection's end; just as long, the job waits (on_disconnect GRACE) under the
     request_id that is given here, by which the job book makes the repeat the same job. `Idempotency-Key` needs no
     guesses: see `request_id_of`.
@@ -60,7 +61,7 @@ class Repeats:
         known = self._asked.setdefault(identity, [])
         ranked = sorted((asked for asked in known if _fits(asked, attempt)), key=_rank)
         if ranked:
-            ranked[0].attempt = max(ranked[0].attempt, attempt)
+            ranked[0].attempt, ranked[0].cut = max(ranked[0].attempt, attempt), False
             return ranked[0]
         new = Asked(secrets.token_hex(16), attempt, left=self._clock())
         self._asked[identity] = [*(asked for asked in known if not asked.answered), new]
@@ -68,14 +69,14 @@ class Repeats:
 
     @contextmanager
     def waiting(self, identity: bytes, asked: Asked) -> Iterator[None]:
-        """While a connection waits for it. Set `answered` once all is sent; without, it counts as cut."""
+        """While a connection waits for it. Set `answered` once all is sent."""
         asked.connections += 1
         try:
             yield
-        except Gone:
-            raise
-        except JobError:
-            self._forget(identity, asked)
+        except BaseException as error:
+            if isinstance(error, JobError) and not isinstance(error, Gone):
+                self._forget(identity, asked)
+            asked.cut = True
             raise
         finally:
             asked.connections -= 1
@@ -117,9 +118,11 @@ def attempt_of(text: str | None) -> int:
 def _fits(asked: Asked, attempt: int) -> bool:
     if attempt:
         return asked.attempt < attempt
-    return not asked.connections and not asked.answered
+    return asked.cut and not asked.connections and not asked.answered
 
 
 def _rank(asked: Asked) -> int:
     """The most likely one first: cut, open, answered."""
-    return 1 if asked.connections else 2 * asked.answered
+    if asked.answered:
+        return 2
+    return 0 if asked.cut and not asked.connections else 1

@@ -84,7 +84,7 @@ class OpenAi:
         drawn = await while_here(request, drawing.whole(job_id))
         shape = self._shape(order, drawn.started)
         urls = [_url(request, job_id, image.index) for image in drawn.images] if order.url else []
-        body = await asyncio.to_thread(json.dumps, shape.answer(drawn.images, urls))  # megabytes
+        body = await asyncio.to_thread(json.dumps, shape.answer(drawn.images, urls))  # may be megabytes
         return Response(body, 200, headers, "application/json")
 
     async def _told(

@@ -29,6 +29,8 @@ export function of(job, live, index) {
   const early = image?.finishedEarlyAtStep;
   if (early !== undefined) list.push(["finished early", `at step ${early}`]);
   if (job.forkedFrom) list.push(["forked from", image?.receipt?.forkedFrom || job.forkedFrom]);
+  const rest = live?.rested.get(index);
+  if (rest) list.push(["rests", `after step ${rest.step}: a fork goes on`]);
   const time = timeOf(job, live);
   if (time !== null) list.push(["time", howLong(time) + (job.numImages > 1 ? ` for ${job.numImages} pictures` : "")]);
   list.push([isActive(job) ? "asked" : stateName(job.state), clock(job.endTime || job.createTime)]);

@@ -1,7 +1,7 @@
 // The form: its values, what the chosen model allows, errors at their fields; and it is kept when the page goes.
 import { byId, keep, kept, make, tell } from "./dom.js";
 import * as models from "./models.js";
-import { fieldOf } from "./request.js";
+import { clearError, clearErrors, linkHints } from "./field_errors.js";
 
 const TEXTS = ["prompt", "negative", "width", "height", "steps", "guidance", "seed", "count", "scheduler", "refiner",
   "handoff", "deepcache", "until", "strength"];
@@ -40,17 +40,6 @@ export function start(onChange) {
     shape.addEventListener("click", () => setShape(...shape.dataset.shape.split(":").map(Number)));
   }
   after();
-}
-
-/** Those who do not see the hints hear them. */
-function linkHints() {
-  for (const hint of document.querySelectorAll("#form .field > .hint")) {
-    const input = hint.parentElement.querySelector(":scope > :is(input, textarea, select), :scope > .with-button > input");
-    if (!input) continue;
-    hint.id ||= `${input.id}-hint`;
-    input.dataset.hint = hint.id;
-    input.setAttribute("aria-describedby", hint.id);
-  }
 }
 
 /** The values of the form, as request.js takes them. */
@@ -172,45 +161,4 @@ function showExtras() {
   byId("extras").hidden = !names.length;
   byId("extras").replaceChildren(`From the recipe, too: ${names.join(", ")} `,
     make("button", { type: "button", className: "plain", onclick: () => { extras = {}; after(); } }, "leave out"));
-}
-
-/** Shows what the server refused: at the field it names, and the rest below the button. Gives the first one the focus. */
-export function showError(error) {
-  clearErrors();
-  const homeless = [];
-  let firstField;
-  for (const [path, text] of Object.entries(error.fields || {})) {
-    const place = document.querySelector(`#form [data-field="${CSS.escape(fieldOf(path))}"]`);
-    if (!place || (place.hidden && !place.closest("#source"))) { homeless.push(`${fieldOf(path)} ${text}`); continue; }
-    const box = place.closest("details");
-    if (box) box.open = true;
-    const input = place.querySelector("input, textarea, select, canvas");
-    const id = `error-${fieldOf(path).replace(/\W/g, "-")}`;
-    place.append(make("p", { className: "error", id }, text));
-    input?.setAttribute("aria-invalid", "true");
-    input?.setAttribute("aria-describedby", `${id} ${input.dataset.hint || ""}`.trim());
-    firstField ??= input;
-  }
-  const wait = error.retryAfter ? ` Try again in ${Math.ceil(Number.parseFloat(error.retryAfter))} s.` : "";
-  if (!firstField) homeless.unshift(...(homeless.length ? [] : [error.message]));
-  tell(byId("form-error"), homeless.join(". ") + (homeless.length ? wait : ""));
-  firstField?.focus();
-}
-
-function clearError(field) {
-  const places = field ? document.querySelectorAll(`#form [data-field="${CSS.escape(field)}"]`) : [];
-  for (const place of places) clearIn(place);
-}
-
-function clearIn(place) {
-  for (const text of place.querySelectorAll("p.error")) text.remove();
-  for (const input of place.querySelectorAll("[aria-invalid]")) {
-    input.removeAttribute("aria-invalid");
-    input.setAttribute("aria-describedby", input.dataset.hint || "");
-  }
-}
-
-export function clearErrors() {
-  for (const place of document.querySelectorAll("#form [data-field]")) clearIn(place);
-  tell(byId("form-error"), "");
 }

@@ -23,10 +23,10 @@ export const all = () => [...known.values()].sort((a, b) => (a.createTime < b.cr
 export const find = (id) => known.get(id);
 export const hasMore = () => Boolean(next);
 
-/** A list tells no checkpoints; those that were told before are kept. */
+/** A list tells no checkpoints and no time to wait; what was told before is kept. */
 function set(job) {
-  const before = known.get(job.id);
-  known.set(job.id, job.checkpoints || !before?.checkpoints ? job : { ...job, checkpoints: before.checkpoints });
+  const { checkpoints, eta } = known.get(job.id) || {};
+  known.set(job.id, { ...(checkpoints && { checkpoints }), ...(eta && isActive(job) && { eta }), ...job });
 }
 
 /** Takes a job as an answer told it. */

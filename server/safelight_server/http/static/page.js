@@ -1,19 +1,21 @@
 // Puts the page together: what is asked for, what is watched, and what follows from what.
 import * as api from "./api.js";
 import { byId, calm, make, notice, say, tell } from "./dom.js";
+import * as again from "./again.js";
 import * as drops from "./drops.js";
+import { clearErrors, showError } from "./field_errors.js";
 import * as fork from "./fork.js";
 import * as form from "./form.js";
 import * as gallery from "./gallery.js";
 import * as jobs from "./jobs.js";
 import * as models from "./models.js";
 import * as picking from "./picking.js";
-import { RETAIN, sameAgain, toRequest, toValues } from "./request.js";
+import { toRequest, toValues } from "./request.js";
 import * as shelf from "./shelf.js";
 import * as snippets from "./snippets.js";
 import * as source from "./source.js";
 import * as viewer from "./viewer.js";
-import { counted, howLong, isActive, methodOf, requestOf, seconds, seedOf } from "./words.js";
+import { counted, howLong, isActive, methodOf, requestOf, seconds } from "./words.js";
 
 /** Sends a request, and shows its job. Null if it was refused. */
 async function submit(request, files) {
@@ -24,7 +26,7 @@ async function submit(request, files) {
     watchNew(job);
     return job;
   } catch (error) {
-    form.showError(error);
+    showError(error);
     return null;
   } finally {
     byId("draw").disabled = false;
@@ -33,7 +35,7 @@ async function submit(request, files) {
 
 function watchNew(job) {
   jobs.update(job);
-  form.clearErrors();
+  clearErrors();
   show(job.id);
   say("It is drawn now.");
 }
@@ -48,57 +50,10 @@ async function draw() {
   const values = form.read();
   const files = values.mode === "refine" ? await source.files() : null;
   if (values.mode === "refine" && !files) {
-    form.showError({ fields: { image: "choose a picture to start from" } });
+    showError({ fields: { image: "choose a picture to start from" } });
     return;
   }
   await submit(toRequest(values, await source.encoded(files)), files);
-}
-
-/** A fork is drawn again by forking again. */
-async function forkAgain(job, live, changes = {}) {
-  const { model, prompt, negativePrompt, guidanceScale, seed, scheduler } = { ...requestOf(job), ...changes };
-  const [, parent, image, step] = live.images.get(0)?.receipt?.forkedFrom?.match(/^(\S+) image (\d+) step (\d+)$/) || [];
-  if (!parent) return notice("It says no more from which step it was forked"), null;
-  try {
-    const started = await api.fork(parent, { step: Number(step), imageIndex: Number(image), retain: RETAIN,
-      changes: { model, prompt, negativePrompt, guidanceScale, seed, scheduler } });
-    watchNew(started);
-    return started;
-  } catch (error) {
-    tell(byId("trouble"), `It was a fork, and cannot be forked again: ${error.message}`);
-    return null;
-  }
-}
-
-/** The same recipe into the form, and drawn. */
-async function again() {
-  const { job, live } = viewer.current();
-  const asked = requestOf(job);
-  form.write(toValues(asked, job.numImages));
-  if (job.forkedFrom) return forkAgain(job, live);
-  if (methodOf(job) === "generate") return submit(sameAgain(asked, "generate", job.numImages));
-  const files = await shelf.get(job.id);
-  if (!files) {
-    source.forget("The picture that it started from is not in this browser. Drop it here, or");
-    byId("choose").focus();
-    return notice("Choose the picture it started from");
-  }
-  await source.take(files.image, files.mask);
-  form.write({ width: asked.width, height: asked.height });
-  return submit(sameAgain(asked, "refine", job.numImages, await source.encoded(files)), files);
-}
-
-/** The recipe of one picture, drawn by another model or with the next seed. */
-async function againWith(job, index, what) {
-  const asked = { ...requestOf(job), seed: seedOf(job, index) };
-  if (what === "seed") asked.seed = (asked.seed + 1) % 2 ** 32;
-  else {
-    if (what !== models.twin(asked.model)) for (const own of ["steps", "guidanceScale", "scheduler", "refiner", "acceleration"]) delete asked[own];
-    asked.model = what;
-  }
-  if (job.forkedFrom) return forkAgain(job, viewer.current().live, { seed: asked.seed, model: asked.model });
-  const files = methodOf(job) === "refine" ? await shelf.get(job.id) : null;
-  return submit(sameAgain(asked, methodOf(job), 1, await source.encoded(files)), files);
 }
 
 async function startFrom(file) {
@@ -156,7 +111,7 @@ async function remove() {
 }
 
 function tools() {
-  byId("again").addEventListener("click", again);
+  byId("again").addEventListener("click", again.draw);
   byId("fork").addEventListener("click", () => { const { job, index } = viewer.current(); fork.open(job, index, watchNew); });
   byId("hold").addEventListener("click", () => { const { job, index } = viewer.current(); picking.begin(job, index); });
   byId("redraw").addEventListener("click", async () => {
@@ -198,7 +153,8 @@ export async function begin() {
     estimate();
   }, gallery.select);
   gallery.start((id, index) => (picking.isPicking() ? picking.choose(id, index) : show(id, jobs.find(id) && isActive(jobs.find(id)) ? null : index)));
-  picking.start(againWith);
+  again.start(submit, watchNew);
+  picking.start(again.drawWith);
   tools();
   keys();
   const listed = jobs.poll();

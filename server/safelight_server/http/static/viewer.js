@@ -1,11 +1,12 @@
 // The tray: one job's picture as it comes up, what can be done with it, and how it was drawn.
 import * as api from "./api.js";
-import { byId, make, say, tell } from "./dom.js";
+import { byId, make, tell } from "./dom.js";
 import { watch } from "./events.js";
 import * as facts from "./facts.js";
 import * as jobs from "./jobs.js";
 import { Live } from "./live.js";
-import { hasEnded, howLong, isActive, methodOf, requestOf, seconds } from "./words.js";
+import * as progress from "./progress.js";
+import { hasEnded, isActive, methodOf, requestOf } from "./words.js";
 
 let job = null;
 let live = null;
@@ -14,7 +15,6 @@ let follows = true; // the picture that is being drawn, rather than one that was
 let stop = () => {};
 let onEnd = () => {};
 let onShow = () => {};
-let spoken = "";
 
 export const current = () => ({ job, index, live });
 
@@ -24,6 +24,9 @@ export function start(ended, shown) {
   onShow = shown;
   byId("cancel").addEventListener("click", cancel);
   byId("finish").addEventListener("click", finish);
+  setInterval(() => { // before its first step, no event tells how long it waits
+    if (isRunning() && !live.progress && !document.hidden) lookUp(live.id);
+  }, 2500);
   jobs.onChange(() => {
     const newer = job && jobs.find(job.id);
     if (newer && newer !== job) { job = newer; show(); }
@@ -47,7 +50,6 @@ export function open(id, wanted = null) {
     job = jobs.find(id) || null;
     live = new Live(id);
     live.preview = keptPreview(id);
-    spoken = "";
     attach();
     lookUp(id);
   }
@@ -145,7 +147,7 @@ function show(trouble = null) {
   onShow(live.id, index);
   showPicture(sourceOf(index));
   showStrip();
-  if (running) showProgress();
+  if (running) progress.show(job, live);
   else document.title = document.hidden ? "Done – Safelight" : "Safelight";
   const failure = job?.failure || (live.failure?.code === "CANCELLED" ? { message: "Cancelled." } : live.failure);
   const warnings = [...new Set([...(job?.warnings || []), ...(live.started?.warnings || []), live.warning])].filter(Boolean);
@@ -185,29 +187,6 @@ function showStrip() {
   }
 }
 
-function showProgress() {
-  const count = job?.numImages ?? 1;
-  const { step = 0, steps = job?.steps ?? 0 } = live.progress || {};
-  const share = Math.round(100 * live.share(count));
-  const left = live.left(count) ?? (job?.eta ? seconds(job.eta.likely) : null);
-  const parts = [];
-  const position = live.position ?? (job?.state === "JOB_STATE_QUEUED" ? job.position ?? 0 : null);
-  if (!live.progress && position) parts.push(`${position} before it in the queue`);
-  else if (!live.progress) parts.push("It begins");
-  else parts.push(`Step ${step} of ${steps}`);
-  if (count > 1 && live.progress) parts.push(`picture ${live.index + 1} of ${count}`);
-  if (live.progress && step === steps && live.index === count - 1) parts.push("it is developed");
-  else if (left !== null) parts.push(`about ${howLong(Math.max(left, 0.1))} left`);
-  byId("progress-text").textContent = parts.join(" · ");
-  byId("bar").setAttribute("aria-valuenow", String(share));
-  byId("bar").setAttribute("aria-valuetext", parts.join(", "));
-  byId("bar").firstElementChild.style.width = `${share}%`;
-  byId("finish").disabled = !live.progress;
-  document.title = live.progress ? `${share} % – Safelight` : "… – Safelight";
-  const quarter = `${live.index}/${Math.floor((4 * step) / (steps || 1))}`;
-  if (live.progress && quarter !== spoken) { spoken = quarter; say(parts.join(", ")); }
-}
-
 function showJob(running) {
   const asked = requestOf(job);
   byId("caption").textContent = asked.prompt || "(no words)";
@@ -222,7 +201,6 @@ function showJob(running) {
   byId("delete").hidden = running;
   if (done) {
     byId("save").href = api.imageUrl(job.id, index);
-    byId("save").download = `safelight-${job.id}-${index}.png`;
   }
   byId("again").title = methodOf(job) === "refine"
     ? "Puts this recipe and its picture into the form, and draws it" : "Puts this recipe into the form, and draws it";
