@@ -10,6 +10,7 @@ import numpy as np
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.errors import InferenceFailed
 from safelight_server.lanes.batching import signature
+from safelight_server.lanes.buffers import Buffers
 from safelight_server.lanes.network import Network, Shape, Tensor
 from safelight_server.models.batch_profile import random_row
 
@@ -26,6 +27,7 @@ class FakeNetwork:
     def __init__(self, name: str, log: list[tuple[str, int]], gate: asyncio.Event | None = None) -> None:
         self.name, self._log, self._gate = name, log, gate
         self.running, self.closed, self.began = False, False, asyncio.Event()
+        self.buffers = Buffers()
         self.shapes: Mapping[str, Shape] = {"x": (-1, 2)}
 
     async def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abusing.rows import Row
 
-from . import checkpoints, cuts, duplicates, estimates, finish, forks, kills, memory, sixth
+from . import checkpoints, cuts, deadlines, duplicates, estimates, finish, forks, kills, memory, sixth
 
 ROWS = {
     "kills": Row("a server that is killed again and again", kills.measure),
@@ -16,4 +16,5 @@ ROWS = {
     "estimates": Row("what Estimate says in a mixed load", estimates.measure),
     "memory": Row("the memory that Estimate says", memory.measure),
     "sixth": Row("a sixth of eight seeds, and two finished", sixth.measure),
+    "deadlines": Row("deadlines, against threads and a lock", deadlines.measure),
 }

@@ -26,7 +26,7 @@ def measure(effort: Effort) -> Iterator[Finding]:
         request = images.GenerateRequest(**ASKED)
         request.ClearField("seed")  # which is drawn by lot, once
         channels = [connect(server.address) for _ in range(-(-count // STREAMS))]
-        calls = [channels[n // STREAMS].images.Generate.future(request, timeout=PATIENCE) for n in range(count)]  # type: ignore[attr-defined]
+        calls = [channels[n // STREAMS].images.Generate.future(request, timeout=PATIENCE) for n in range(count)]
         answers: Counter[bytes] = Counter()
         errors: Counter[str] = Counter()
         for call in calls:
@@ -53,7 +53,7 @@ def _of_other(stub: Any) -> str:
     try:
         stub.Generate(images.GenerateRequest(**{**ASKED, "steps": 4}))
     except grpc.RpcError as error:
-        return str(error.code().name)  # type: ignore[attr-defined]
+        return str(error.code().name)
     return "OK"
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from safelight_server.diffusion.plan import Plan
+from safelight_server.lanes.buffers import resident
 
 from .drawings import Drawing
 from .engine import Engine
-from .memory import available, peak_of, resident
+from .memory import available, peak_of
 
 LOW, HIGH = 0.05, 0.95  # of the jobs are below, or not above
 LEAST_KNOWN = 8  # jobs: with fewer, the spread is a guess
@@ -37,13 +38,13 @@ def estimate(engine: Engine, plan: Plan, caller: object = None) -> Estimate:
     """What a new job would take now."""
     runner = engine.prepare(plan, b"", caller=caller).runner
     wait, work = engine.admission.foresee(runner)
-    peak = resident() + peak_of(engine.models, plan)
+    more = peak_of(engine.models, plan)
     return Estimate(
         _spread(engine, wait),
         _spread(engine, work),
         _spread(engine, wait + work),
-        peak,
-        peak - resident() <= available(),
+        resident() + more,
+        more <= available(),
         runner.knows_its_times,
     )
 

@@ -1,32 +1,38 @@
-"""The process's memory, and how much more a job takes: by what the first jobs of each size were seen to take."""
+"""How much more memory a job takes than the process has: by what its networks were seen to take."""
 
 from __future__ import annotations
 
-import resource
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan
+from safelight_server.diffusion.state import latent_shape
 
-STATM = Path("/proc/self/statm")
 # Bytes for each pixel that a VAE decoder takes for its largest layers, f32: 2 x 256 channels at half of the size, and
-# 2 x 128 at the full one. It is what a picture takes most for; a UNet's layers are smaller.
+# 3 x 128 at the full one.
 DECODER_BYTES = 4 * (2 * 256 // 4 + 3 * 128)
-
-
-def resident() -> int:
-    """Bytes of the process that are in memory."""
-    try:
-        return int(STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# For each number of its input, that a UNet takes: what it keeps for the way up, and its largest layers.
+UNET_BYTES = 2500
 
 
 def peak_of(models: Mapping[str, Pipeline], plan: Plan) -> int:
-    """Bytes that a job of this size takes for a while beside what is there already."""
-    height, width = plan.job.size
-    return height * width * DECODER_BYTES
+    """Bytes that a job of this size takes beside what is there already. What was not seen yet is guessed."""
+    job, pipelines = plan.job, [models[name] for name in plan.models]
+    steps = sum(_of_steps(model, plan) for model in pipelines)
+    networks, space = pipelines[-1].networks, pipelines[-1].config.latents
+    tiny = networks.tiny_decoder if job.acceleration.tiny else None
+    decoding = (tiny or networks.vae_decoder).buffers.more(latent_shape(job.size, space.channels, space.factor))
+    height, width = job.size
+    return steps + (height * width * DECODER_BYTES if decoding is None else decoding)
+
+
+def _of_steps(model: Pipeline, plan: Plan) -> int:
+    space, rows = model.config.latents, 1 + model.conditioner.guides(plan.job)
+    _, *row = latent_shape(plan.job.size, space.channels, space.factor)
+    more = model.networks.unet.buffers.more((rows, *row))
+    return UNET_BYTES * math.prod((rows, *row)) if more is None else more
 
 
 def available() -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from safelight_server.errors import InferenceFailed
 
 from . import weight_pages
+from .buffers import Buffers, resident
 from .network import Shape, Tensor, is_shared
 
 log = logging.getLogger(__name__)
@@ -77,12 +78,14 @@ class CompiledNetwork:
         # A thread of its own to wait in: the pool that reads and writes pictures may be full.
         self._waiter = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._graph: _Graph | None = None
+        self.buffers = Buffers()
         self.load()
 
     def load(self) -> None:
         """Compiles the graph, or compiles it anew; blocks for seconds. Until that is done, the network is `broken`."""
         self._graph = None  # before the next one is made: there may be memory for one alone
         self._graph = graph = _Graph(self._compile(), self._outputs)
+        self.buffers = Buffers()
         self.shapes, self.precision = graph.shapes, _precision(graph.compiled)
 
     @property
@@ -93,6 +96,7 @@ class CompiledNetwork:
         """Gives back the buffers of the largest shape that it ran at: the next inference takes what it needs anew."""
         if self._graph is not None:
             self._graph.compiled.release_memory()
+            self.buffers.give_back()
 
     def close(self) -> None:
         """Drops the compiled graph, and with it its weights; blocks until an inference that runs has ended."""
@@ -123,6 +127,7 @@ class CompiledNetwork:
             for name, (index, type) in ports.items()
         }
         shapes = {index: value.shape for index, value in given.items()}
+        before = None if tuple(shapes.values()) in graph.ran else resident()
         try:
             # start_async and wait only: with one thread the synchronous infer() has returned the output of the request
             # before in place of an error, and no callback fires for a request that was cancelled.
@@ -136,8 +141,10 @@ class CompiledNetwork:
             self._break(graph)
             log.exception("network %s failed", self.name)
             raise InferenceFailed(self.name) from error
-        if self._weights and tuple(shapes.values()) not in graph.ran:  # some processors pack anew for each shape
-            weight_pages.let_go(self._weights)
+        if before is not None:
+            self.buffers.note(next(iter(shapes.values())), resident() - before)
+            if self._weights:  # some processors pack anew for each shape
+                weight_pages.let_go(self._weights)
         graph.note(given, shapes)
         # Copies, for the next inference overwrites the request's own.
         return {name: graph.request.get_tensor(port).data.copy() for name, port in graph.ports.items()}

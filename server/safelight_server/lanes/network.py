@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
+from .buffers import Buffers
+
 Tensor = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
@@ -36,6 +38,11 @@ class Network(Protocol):
     @property
     def precision(self) -> str:
         """Of its arithmetic, as OpenVINO spells it."""
+        ...
+
+    @property
+    def buffers(self) -> Buffers:
+        """What its runs take."""
         ...
 
     async def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

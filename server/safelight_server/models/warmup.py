@@ -17,6 +17,8 @@ from safelight_server.model_folder.model_config import Latents
 from . import batch_profile
 from .loader import OnProgress
 
+DECODED = 256  # pixels, of a picture that says how much memory and time larger ones take
+
 
 async def warm(model: Pipeline, on_progress: OnProgress) -> None:
     """Runs every network once, as the first inference repacks the weights, and learns what is best learnt by running.
@@ -63,6 +65,8 @@ async def _run_all(model: Pipeline) -> None:
     await model.lane.run(model.networks.vae_encoder, {"sample": np.zeros((1, 3, edge, edge), np.float32)})
     nothing = np.zeros((1, channels, latents, latents), np.float32)
     await model.decode(nothing)
+    larger = DECODED // model.config.latents.factor
+    await model.decode(np.zeros((1, channels, larger, larger), np.float32))
     if model.networks.tiny_decoder is not None:
         await model.decode(nothing, tiny=True)
 

@@ -1,0 +1,46 @@
+"""The memory that the runs of a network take: it keeps what its largest run took, until that is given back."""
+
+from __future__ import annotations
+
+import math
+import resource
+from pathlib import Path
+
+STATM = Path("/proc/self/statm")
+ENOUGH = 3000  # numbers more than before: with fewer, what a run at a new shape packs anew is most of what it takes
+
+
+class Buffers:
+    """Of one compiled graph, whose buffers grow with its first input."""
+
+    def __init__(self) -> None:
+        self._packed = False
+        self._kept = 0  # the size of the largest run
+        self._grown = 0  # how much larger than the runs before the one was that says most
+        self._each: float | None = None  # bytes for each number of the input
+
+    def note(self, shape: tuple[int, ...], grew: int) -> None:
+        """A run of a new shape has ended, by which the process grew so many bytes. The first one packs weights, too."""
+        size = math.prod(shape)
+        if self._packed and size - self._kept > max(ENOUGH, self._grown):
+            self._grown = size - self._kept
+            self._each = max(0, grew) / self._grown
+        self._packed, self._kept = True, max(self._kept, size)
+
+    def more(self, shape: tuple[int, ...]) -> int | None:
+        """Bytes that a run of this shape would take beside what is kept; None: no run has shown that yet."""
+        larger = math.prod(shape) - self._kept
+        if larger <= 0:
+            return 0
+        return None if self._each is None else round(self._each * larger)
+
+    def give_back(self) -> None:
+        self._kept = 0
+
+
+def resident() -> int:
+    """Bytes of the process that are in memory."""
+    try:
+        return int(STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
