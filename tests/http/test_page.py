@@ -126,7 +126,7 @@ def wait_for_step(page: Page, least: int) -> None:
 
 
 def facts(page: Page) -> str:
-    return page.inner_text("#facts")
+    return str(page.inner_text("#facts"))
 
 
 def picture(page: Page, address: str) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:

@@ -75,6 +75,7 @@ class Breakable:
     def __init__(self, inner: Network) -> None:
         self._inner = inner
         self.name, self.shapes, self.input, self.precision = inner.name, inner.shapes, inner.input, inner.precision
+        self.buffers = inner.buffers
         self.fails, self.broken = False, False
         self.loading: threading.Event | None = None  # `load` waits for it
 
