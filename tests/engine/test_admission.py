@@ -122,6 +122,21 @@ def test_fewer_may_see_its_previews(models: Mapping[str, Pipeline], monkeypatch:
     run(test)
 
 
+def test_a_job_that_goes_on_does_not_wait_for_itself(models: Mapping[str, Pipeline]) -> None:
+    async def test() -> None:
+        engine = Engine(models, slots=1, queue=2)
+        await draw(engine, VEGA)
+        running = events_of(engine, plan(LONG), caller="one")
+        await anext(running)
+        (drawing,) = engine.drawings.all()
+        assert engine.admission.foresee(drawing.runner)[0] == 0
+        new = engine.prepare(plan(job("new")), b"", caller="two").runner
+        assert engine.admission.foresee(new)[0] > 0
+        await running.aclose()
+
+    run(test)
+
+
 def test_jobs_that_take_longer_than_was_foreseen_make_admission_more_careful(models: Mapping[str, Pipeline]) -> None:
     async def test() -> None:
         engine = Engine(models, slots=2, queue=8)

@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
+from weakref import WeakSet
 
 from safelight_server.errors import DeadlineTooShort, QueueFull
 from safelight_server.jobs import JobState
@@ -16,6 +17,7 @@ from .job_runner import JobRunner
 # Jobs take longer than their inferences were seen to take: others come in between, and a machine that has other things
 # to do is slower than it just was. So a new job is given as many times its seconds as the worst of the last jobs took.
 LAST = 100  # jobs
+LATELY = 50  # jobs, by which a new one is estimated: what was before says little of how busy the machine is now
 AT_FIRST, LEAST, MOST = 1.5, 1.1, 4.0  # times
 GIVEN_UP = 1.2  # a job that was given up at its deadline would have taken that many times longer, at least
 OVERHEAD = 0.02  # seconds of a job that no inference takes: files, messages
@@ -29,9 +31,11 @@ class Admission:
 
     def __init__(self, drawings: Drawings, room: int, max_wait: float) -> None:
         self._drawings, self._room, self._max_wait = drawings, room, max_wait
-        # The seconds that jobs took, over those foreseen: of jobs with a deadline, and of all that ended well.
+        # The seconds that jobs took, over those foreseen: of jobs with a deadline; and of all that ended well, apart
+        # for those that came alone, for what waits is delayed by those that come after it, too.
         self._times = deque([AT_FIRST], LAST)
-        self.ratios: deque[float] = deque(maxlen=LAST)
+        self._alone: WeakSet[JobRunner] = WeakSet()  # of jobs that had no others before them
+        self._ratios: dict[bool, deque[float]] = {alone: deque(maxlen=LATELY) for alone in (True, False)}
 
     @property
     def is_full(self) -> bool:
@@ -61,15 +65,22 @@ class Admission:
         left = math.inf if deadline is None else deadline - now
         alone, before = _seconds(runner) + OVERHEAD, _seconds_before(runner, deadline, beside)
         foreseen = alone + before
+        if not before:
+            self._alone.add(runner)
         needed = times * foreseen
         if needed > left and (beside or runner.knows_its_times):
             raise DeadlineTooShort(needed, left, needed - left if times * alone <= left else None)
         return foreseen
 
     def foresee(self, runner: JobRunner) -> tuple[float, float]:
-        """Seconds of others' work before it, and of its own, if it came now."""
-        beside = [drawing for drawing in self._drawings.all() if drawing.runner.lanes & runner.lanes]
+        """Seconds of others' work before it, and of its own: of a job that goes on, or of one that came now."""
+        others = (drawing for drawing in self._drawings.all() if drawing.runner is not runner)
+        beside = [drawing for drawing in others if drawing.runner.lanes & runner.lanes]
         return _seconds_before(runner, None, beside), _seconds(runner) + OVERHEAD
+
+    def ratios(self, alone: bool) -> list[float]:
+        """Seconds that jobs took lately over those foreseen, in order: of those that came alone, or of the others."""
+        return sorted(self._ratios[alone])
 
     def note_end(self, drawing: Drawing) -> None:
         """A job has ended: how long did it take? One that was given up before its deadline says nothing."""
@@ -77,7 +88,7 @@ class Admission:
         if not drawing.foreseen:
             return
         if drawing.state is JobState.SUCCEEDED:
-            self.ratios.append((now - drawing.came) / drawing.foreseen)
+            self._ratios[drawing.runner in self._alone].append((now - drawing.came) / drawing.foreseen)
         if deadline is not None and (drawing.state is JobState.SUCCEEDED or now >= deadline):
             more = 1.0 if drawing.state is JobState.SUCCEEDED else GIVEN_UP
             self._times.append(more * (now - drawing.came) / drawing.foreseen)

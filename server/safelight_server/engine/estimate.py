@@ -40,9 +40,9 @@ def estimate(engine: Engine, plan: Plan, caller: object = None) -> Estimate:
     wait, work = engine.admission.foresee(runner)
     more = peak_of(engine.models, plan)
     return Estimate(
-        _spread(engine, wait),
-        _spread(engine, work),
-        _spread(engine, wait + work),
+        _spread(engine, wait, False),
+        _spread(engine, work, True),
+        _spread(engine, wait + work, not wait),
         resident() + more,
         more <= available(),
         runner.knows_its_times,
@@ -52,11 +52,11 @@ def estimate(engine: Engine, plan: Plan, caller: object = None) -> Estimate:
 def eta(engine: Engine, drawing: Drawing) -> Spread:
     """Until a drawing that goes on is done."""
     wait, work = engine.admission.foresee(drawing.runner)
-    return _spread(engine, wait + work)
+    return _spread(engine, wait + work, not wait)
 
 
-def _spread(engine: Engine, seconds: float) -> Spread:
-    ratios = sorted(engine.admission.ratios)
+def _spread(engine: Engine, seconds: float, alone: bool) -> Spread:
+    ratios = engine.admission.ratios(alone)
     times = GUESS if len(ratios) < LEAST_KNOWN else tuple(_quantile(ratios, share) for share in (LOW, 0.5, HIGH))
     return Spread(*(time * seconds for time in times))
 
