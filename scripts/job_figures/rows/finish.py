@@ -13,15 +13,15 @@ from safelight.v1 import jobs_pb2 as pb
 from job_figures.asking import attach, seconds, submit
 from job_figures.serving import Connection, place
 
-FIELDS = {"width": 512, "height": 512, "steps": 60}
+FIELDS = {"model": "demo-xl", "width": 512, "height": 512, "steps": 60}
 
 
 def measure(effort: Effort) -> Iterator[Finding]:
     chance = random.Random(3)
-    with place("base") as here, here.serve() as (_, connection):
+    with place() as here, here.serve() as (_, connection):
         _finished(connection, 0, 1, 0.0)  # what is done once for a size
         told = [
-            _finished(connection, lot, chance.randint(2, 8), chance.random()) for lot in range(1, effort.pick(41, 4))
+            _finished(connection, lot, chance.randint(2, 8), chance.random()) for lot in range(1, effort.pick(31, 3))
         ]
     steps = [step for _, _, step, _ in told]
     yield at_least("a step, median", 1000 * percentile(steps, 0.5), 100, " ms", control=True)

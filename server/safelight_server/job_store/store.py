@@ -176,6 +176,7 @@ class Store:
             make_room(connection, self._most_bytes, len(data))
             row = (job_id, checkpoint.image, checkpoint.done, hangs_on, checkpoints.digest(data), data)
             connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", row)
+            connection.commit()  # which is a part of what it takes
             took = time.thread_time() - began
             self.checkpoint_seconds += (took - self.checkpoint_seconds) * (LEARN if self.checkpoint_seconds else 1)
 
