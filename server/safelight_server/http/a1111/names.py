@@ -12,9 +12,15 @@ from safelight_server.samplers.names import canonical
 from safelight_server.samplers.table import SAMPLERS
 
 SAME = ("", "automatic", "normal", "uniform", "none")  # the sampler's own; "normal" is what SillyTavern begins with
-SPACINGS = ("karras", "exponential")
+SPACINGS = {"karras": "Karras", "exponential": "Exponential", "beta": "Beta", "sgm_uniform": "SGM Uniform"}
 # What A1111's Automatic is for these (modules/sd_samplers_kdiffusion.py).
-AUTOMATIC = {"dpmpp_2m": "karras", "dpmpp_2m_sde": "exponential"}
+AUTOMATIC = {
+    "dpmpp_2m": "karras",
+    "dpmpp_2m_sde": "exponential",
+    "dpmpp_sde": "karras",
+    "kdpm2": "karras",
+    "kdpm2_ancestral": "karras",
+}
 # Ours: A1111's, where the contract's own check finds a bad field.
 PARAMS = {
     "guidance_scale": "cfg_scale",
@@ -30,20 +36,20 @@ PARAMS = {
 
 def put_sampler(asked: Any, sampler: str, spacing: str) -> None:
     """The sampler and the spacing of its noise levels, into a request. Raises InvalidRequest for what we lack."""
-    spacing = spacing.strip().lower()
+    spacing = spacing.strip().lower().replace(" ", "_")
     name = canonical(sampler) if sampler else ""
     if name and name not in SAMPLERS:
         raise bad("sampler_name", f"must be one of {', '.join(LABELS.values())}, not {sampler[:80]!r}")
     if spacing in SAME:
         spacing = AUTOMATIC.get(name, "") if spacing != "uniform" else ""
     elif spacing not in SPACINGS:
-        raise bad("scheduler", f"must be one of Automatic, Uniform, Karras, Exponential, not {spacing[:80]!r}")
+        raise bad(
+            "scheduler", f"must be one of Automatic, Uniform, {', '.join(SPACINGS.values())}, not {spacing[:80]!r}"
+        )
     if name.endswith(f"_{spacing}") or not spacing:
         asked.scheduler = name
     elif f"{name}_{spacing}" in SAMPLERS:
         asked.scheduler = f"{name}_{spacing}"
-    elif name == "euler" and spacing == "karras":
-        asked.scheduler, asked.scheduler_options.use_karras_sigmas = name, True
     else:
         raise bad("scheduler", f"must be Automatic or Uniform for {sampler or 'the model'}, not {spacing}")
 
@@ -57,8 +63,8 @@ def sampler_list() -> list[dict[str, Any]]:
 
 def scheduler_list() -> list[dict[str, Any]]:
     return [
-        {"name": name, "label": name.capitalize(), "aliases": None, "default_rho": -1.0, "need_inner_model": False}
-        for name in ("automatic", "uniform", *SPACINGS)
+        {"name": name, "label": label, "aliases": None, "default_rho": -1.0, "need_inner_model": False}
+        for name, label in {"automatic": "Automatic", "uniform": "Uniform", **SPACINGS}.items()
     ]
 
 
