@@ -94,6 +94,11 @@ def drawn(model: Pipeline, *seeds: int) -> list[bytes]:
     return [picture for pictures in asyncio.run(all_together()) for picture in pictures]
 
 
+def pixels(files: list[bytes]) -> list[bytes]:
+    """The files say which models drew them; the pixels do not."""
+    return [Image.open(io.BytesIO(file)).tobytes() for file in files]
+
+
 SAVED: dict[str, tuple[str, Change]] = {
     "one timestep": ("unet", reshaped(timestep=[1])),
     "a scalar timestep": ("unet", with_scalar_timestep),
@@ -114,7 +119,7 @@ def want() -> list[bytes]:
 @pytest.mark.parametrize("case", SAVED)
 def test_a_graph_as_another_tool_saves_it_draws_the_same(case: str, want: list[bytes], tmp_path: Path) -> None:
     part, change = SAVED[case]
-    assert drawn(load(saved(tmp_path / "model", part, change)), 1, 2, 4) == want
+    assert pixels(drawn(load(saved(tmp_path / "model", part, change)), 1, 2, 4)) == pixels(want)
 
 
 @pytest.mark.parametrize("part", ["unet", "text_encoder", "vae_decoder"])
@@ -152,7 +157,7 @@ def for_one_chunk(graph: Any) -> Any:
 def test_a_graph_that_reads_one_chunk_alone_says_so_and_draws(want: list[bytes], tmp_path: Path) -> None:
     model = load(saved(tmp_path / "model", "unet", for_one_chunk))
     assert model.info.limits.max_chunks == 1
-    assert drawn(model, 1, 2, 4) == want
+    assert pixels(drawn(model, 1, 2, 4)) == pixels(want)
 
 
 def fixed_for_good() -> Any:
