@@ -23,7 +23,7 @@ from .engine.job_book import JobBook, Work
 from .engine.job_record import Ask, JobView
 from .errors import CheckpointGone, StillLoading
 from .images import decoder, turns
-from .jobs import Done, Event, JobState, Previews, Started
+from .jobs import Done, Event, Job, JobState, Previews
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,9 @@ class Desk:
         """
 
         async def work() -> Work:
-            return Work(await self.check(check, ask.caller, unpacks=unpacks))
+            plan = await self.check(check, ask.caller, unpacks=unpacks)
+            _log_new(plan.job)
+            return Work(plan)
 
         return await self.jobs.take(ask, work)
 
@@ -101,6 +103,7 @@ class Desk:
             begin = forking.beginning(plan, kept)
             if begin is None:
                 raise CheckpointGone(parent, kept.done, None)
+            _log_new(plan.job)
             return Work(plan, begin, parent)
 
         return await self.jobs.take(ask, work)
@@ -139,16 +142,14 @@ class Desk:
         try:
             async with aclosing(watching.attach(self.jobs, job_id, previews, deadline, after)) as events:
                 async for numbered in events:
-                    _log(numbered.item)
+                    if isinstance(numbered.item, Done):
+                        log.info("done in %.2f s", numbered.item.timings["total"])
                     yield numbered
         except (asyncio.CancelledError, GeneratorExit):
             log.info("cancelled after %.2f s", time.monotonic() - began)
             raise
 
 
-def _log(event: Event) -> None:
-    if isinstance(event, Started):
-        height, width = event.size
-        log.info("drawing %d of %d x %d with %s, %d steps", len(event.seeds), width, height, event.model, event.steps)
-    elif isinstance(event, Done):
-        log.info("done in %.2f s", event.timings["total"])
+def _log_new(job: Job) -> None:
+    height, width = job.size
+    log.info("drawing %d of %d x %d with %s, %d steps", len(job.seeds), width, height, job.model, job.steps)
