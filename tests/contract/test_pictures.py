@@ -73,7 +73,7 @@ OTHERS: dict[str, Any] = {
     "width": 65,
     "num_images": 0,
     "guidance_scale": -1.0,
-    "scheduler": "heun",
+    "scheduler": "heunish",
     "output": {"quality": 0, "format": 77},
     "priority": 9,
     "size_conditioning": {"aesthetic_score": 99.0},

@@ -52,7 +52,7 @@ GENERATE: list[tuple[dict[str, Any], str, str]] = [
     ({"guidance_rescale": INF}, "guidance_rescale", "must be from 0 to 1, not inf"),
     ({"num_images": 0}, "num_images", "must be from 1 to 16, not 0"),
     ({"num_images": 10_000}, "num_images", "not 10000"),
-    ({"scheduler": "heun"}, "scheduler", "not 'heun'"),
+    ({"scheduler": "heunish"}, "scheduler", "not 'heunish'"),
     ({"scheduler": "lcm", "steps": 120}, "scheduler", "steps must be"),
     ({"scheduler_options": {"timestep_spacing": "wide"}}, "scheduler_options.timestep_spacing", "not 'wide'"),
     ({"scheduler_options": {"eta": 2.0}}, "scheduler_options.eta", "must be from 0 to 1, not 2"),
@@ -101,7 +101,7 @@ def test_a_bad_field_is_named_with_its_rule_and_its_value(fields: dict[str, Any]
 
 def test_all_bad_fields_at_once() -> None:
     request = pb.GenerateRequest(
-        prompt="x", width=7, height=9, steps=0, guidance_scale=NAN, scheduler="heun", num_images=99
+        prompt="x", width=7, height=9, steps=0, guidance_scale=NAN, scheduler="heunish", num_images=99
     )
     assert set(violations(plan_from, request)) == {
         "width",

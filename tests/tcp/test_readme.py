@@ -86,7 +86,7 @@ def test_python(block: str, demo: ServerProcess, tmp_path: Path) -> None:
 
 
 def test_every_bad_field_shows_in_buf_curl(demo: ServerProcess) -> None:
-    body = '{"width": 7, "steps": 0, "scheduler": "none"}'
+    body = '{"width": 7, "steps": 0, "scheduler": "heunish"}'
     url = f"http://{demo.address}/safelight.v1.ImageService/Generate"
     command = [str(BIN / "buf"), "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", body, url]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -35,7 +35,7 @@ GENERATE: list[tuple[dict[str, Any], str]] = [
     ({"guidance_rescale": INF}, "guidance_rescale"),
     ({"num_images": 0}, "num_images"),
     ({"num_images": 10_000}, "num_images"),
-    ({"scheduler": "heun"}, "scheduler"),
+    ({"scheduler": "heunish"}, "scheduler"),
     ({"scheduler": "lcm", "steps": 120}, "scheduler"),
     ({"scheduler_options": {"timestep_spacing": "wide"}}, "scheduler_options.timestep_spacing"),
     ({"scheduler_options": {"eta": 2.0}}, "scheduler_options.eta"),
@@ -68,7 +68,7 @@ def test_generate(fields: dict[str, Any], field: str, stub: ImageServiceStub) ->
 
 def test_all_bad_fields_at_once(stub: ImageServiceStub) -> None:
     request = pb.GenerateRequest(
-        prompt="x", width=7, height=9, steps=0, guidance_scale=NAN, scheduler="heun", num_images=99
+        prompt="x", width=7, height=9, steps=0, guidance_scale=NAN, scheduler="heunish", num_images=99
     )
     found = refused(stub.Generate, request)
     assert set(found) == {"width", "height", "steps", "guidance_scale", "scheduler", "num_images"}

@@ -15,7 +15,7 @@ from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.prompt_syntax import BadWeight
 from safelight_server.jobs import Acceleration, Format, Output, Previews, Priority, Prompts, Scheduler, Sizes
 from safelight_server.samplers.names import canonical
-from safelight_server.samplers.table import SAMPLERS
+from safelight_server.samplers.table import NAMES, SAMPLERS
 
 from .field_reader import FieldReader
 
@@ -94,7 +94,7 @@ def scheduler(fields: FieldReader, info: ModelInfo) -> Scheduler:
     asked = fields.message.scheduler
     name = canonical(asked) if asked else info.config.scheduler
     if name not in SAMPLERS:
-        fields.bad("scheduler", f"must be one of {', '.join(SAMPLERS)} (or an alias of one), not {asked[:80]!r}")
+        fields.bad("scheduler", f"must be {NAMES}, not {asked[:80]!r}")
         name = info.config.scheduler  # so that what else is bad is found, too
     spacing = options.choice("timestep_spacing", "", ("", *SPACINGS)) or None
     karras = options.message.use_karras_sigmas if options.has("use_karras_sigmas") else None

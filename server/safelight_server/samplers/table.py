@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from .catalogue import BASES, Sampler, with_spacings
+from .catalogue import BASES, SPACINGS, Sampler, with_spacings
 from .moves import Move
 from .names import canonical
 from .noise_levels import CLEAN, Level, NoiseLevels
@@ -22,6 +22,8 @@ from .scheduler_classes import DEFAULTS, Settings
 from .scheduler_config import settings
 
 SAMPLERS: dict[str, Sampler] = {name: sampler for base in BASES.items() for name, sampler in with_spacings(*base)}
+# For whoever names none of them: all 64 are more than a message can hold beside other bad fields.
+NAMES = f"one of {', '.join(BASES)}, some with {', '.join(f'_{ending}' for ending in SPACINGS)}, or an alias of one"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ def make_schedule(
     """
     name = canonical(name)
     if name not in SAMPLERS:
-        raise ValueError(f"scheduler must be one of {', '.join(SAMPLERS)} (or an alias of one), not {name!r}")
+        raise ValueError(f"scheduler must be {NAMES}, not {name!r}")
     sampler = SAMPLERS[name]
     options = {"use_karras_sigmas": use_karras_sigmas, "timestep_spacing": timestep_spacing, "eta": eta}
     changes = {key: value for key, value in options.items() if value is not None}
