@@ -5,23 +5,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from .aio_job import AsyncJob
-from .aio_line import AsyncLine
 from .arguments import DrawOptions, documented
 from .channel import QUICK
 from .image_input import ImageInput
 from .job_requests import estimate_request, list_request, submit_request, verify_request
 from .job_status import Estimate, JobState, JobStatus, Verification, estimate_from, status_from, verification_from
 
+if TYPE_CHECKING:
+    from .aio_line import AsyncLine
+
 
 class AsyncJobCalls:
     """The part of AsyncClient that is about jobs."""
 
-    @property
-    def _line(self) -> AsyncLine:
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        @property
+        def _line(self) -> AsyncLine: ...
 
     @documented
     async def submit(

@@ -23,7 +23,7 @@ from .engine.job_book import JobBook, Work
 from .engine.job_record import Ask, JobView
 from .errors import CheckpointGone, StillLoading
 from .images import decoder, turns
-from .jobs import Done, Event, Job, JobState, Previews
+from .jobs import Done, Event, Image, Job, JobState, Previews, Rested
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,9 @@ class Desk:
         self.jobs.engine.check_room(caller)
         if not unpacks:
             return check(self.infos())  # under load, a thread's turn comes later than the check takes
+        return await self._in_thread(check)
+
+    async def _in_thread(self, check: Check[T]) -> T:
         with turns.wanted():
             here = contextvars.copy_context()  # the id of the call for log lines, and whether its pictures are wanted
             return await asyncio.get_running_loop().run_in_executor(self._threads, here.run, check, self.infos())
@@ -122,13 +125,13 @@ class Desk:
         """The lasting events of a job so far. Who asks for them does not count as watching. Raises JobNotFound."""
         return await job_pages.lasting(self.jobs, job_id)
 
+    async def picture(self, job_id: str, index: int) -> Image | Rested | None:
+        """The file of one of a job's images; None where there is none yet. Raises JobNotFound."""
+        return await job_pages.picture(self.jobs, job_id, index)
+
     async def plan_again(self, request: bytes, job_id: str) -> Plan:
         """The plan of a request that was stored. Raises what `plan_from` raises."""
-        asked = stored.unpack(request)
-        with turns.wanted():
-            here = contextvars.copy_context()
-            check = partial(plan_from, asked, self.infos(), job_id)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, here.run, check)
+        return await self._in_thread(partial(plan_from, stored.unpack(request), job_id=job_id))
 
     async def attach(
         self,

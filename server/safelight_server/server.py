@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from .engine.resuming import Resuming
 from .errors import LoadError
 from .job_store.store import Store
 from .model_folder import model_config
+from .model_folder.model_config import ModelConfig
 from .models import start
 from .models.device import Device
 from .models.registry import Registry
@@ -67,7 +69,6 @@ async def serve(config: Config) -> None:
     It is the process's: it takes its signals, and ends it where a library does not let go of it in time.
     """
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
-    store = Store(config.state_dir, config.store_bytes if config.state_dir else config.store_bytes // 16)
     desk, registry = Desk(), Registry(max_edge=config.max_edge)
     door = _http_door(desk, config.http) if config.http else None
     stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
@@ -87,13 +88,12 @@ async def serve(config: Config) -> None:
     log.info(_where_jobs_are(config.state_dir))
     if door is not None:
         log.info("the page, OpenAI's and A1111's addresses are at %s", await door.open())
-    loading = asyncio.create_task(
-        start.load_all(registry, configs, config.devices, config.own_lane, verify=config.verify)
-    )
+    opening = asyncio.create_task(asyncio.to_thread(_open_store, config))  # a large one is read for a while
+    loading = asyncio.create_task(_load(opening, registry, configs, config))
     await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
     try:
         if not stop.done():
-            loading.result()
+            store = loading.result()
             changed = asyncio.Event()
             engine = Engine(
                 registry.models,
@@ -116,10 +116,24 @@ async def serve(config: Config) -> None:
             await door.close(LAST_BYTES[0])
         await server.stop(0.5)
         await _let_others_end(LAST_BYTES[0])
-        await store.close()
+        with suppress(LoadError):  # that was told
+            await (await opening).close()
         log.info("stopped")
         if stop.done():
             _end_within(LAST_THREADS, code=0)
+
+
+def _open_store(config: Config) -> Store:
+    return Store(config.state_dir, config.store_bytes if config.state_dir else config.store_bytes // 16)
+
+
+async def _load(
+    opening: asyncio.Task[Store], registry: Registry, configs: Mapping[str, ModelConfig], config: Config
+) -> Store:
+    """The store first: what is wrong with it is told before minutes go into models."""
+    store = await opening
+    await start.load_all(registry, configs, config.devices, config.own_lane, verify=config.verify)
+    return store
 
 
 def _where_jobs_are(folder: Path | None) -> str:

@@ -31,8 +31,12 @@ EVENTS: list[Event] = [
 ]
 
 
-def job(name: str, *, request: bytes = b"asked", created: float = 1.0, request_id: str = "") -> StoredJob:
-    return StoredJob(name, 1000, request_id, b"digest", "m", JobState.QUEUED, created, None, None, {"n": 1}, request)
+def job(name: str, *, created: float = 1.0, request_id: str = "") -> StoredJob:
+    return StoredJob(name, 1000, request_id, b"digest", "m", JobState.QUEUED, created, None, None, {"n": 1})
+
+
+async def add(store: Store, job: StoredJob, request: bytes = b"asked") -> None:
+    await store.add(job, lambda: request)
 
 
 def checkpoint(image: int = 0, done: int = 2, *, previous: bool = True) -> Checkpoint:
@@ -56,13 +60,16 @@ def run(test: Callable[[Store], Awaitable[None]], folder: Path | None = None, mo
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_what_goes_in_comes_out(on_disk: bool, tmp_path: Path) -> None:
     async def test(store: Store) -> None:
-        await store.add(job("a", request_id="mine"))
+        await add(store, job("a", request_id="mine"))
         for sequence, event in enumerate(EVENTS, 3):
             store.put_event("a", sequence, event)
         for kept in (checkpoint(), checkpoint(1, 3, previous=False)):
             store.put_checkpoint("a", kept, "these models")
         assert await store.get("a") == await store.by_request("mine") == job("a", request_id="mine")
+        assert await store.request("a") == b"asked"
+        assert await store.request("b") == b""
         assert await store.events("a") == list(enumerate(EVENTS, 3))
+        assert [await store.picture("a", index) for index in range(3)] == [EVENTS[1], EVENTS[3], None]
         assert await store.events("a", 5) == list(enumerate(EVENTS, 3))[3:]
         assert await store.kept_steps("a") == [(0, 2), (1, 3)]
         for kept in (checkpoint(), checkpoint(1, 3, previous=False)):
@@ -80,7 +87,7 @@ def test_what_goes_in_comes_out(on_disk: bool, tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_was_changed_by_one_bit_is_none(tmp_path: Path) -> None:
     async def write(store: Store) -> None:
-        await store.add(job("a"))
+        await add(store, job("a"))
         store.put_checkpoint("a", checkpoint(), "")
 
     async def read(store: Store) -> None:
@@ -99,18 +106,18 @@ def test_a_checkpoint_that_was_changed_by_one_bit_is_none(tmp_path: Path) -> Non
 def test_the_checkpoints_of_what_ended_first_go_first_then_that_job(tmp_path: Path) -> None:
     async def test(store: Store) -> None:
         for place, name in enumerate("abc"):
-            await store.add(job(name, request=bytes(4 * MIB), created=place))
+            await add(store, job(name, created=place), bytes(4 * MIB))
             store.put_checkpoint(name, checkpoint(), "")
         store.move("b", JobState.SUCCEEDED, {}, 10.0, 99.0)
         store.move("a", JobState.SUCCEEDED, {}, 20.0, 99.0)
-        await store.add(job("d", request=bytes(4 * MIB)))
+        await add(store, job("d"), bytes(4 * MIB))
         assert await store.get("b") is None, "it ended first"
         assert await store.kept_steps("a") == [(0, 2)]
         assert await store.get("c") is not None
-        await store.add(job("e", request=bytes(3 * MIB)))
+        await add(store, job("e"), bytes(3 * MIB))
         assert await store.get("a") is None
         with pytest.raises(StoreFull, match="all of them are in use"):
-            await store.add(job("f", request=bytes(4 * MIB)))
+            await add(store, job("f"), bytes(4 * MIB))
         assert await store.get("f") is None
         assert await store.kept_steps("c") == [(0, 2)], "what goes on is never touched"
 
@@ -120,7 +127,7 @@ def test_the_checkpoints_of_what_ended_first_go_first_then_that_job(tmp_path: Pa
 def test_what_is_over_its_time_goes_with_all_that_belongs_to_it() -> None:
     async def test(store: Store) -> None:
         for name in "ab":
-            await store.add(job(name))
+            await add(store, job(name))
             store.put_event(name, 1, EVENTS[0])
             store.put_checkpoint(name, checkpoint(), "")
         store.move("a", JobState.SUCCEEDED, {}, 10.0, 20.0)
@@ -139,10 +146,10 @@ def test_a_disk_that_is_full_refuses_what_must_be_stored_and_says_the_rest_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(store: Store) -> None:
-        await store.add(job("a"))
+        await add(store, job("a"))
         await store._database.ask(lambda connection: connection.execute("PRAGMA max_page_count = 20").fetchone())
         with pytest.raises(StoreFull, match="full"):
-            await store.add(job("b", request=bytes(MIB)))
+            await add(store, job("b"), bytes(MIB))
         for sequence in range(3):
             store.put_event("a", sequence, Image(0, 7, "png", bytes(MIB), (8, 8)))
         assert await store.events("a") == []
@@ -157,7 +164,7 @@ def test_a_disk_that_is_full_refuses_what_must_be_stored_and_says_the_rest_once(
 
 def test_only_its_owner_may_read_it_whatever_the_mask_is(tmp_path: Path) -> None:
     async def test(store: Store) -> None:
-        await store.add(job("a"))
+        await add(store, job("a"))
         assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o700
         assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "s").iterdir()} == {0o600}
 

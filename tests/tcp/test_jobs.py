@@ -17,7 +17,7 @@ from safelight.v1.images_pb2_grpc import ImageServiceStub
 from safelight.v1.jobs_pb2_grpc import JobServiceStub
 from support.asking import JOB, generate
 from support.failures import failure
-from support.pictures import mask, opened, picture
+from support.pictures import bomb, mask, opened, picture
 from support.servers import ServerProcess
 
 SLOW: dict[str, Any] = {**JOB, "width": 512, "height": 512, "steps": 60}  # seconds
@@ -299,6 +299,14 @@ def test_a_picture_is_verified_by_its_own_receipt(jobs: JobServiceStub, stub: Im
     assert jobs.Verify(pb.VerifyRequest(file=redrawn, image=picture())).same
     assert list(failure(lambda: jobs.Verify(pb.VerifyRequest(file=redrawn))).violations) == ["image"]
     assert list(failure(lambda: jobs.Verify(pb.VerifyRequest(file=b"no picture"))).violations) == ["file"]
+
+
+@pytest.mark.parametrize("edge", [4097, 16385])
+def test_a_file_that_is_dear_to_unpack_is_no_more_verified_than_redrawn(edge: int, jobs: JobServiceStub) -> None:
+    found = failure(lambda: jobs.Verify(pb.VerifyRequest(file=bomb(edge))))
+    assert list(found.violations) == ["file"]
+    assert "must have at most" in found.violations["file"]
+    assert "edges" in found.violations["file"] or "pixels" in found.violations["file"]
 
 
 def test_an_estimate_draws_nothing(jobs: JobServiceStub, stub: ImageServiceStub) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from safelight.v1 import jobs_pb2 as pb
@@ -48,6 +49,9 @@ def of(size: int, token: str) -> Page:
     return read(pb.ListJobsRequest(page_size=max(0, size), page_token=token))
 
 
-def token(created: float, job_id: str) -> str:
-    """For the page that begins after this job."""
+def next_token(page: Page, found: Sequence[tuple[float, str]]) -> str:
+    """For the page after this one, by (created, id) of the jobs that were found; empty if none are left over."""
+    if len(found) <= page.size:
+        return ""
+    created, job_id = found[page.size - 1]
     return f"{created.hex()} {job_id}"

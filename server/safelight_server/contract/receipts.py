@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.json_format import ParseDict, ParseError
-from PIL import Image
 from safelight.v1 import images_pb2 as images
 from safelight.v1 import jobs_pb2 as pb
 
 from safelight_server.arrays import Pixels
 from safelight_server.errors import InvalidRequest, Violation
+from safelight_server.images import png
+from safelight_server.images.budget import judge
+from safelight_server.images.decoder import pixels_of
+from safelight_server.images.files import RECEIPT
+from safelight_server.images.header import BadPicture, Header
 
 from .requests import asked_in
 from .stored import UPLOADS
 
-KEY = "safelight-receipt"
 TEXTS = {"safelight_version": "safelight", "openvino_version": "openvino", "processor": "processor"}
 
 
@@ -31,12 +33,12 @@ class Claim(NamedTuple):
     pixels: Pixels | None
 
     def verdict(self, file: bytes, receipt: images.Receipt) -> pb.VerifyResponse:
-        """The claim beside what was drawn just now: its file and its receipt."""
+        """The claim beside what was drawn just now: its file and its receipt. Takes a moment: call it in a thread."""
         claimed, found = self.receipt, receipt
         same = claimed.pixels_sha256 == found.pixels_sha256
         answer = pb.VerifyResponse(same=same, receipt=found, differs=_differences(claimed, found))
         if self.pixels is not None:
-            drawn = _pixels(file)
+            drawn = _pixels(judge(file))
             answer.same = drawn.shape == self.pixels.shape and bool((drawn == self.pixels).all())
             if drawn.shape == self.pixels.shape:
                 answer.max_difference = int(np.abs(drawn.astype(np.int16) - self.pixels).max())
@@ -46,7 +48,11 @@ class Claim(NamedTuple):
 
 
 def read(request: pb.VerifyRequest) -> Claim:
-    """Raises InvalidRequest for what cannot be drawn again."""
+    """Unpacks the file, so it takes a moment: call it by Desk.check.
+
+    Raises InvalidRequest for what cannot be drawn again, and PicturesWaiting.
+    """
+    header = _header(request.file) if request.file else None
     receipt = request.receipt if request.HasField("receipt") else _receipt(request.file)
     if receipt.WhichOneof("request") is None:
         raise InvalidRequest([Violation("receipt", "must have a request: generate or refine")])
@@ -65,24 +71,34 @@ def read(request: pb.VerifyRequest) -> Claim:
         if hashlib.sha256(file).hexdigest() != digest and (file or digest):
             raise InvalidRequest([Violation(field, f"must be the file whose SHA-256 is {digest or 'none'}")])
         setattr(asked, field, file)
-    return Claim(receipt, asked, _pixels(request.file) if request.file else None)
+    return Claim(receipt, asked, None if header is None else _pixels(header))
+
+
+def _header(file: bytes) -> Header:
+    try:
+        return judge(file)
+    except BadPicture as error:
+        raise InvalidRequest([Violation("file", str(error))]) from None
 
 
 def _receipt(file: bytes) -> images.Receipt:
+    """That in a PNG. Raises InvalidRequest where there is none."""
+    text = png.text(file, RECEIPT) if file.startswith(png.SIGNATURE) else None
+    why = "there is none in this file"
     try:
-        with Image.open(io.BytesIO(file)) as picture:
-            text = getattr(picture, "text", {})[KEY]
-        return ParseDict(json.loads(text), images.Receipt(), ignore_unknown_fields=True)
-    except KeyError:
-        rule = f"must be a PNG with the text {KEY}, or `receipt` must be set: there is none in this one"
-    except (OSError, ValueError, SyntaxError, ParseError) as error:
-        rule = f"must be a PNG with the text {KEY}, or `receipt` must be set: {error}"
+        if text is not None:
+            return ParseDict(json.loads(text), images.Receipt(), ignore_unknown_fields=True)
+    except (ValueError, RecursionError, ParseError) as error:
+        why = str(error)[:200]
+    rule = f"must be a PNG with the text {RECEIPT}, or `receipt` must be set: {why}"
     raise InvalidRequest([Violation("file", rule)])
 
 
-def _pixels(file: bytes) -> Pixels:
-    with Image.open(io.BytesIO(file)) as picture:
-        return np.asarray(picture.convert("RGB"))
+def _pixels(header: Header) -> Pixels:
+    try:
+        return pixels_of(header, "RGB", header.upright)
+    except BadPicture as error:
+        raise InvalidRequest([Violation("file", str(error))]) from None
 
 
 def _differences(there: images.Receipt, here: images.Receipt) -> list[str]:

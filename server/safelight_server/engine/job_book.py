@@ -33,7 +33,6 @@ from .job_runner import AT_THE_START, Beginning
 
 log = logging.getLogger(__name__)
 
-UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 EXPIRY = 30.0  # seconds between two looks for jobs that are over their time
 
 
@@ -126,7 +125,7 @@ class JobBook:
     async def _store(self, record: JobRecord, beginning: Beginning, gate: asyncio.Event) -> None:
         """Stores a job before its drawing begins. What cannot be stored is drawn all the same, if its caller waits."""
         try:
-            await self.store.add(record.row(BLOCK))
+            await self.store.add(record.row(BLOCK), partial(record.ask.pack, record.drawing.plan.job))
             record.stored = True
             if beginning.checkpoint is not None:  # of the job that it was forked from
                 self.store.put_checkpoint(record.id, beginning.checkpoint, self.hangs_on(record.drawing.plan))
@@ -136,8 +135,9 @@ class JobBook:
                 raise
             log.warning("job %s is not stored: %s", record.id, error)
             record.drawing.runner.warnings += (f"this job is lost if the server stops: {error}",)
-        except BaseException:
+        except BaseException:  # its caller has left, and knows of no job: nor does anybody else
             await self.end(record)
+            self.later(self.store.delete(record.id))
             raise
         finally:
             gate.set()
@@ -166,7 +166,7 @@ class JobBook:
         if record := self.live.get(job_id):
             return record
         row = await self.store.get(job_id)
-        if row is not None and row.state in UNFINISHED and self.wake and not self.engine.draining:
+        if row is not None and not row.state.final and self.wake and not self.engine.draining:
             await self.wake(job_id)
             row = await self.store.get(job_id)
         if record := self.live.get(job_id):

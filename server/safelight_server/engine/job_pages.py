@@ -8,10 +8,10 @@ from typing import Any
 
 from safelight_server.errors import CheckpointGone
 from safelight_server.job_store.checkpoints import Checkpoint
-from safelight_server.jobs import JobState
+from safelight_server.jobs import Image, JobState, Rested
 
 from .event_log import Numbered
-from .job_book import UNFINISHED, JobBook
+from .job_book import JobBook
 from .job_record import JobRecord, JobView, from_row
 
 
@@ -28,7 +28,7 @@ async def page(
     book: JobBook, count: int, before: tuple[float, str] | None, state: JobState | None, model: str
 ) -> list[JobView]:
     """The newest first, from just before (created, id)."""
-    goes_on = state in UNFINISHED  # then the store does not know more
+    goes_on = state is not None and not state.final  # then the store does not know more
     live = [record.view() for record in book.live.values() if goes_on or not record.stored]
     unstored = [
         view
@@ -50,16 +50,26 @@ async def lasting(book: JobBook, job_id: str) -> Sequence[Numbered[Any]]:
     return [Numbered(sequence, event) for sequence, event in await book.store.events(job_id)]
 
 
+async def picture(book: JobBook, job_id: str, index: int) -> Image | Rested | None:
+    """The file of an image, finished or resting; None: not yet, or there is none such. Raises JobNotFound."""
+    found = await book.find(job_id)
+    if isinstance(found, JobView):
+        event = await book.store.picture(job_id, index)
+        return event if isinstance(event, Image | Rested) else None
+    told = [item for _, item in found.drawing.subscribers.events.lasting if isinstance(item, Image | Rested)]
+    return next((item for item in reversed(told) if item.index == index), None)
+
+
 async def kept(book: JobBook, job_id: str, image: int, step: int | None) -> tuple[bytes, Checkpoint]:
     """The stored request of a job, and the checkpoint after `step` of one of its images; None: the last one.
 
     Raises JobNotFound, or CheckpointGone with the nearest step that is kept.
     """
     await book.find(job_id)
-    row = await book.store.get(job_id)
     steps = [done for index, done in await book.store.kept_steps(job_id) if index == image]
     wanted = step if step is not None else max(steps, default=0)
     found = await book.store.checkpoint(job_id, image, wanted) if wanted in steps else None
-    if row is None or found is None:
+    request = await book.store.request(job_id)
+    if found is None or not request:
         raise CheckpointGone(job_id, step, min(steps, key=lambda done: abs(done - wanted), default=None))
-    return row.request, found[0]
+    return request, found[0]

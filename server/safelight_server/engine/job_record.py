@@ -64,7 +64,6 @@ class JobView:
     warnings: Sequence[str] = ()
     forked_from: str = ""
     finished_early: bool = False
-    eta: tuple[float, float, float] | None = None  # seconds: low, likely, high
     checkpoints: Mapping[int, Sequence[int]] = field(default_factory=dict)  # steps by image
 
 
@@ -156,7 +155,6 @@ class JobRecord:
             None,
             None,
             to_json(view),
-            self.ask.pack(self.drawing.plan.job),
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
-from safelight_server.arrays import Array
+from safelight_server.arrays import Array, Pixels
 from safelight_server.diffusion.conditioning import Conditioning
 from safelight_server.diffusion.pipeline import Pipeline, Step
 from safelight_server.diffusion.plan import Plan, Trajectory
@@ -25,7 +25,7 @@ from .mailbox import Frame
 from .remaining_work import RemainingWork
 from .subscribers import Subscribers
 
-QUARTERS = 4
+QUARTERS = 4  # of an image's steps: where they end it is always written down, for forks of quick jobs
 RESTED_EDGE, RESTED_QUALITY = 512, 90  # of the picture that tells how one looks that rests
 
 
@@ -86,6 +86,8 @@ class JobRunner:
         self._work = RemainingWork(plan, models)
         self._beginning, self._checkpointing = beginning, checkpointing
         self._finishing = False
+        self._last = plan.steps if plan.job.stop_at is None else plan.job.stop_at  # the step that each image ends after
+        self._kept = {self._last, *(plan.steps * part // QUARTERS for part in range(1, QUARTERS))}
         self.warnings: tuple[str, ...] = ()  # to be told with those of the prompts
         self.index = beginning.images  # of the image that is being drawn
         self.step = beginning.checkpoint.done if beginning.checkpoint else 0  # its steps that are done
@@ -162,17 +164,20 @@ class JobRunner:
 
     async def _finish(self, index: int, drawn: Drawn, clock: Clock) -> None:
         """Decodes an image, and tells its file."""
-        job, seed = self._plan.job, self._plan.job.seeds[index]
+        job = self._plan.job
         picture = await self._models[-1].decode(drawn.latents, self.ticket, tiny=job.acceleration.tiny)
         self.ticket.leave()
         clock.lap("decode")
-        infos = [model.info for model in self._models]
-        receipt = await asyncio.to_thread(receipts.receipt, job, seed, infos, picture, drawn.early)
-        data = await asyncio.to_thread(
-            files.save, picture, job.output, job.recipe | {"seed": seed}, job.model_hash, receipt
-        )
+        image = await asyncio.to_thread(self._image, index, drawn, picture)
         clock.lap("save")
-        self._subscribers.put(Image(index, seed, job.output.format, data, job.size, receipt, drawn.early))
+        self._subscribers.put(image)
+
+    def _image(self, index: int, drawn: Drawn, picture: Pixels) -> Image:
+        """The file, with all that says how it was drawn; takes a moment."""
+        job, seed, infos = self._plan.job, self._plan.job.seeds[index], [model.info for model in self._models]
+        receipt = receipts.receipt(job, seed, infos, picture, drawn.early)
+        data = files.save(picture, job.output, job.recipe | {"seed": seed}, job.model_hash, receipt)
+        return Image(index, seed, job.output.format, data, job.size, receipt, drawn.early)
 
     async def _rest(self, index: int, drawn: Drawn, clock: Clock) -> None:
         """Tells how an image looks that stays as it is."""
@@ -191,7 +196,6 @@ class JobRunner:
         begun = self._beginning.checkpoint if index == self._beginning.images else None
         self.index, self.step = index, begun.done if begun else 0
         self.remaining = self._work.seconds(index, self.step)
-        last = plan.steps if plan.job.stop_at is None else plan.job.stop_at
         for place, (model, trajectory) in enumerate(zip(self._models, trajectories, strict=True)):
             if begun and place < begun.segment:
                 continue
@@ -199,21 +203,20 @@ class JobRunner:
             async with aclosing(model.denoise(trajectory, state, conditionings[place], canvas, self.ticket)) as steps:
                 async for step in steps:
                     state, self.step = step.state, self.step + 1
-                    self._tell(index, place, trajectory, step, last)
-                    if self._finishing or (self.step >= last < plan.steps):
+                    self._tell(index, place, trajectory, step)
+                    if self._finishing or (self.step >= self._last < plan.steps):
                         early = self.step if self._finishing and self.step < plan.steps else None
                         return Drawn(step.denoised, self.step, early, trajectory.segment.model)
         return Drawn(state.latents, self.step, None, plan.models[-1])
 
-    def _tell(self, index: int, place: int, trajectory: Trajectory, step: Step, last: int) -> None:
+    def _tell(self, index: int, place: int, trajectory: Trajectory, step: Step) -> None:
         """A step is done: keeps it for those who come later, and tells those who watch."""
         self.remaining = self._work.seconds(index, self.step)
         if self._checkpointing is not None and self.step < self._plan.steps and trajectory.may_begin(step.state.step):
             segment = trajectory.segment
             level = segment.schedule.noising(step.state.step)
             kept = Checkpoint(index, self.step, place, step.state, step.denoised, level, segment.fingerprint)
-            quarters = {self._plan.steps * part // QUARTERS for part in range(1, QUARTERS)}  # for forks of quick jobs
-            self._checkpointing.after_step(kept, step.seconds, wanted=self.step in quarters | {last})
+            self._checkpointing.after_step(kept, step.seconds, wanted=self.step in self._kept)
         steps, name = self._plan.steps, trajectory.segment.model
         self._subscribers.put(Progress(index, self.step, steps, name, step.seconds))
         self._subscribers.show(Frame(index, self.step, steps, name, step.denoised), self.ticket)

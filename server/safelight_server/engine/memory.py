@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,10 +38,16 @@ def _of_steps(model: Pipeline, plan: Plan) -> int:
 
 def available() -> int:
     """Bytes that the process may still take: what the machine has, or the limit of its control group."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    limit = _group("memory.max")
+    free, limit = _free(), _group("memory.max")
     return free if limit is None else min(free, limit - (_group("memory.current") or 0))
+
+
+def _free() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:  # no Linux: all that the machine has
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
 
 
 def _group(name: str) -> int | None:

@@ -15,7 +15,7 @@ from safelight_server.jobs import Done, Event, Image, JobState, OnDisconnect, Re
 from . import watching
 from .engine import content_of
 from .event_log import Numbered
-from .job_book import UNFINISHED, JobBook
+from .job_book import JobBook
 from .job_record import Ask, JobRecord, failure_of, terms_of
 from .job_runner import Beginning
 
@@ -68,10 +68,10 @@ class Resuming:
         """Takes up one of them; one that is taken up already is left alone."""
         async with self._book.one_at_a_time(f"job {job_id}"):
             row = await self._store.get(job_id)
-            if row is None or row.state not in UNFINISHED or job_id in self._book.live:
+            if row is None or row.state.final or job_id in self._book.live:
                 return
             try:
-                plan = await self._plan_again(row.request, job_id)
+                plan = await self._plan_again(await self._store.request(job_id), job_id)
             except JobError as error:  # its model is not served any more, or takes less than it did
                 log.warning("job %s cannot go on: %s", job_id, error)
                 self._end(row, JobState.FAILED, error)
@@ -98,7 +98,7 @@ class Resuming:
         await asyncio.sleep(watching.AT_FIRST)
         for job_id in job_ids:
             row = await self._store.get(job_id)
-            if row is not None and row.state in UNFINISHED and job_id not in self._book.live:
+            if row is not None and not row.state.final and job_id not in self._book.live:
                 self._end(row, JobState.CANCELLED)
 
     def _end(self, row: StoredJob, state: JobState, error: JobError | None = None) -> None:

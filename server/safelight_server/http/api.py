@@ -20,7 +20,7 @@ from safelight_server.contract.requests import previews_of
 from safelight_server.desk import Desk
 from safelight_server.engine.event_log import Numbered
 from safelight_server.errors import JobError, JobNotFound, SequenceAhead
-from safelight_server.jobs import Event, Image, Rested
+from safelight_server.jobs import Event, Image
 from safelight_server.messages import events as messages
 from safelight_server.messages.asking import Call
 from safelight_server.messages.job_calls import JobCalls
@@ -116,13 +116,13 @@ class Api:
     async def image(self, request: Request) -> Response:
         """A picture's file. Of one that rests, how it looks."""
         job_id, index = _job_id(request), request.path_params["index"]
-        for _, told in await self._desk.lasting(job_id):
-            if isinstance(told, Image | Rested) and told.index == index:
-                kind = TYPES[told.format] if isinstance(told, Image) else "image/jpeg"
-                name = f"safelight-{job_id}-{index}.{kind.partition('/')[2]}"
-                headers = {**PICTURE_HEADERS, "content-disposition": f'inline; filename="{name}"'}
-                return Response(told.data, media_type=kind, headers=headers)
-        raise PictureNotFound(job_id, index)
+        found = await self._desk.picture(job_id, index)
+        if found is None:
+            raise PictureNotFound(job_id, index)
+        kind = TYPES[found.format] if isinstance(found, Image) else "image/jpeg"
+        name = f"safelight-{job_id}-{index}.{kind.partition('/')[2]}"
+        headers = {**PICTURE_HEADERS, "content-disposition": f'inline; filename="{name}"'}
+        return Response(found.data, media_type=kind, headers=headers)
 
 
 class PictureNotFound(JobNotFound):

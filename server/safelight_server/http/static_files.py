@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from importlib.resources import files
 
 from starlette.exceptions import HTTPException
@@ -32,6 +33,13 @@ def routes() -> list[Route]:
     return [Route("/", _file, methods=["GET"]), Route("/{name:path}", _file, methods=["GET"])]
 
 
+@cache
+def _read(name: str) -> tuple[bytes, str]:
+    """A file of the page that is there, and its tag."""
+    data = FOLDER.joinpath(*name.split("/")).read_bytes()
+    return data, f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+
+
 async def _file(request: Request) -> Response:
     """Each is asked for again when it has changed: a newer server has a newer page."""
     parts = str(request.path_params.get("name") or "index.html").split("/")
@@ -39,8 +47,7 @@ async def _file(request: Request) -> Response:
     path = FOLDER.joinpath(*parts)
     if any(part.startswith(".") or not part for part in parts) or ending not in TYPES or not path.is_file():
         raise HTTPException(404, "Not Found")
-    data = path.read_bytes()
-    tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+    data, tag = _read("/".join(parts))
     headers = {"content-security-policy": POLICY, "cache-control": "no-cache", "etag": tag}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)

@@ -15,6 +15,7 @@ from safelight_server.jobs import Output
 from .exif_writer import exif
 from .parameters import parameters_text
 
+RECEIPT = "safelight-receipt"  # the key of a PNG's text
 MOST_EXIF = 60_000  # bytes of texts
 
 
@@ -29,7 +30,7 @@ def save(
 
     As ProtoJSON, under the key `safelight` in a PNG, and as EXIF's ImageDescription in the others; and in the form that
     A1111's web UI made common, under `parameters` or as EXIF's UserComment. `model_hash` is in the latter. A PNG
-    has the receipt as well, under the key `safelight-receipt`.
+    has the receipt as well, under the key RECEIPT.
     """
     parameters = parameters_text(recipe, model_hash)
     if output.format == "png":
@@ -57,7 +58,7 @@ def _text(recipe: dict[str, Any], parameters: str, receipt: dict[str, Any] | Non
     text.add_itxt("parameters", parameters)
     text.add_itxt("safelight", json.dumps(recipe, ensure_ascii=False))
     if receipt is not None:
-        text.add_itxt("safelight-receipt", json.dumps(receipt, ensure_ascii=False))
+        text.add_itxt(RECEIPT, json.dumps(receipt, ensure_ascii=False))
     text.add_text("Software", f"Safelight {__version__}")
     return text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from . import exif
 from .header import BadPicture, Header, Piece, broken
@@ -16,6 +16,7 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 MOST_SQUEEZED = 1040  # deflate makes nothing smaller than a 1032nd of it
 SPARE = 2**16  # bytes that packed pixels may be longer than plain ones, beside as much again
 LONGEST_PROFILE = 2**17  # bytes of EXIF as text that are inflated: what a JPEG can hold, in hexadecimal
+LONGEST_TEXT = 2**18  # bytes of a text of ours: both prompts, each letter in four
 XMP = b"XML:com.adobe.xmp\0\0\0"  # and two texts that nobody fills
 
 
@@ -40,22 +41,38 @@ def _chunks(view: memoryview) -> tuple[list[Piece], int, list[memoryview]]:
     """The chunks that the pixels need, the bytes of packed pixels, and EXIF and XMP, which may follow the pixels."""
     pieces: list[Piece] = [SIGNATURE]
     metadata: list[memoryview] = []
-    packed, place, count = 0, len(SIGNATURE), 0
-    while place + 8 <= len(view):
-        size, kind = struct.unpack_from(">I4s", view, place)
-        end, count = place + 12 + size, count + 1
-        if count > MOST_CHUNKS:
-            raise BadPicture(f"must have at most {MOST_CHUNKS} chunks, and has more")
+    packed = 0
+    for kind, place, end in _walk(view):
         if kind == b"IDAT":
-            packed += size
+            packed += end - place - 12
         if kind in PIXELS:
             _keep(pieces, view, place, end)
         if kind in METADATA and len(metadata) < MOST_METADATA and (block := METADATA[kind](view[place + 8 : end - 4])):
             metadata.append(block)
-        if kind == b"IEND":
-            break
-        place = end
     return pieces, packed, metadata
+
+
+def _walk(view: memoryview) -> Iterator[tuple[bytes, int, int]]:
+    """The kind of each chunk up to the last, where it begins, and where it ends, which may be beyond the file."""
+    place, count = len(SIGNATURE), 0
+    kind = b""
+    while place + 8 <= len(view) and kind != b"IEND":
+        size, kind = struct.unpack_from(">I4s", view, place)
+        end, count = place + 12 + size, count + 1
+        if count > MOST_CHUNKS:
+            raise BadPicture(f"must have at most {MOST_CHUNKS} chunks, and has more")
+        yield kind, place, end
+        place = end
+
+
+def text(data: bytes, key: str) -> str | None:
+    """The plain international text with this key, at most LONGEST_TEXT bytes of it. Raises BadPicture."""
+    view, wanted = memoryview(data), key.encode("ascii") + b"\0\0\0\0\0"  # not packed, in no language, not translated
+    for kind, place, end in _walk(view):
+        body = view[place + 8 : end - 4]
+        if kind == b"iTXt" and body[: len(wanted)] == wanted:
+            return bytes(body[len(wanted) : len(wanted) + LONGEST_TEXT]).decode("utf-8", "replace")
+    return None
 
 
 def _keep(pieces: list[Piece], view: memoryview, place: int, end: int) -> None:

@@ -7,9 +7,9 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from safelight_server.errors import LoadError, StoreFull
 
@@ -31,16 +31,15 @@ class Database:
 
     def __init__(self, folder: Path | None) -> None:
         """Raises LoadError for a folder that cannot be used, or that another server uses."""
-        self.path = None if folder is None else folder / NAME
         self._thread = ThreadPoolExecutor(1, "job store")
-        self._waiting = 0
+        self._asked = self._done = 0  # each is counted by one thread: the caller's, and ours
         self._broken: str | None = None
         self._connection = _in_memory() if folder is None else _open(folder)
 
     @property
     def waiting(self) -> int:
         """How much is asked of it that is not done yet."""
-        return self._waiting
+        return self._asked - self._done
 
     async def ask(self, work: Work[T]) -> T:
         """What `work` gives, once it is committed. Raises StoreFull where nothing can be written."""
@@ -49,25 +48,23 @@ class Database:
         except sqlite3.Error as error:
             raise StoreFull(str(error)) from error
 
-    def post(self, work: Work[object]) -> None:
+    def post(self, work: Work[Any]) -> None:
         """As `ask`, and nobody waits for it; what goes wrong is logged, once for each cause."""
+        self._submit(work).add_done_callback(self._tell)
 
-        def done(future: object) -> None:
-            error = promise.exception()
-            if error is not None and self._broken != str(error):
-                log.warning("the job store takes nothing: %s; drawing goes on", error)
-            self._broken = None if error is None else str(error)
-
-        promise = self._submit(work)
-        promise.add_done_callback(done)
+    def _tell(self, ended: Future[Any]) -> None:
+        error = ended.exception()
+        if error is not None and self._broken != str(error):
+            log.warning("the job store takes nothing: %s; drawing goes on", error)
+        self._broken = None if error is None else str(error)
 
     async def close(self) -> None:
         """Does what is asked of it still, and closes the file."""
         await asyncio.to_thread(self._thread.shutdown)
         self._connection.close()
 
-    def _submit(self, work: Work[T]):  # type: ignore[no-untyped-def]
-        self._waiting += 1
+    def _submit(self, work: Work[T]) -> Future[T]:
+        self._asked += 1
         return self._thread.submit(self._run, work)
 
     def _run(self, work: Work[T]) -> T:
@@ -75,7 +72,7 @@ class Database:
             with self._connection:  # commits, or takes everything back
                 return work(self._connection)
         finally:
-            self._waiting -= 1
+            self._done += 1
 
 
 def _in_memory() -> sqlite3.Connection:

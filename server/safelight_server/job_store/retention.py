@@ -18,13 +18,11 @@ class NoRoom(sqlite3.OperationalError):
     """What is stored may have no more bytes, and nothing in it has ended."""
 
 
-def remove(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> int:
-    """Removes jobs with all that is stored of them. Returns how many."""
-    count = connection.execute(f"DELETE FROM jobs WHERE {where}", values).rowcount
-    if count:
+def remove(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> None:
+    """Removes jobs with all that is stored of them."""
+    if connection.execute(f"DELETE FROM jobs WHERE {where}", values).rowcount:
         for statement in ORPHANS:
             connection.execute(statement)
-    return count
 
 
 def make_room(connection: sqlite3.Connection, most: int, more: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +16,13 @@ from .checkpoints import Checkpoint
 from .database import Database
 from .retention import make_room, remove
 
-COLUMNS = "id, reserved, request_id, digest, model, state, created, ended, expires, record, request"
+COLUMNS = "id, reserved, request_id, digest, model, state, created, ended, expires, record"  # without the request
 LEARN = 0.2  # of each new measurement, in what a checkpoint takes
-UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
+UNFINISHED = tuple(state.value for state in JobState if not state.final)
 
 
 class StoredJob(NamedTuple):
-    """One row. `record` is what the engine wants to know again of it, as JSON; `request` is what was asked for."""
+    """One row. `record` is what the engine wants to know again of it, as JSON."""
 
     id: str
     reserved: int  # numbers of events up to this one may have been told: none of them is ever given again
@@ -34,7 +34,6 @@ class StoredJob(NamedTuple):
     ended: float | None
     expires: float | None
     record: Mapping[str, Any]
-    request: bytes
 
     def row(self) -> tuple[Any, ...]:
         return tuple(self._replace(state=self.state.value, record=json.dumps(self.record)))  # type: ignore[arg-type]
@@ -53,7 +52,6 @@ class Store:
 
     def __init__(self, folder: Path | None, most_bytes: int) -> None:
         self._database, self._most_bytes = Database(folder), most_bytes
-        self.lasts = folder is not None
         self.checkpoint_seconds = 0.0  # that one takes lately; 0: none was written yet
 
     @property
@@ -63,12 +61,14 @@ class Store:
 
     # ---- jobs ----
 
-    async def add(self, job: StoredJob) -> None:
-        """Stores a job, and makes room for it."""
+    async def add(self, job: StoredJob, pack: Callable[[], bytes]) -> None:
+        """Stores a job and what was asked for, uploads and all, which `pack` gives; and makes room for it."""
 
         def work(connection: sqlite3.Connection) -> None:
-            make_room(connection, self._most_bytes, len(job.request))
-            connection.execute(f"INSERT INTO jobs ({COLUMNS}) VALUES ({','.join('?' * 11)})", job.row())
+            request = pack()
+            make_room(connection, self._most_bytes, len(request))
+            row = (*job.row(), request)
+            connection.execute(f"INSERT INTO jobs ({COLUMNS}, request) VALUES ({','.join('?' * len(row))})", row)
 
         await self._database.ask(work)
 
@@ -80,7 +80,7 @@ class Store:
         ended: float | None = None,
         expires: float | None = None,
     ) -> None:
-        """A job is now in another state. One that has ended keeps its request only as far as `record` tells it."""
+        """A job is now in another state."""
         values = (state.value, json.dumps(record), ended, expires, job_id)
         self._database.post(
             lambda connection: connection.execute(
@@ -90,6 +90,12 @@ class Store:
 
     async def get(self, job_id: str) -> StoredJob | None:
         return await self._one("id = ?", job_id)
+
+    async def request(self, job_id: str) -> bytes:
+        """What was asked for; it may be as large as its uploads. Empty for a job that is not there."""
+        query = "SELECT request FROM jobs WHERE id = ?"
+        row = await self._database.ask(lambda connection: connection.execute(query, (job_id,)).fetchone())
+        return bytes(row[0]) if row else b""
 
     async def by_request(self, request_id: str) -> StoredJob | None:
         return await self._one("request_id = ?", request_id)
@@ -166,6 +172,17 @@ class Store:
             ).fetchall()
         )
         return [(sequence, stored_events.from_row(*row)) for sequence, *row in rows]
+
+    async def picture(self, job_id: str, index: int) -> Event | None:
+        """The event with the file of an image, finished or resting; the last one, if there are several."""
+        row = await self._database.ask(
+            lambda connection: connection.execute(
+                "SELECT kind, body, data FROM events WHERE job = ? AND kind IN ('Image', 'Rested')"
+                " AND json_extract(body, '$.index') = ? ORDER BY sequence DESC LIMIT 1",
+                (job_id, index),
+            ).fetchone()
+        )
+        return stored_events.from_row(*row) if row else None
 
     # ---- checkpoints ----
 

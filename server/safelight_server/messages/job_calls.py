@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from functools import partial
 
@@ -12,7 +13,6 @@ from safelight_server.contract import forks, pages, receipts
 from safelight_server.contract.requests import asked_in, check_request, plan_from, takes_long
 from safelight_server.desk import Desk
 from safelight_server.engine import estimate
-from safelight_server.engine.job_record import JobView
 from safelight_server.jobs import Image, OnDisconnect
 
 from . import events, jobs
@@ -38,16 +38,15 @@ class JobCalls:
         return await self.get(job_id)
 
     async def get(self, job_id: str) -> pb.Job:
-        view = await self._desk.view(job_id)
-        found = await self._desk.jobs.find(job_id)
-        eta = None if isinstance(found, JobView) else estimate.eta(self._desk.jobs.engine, found.drawing)
-        return jobs.job(view, eta)
+        view, book = await self._desk.view(job_id), self._desk.jobs
+        record = book.live.get(job_id)
+        return jobs.job(view, estimate.eta(book.engine, record.drawing) if record else None)
 
     async def page(self, request: pb.ListJobsRequest) -> pb.ListJobsResponse:
         page = pages.read(request)
         views = await self._desk.page(page.size + 1, page.before, page.state, request.model)
-        more = pages.token(views[page.size - 1].created, views[page.size - 1].id) if len(views) > page.size else ""
-        return pb.ListJobsResponse(jobs=[jobs.job(view) for view in views[: page.size]], next_page_token=more)
+        token = pages.next_token(page, [(view.created, view.id) for view in views])
+        return pb.ListJobsResponse(jobs=[jobs.job(view) for view in views[: page.size]], next_page_token=token)
 
     async def delete(self, job_id: str) -> None:
         await self._desk.jobs.delete(job_id)
@@ -75,11 +74,11 @@ class JobCalls:
         return jobs.estimate(estimate.estimate(self._desk.jobs.engine, plan, call.caller))
 
     async def verify(self, request: pb.VerifyRequest, call: Call) -> pb.VerifyResponse:
-        claim = receipts.read(request)
+        claim = await self._desk.check(lambda infos: receipts.read(request), call.caller)
         check = partial(plan_from, claim.request, job_id=call.id, prefix="receipt.")
         job_id = await self._desk.take(ask_for(claim.request, call), check, unpacks=takes_long(claim.request))
         async with aclosing(self._desk.attach(job_id, None, call.deadline)) as told:
             async for _, event in told:
                 if isinstance(event, Image):
-                    return claim.verdict(event.data, events.image(event).receipt)
+                    return await asyncio.to_thread(claim.verdict, event.data, events.image(event).receipt)
         raise AssertionError("a job ends with a picture, or raises")

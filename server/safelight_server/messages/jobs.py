@@ -10,25 +10,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from safelight.v1 import images_pb2 as images
 from safelight.v1 import jobs_pb2 as pb
 
+from safelight_server.contract import pages, terms
 from safelight_server.engine.estimate import Estimate, Spread
 from safelight_server.engine.job_record import JobView
-from safelight_server.jobs import JobState, OnDisconnect
 
 from .events import duration
 
-STATES = {
-    JobState.QUEUED: pb.JOB_STATE_QUEUED,
-    JobState.RUNNING: pb.JOB_STATE_RUNNING,
-    JobState.RESTING: pb.JOB_STATE_RESTING,
-    JobState.SUCCEEDED: pb.JOB_STATE_SUCCEEDED,
-    JobState.CANCELLED: pb.JOB_STATE_CANCELLED,
-    JobState.FAILED: pb.JOB_STATE_FAILED,
-}
-POLICIES = {
-    OnDisconnect.CANCEL: images.ON_DISCONNECT_CANCEL,
-    OnDisconnect.GRACE: images.ON_DISCONNECT_GRACE,
-    OnDisconnect.KEEP: images.ON_DISCONNECT_KEEP,
-}
+STATES = {state: number for number, state in pages.STATES.items()}
+POLICIES = {policy: number for number, policy in terms.POLICIES.items()}
 REQUESTS: dict[str, Any] = {"generate": images.GenerateRequest, "refine": images.RefineRequest}
 
 

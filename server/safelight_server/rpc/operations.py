@@ -66,8 +66,8 @@ class Operations:
             raise InvalidRequest([Violation("filter", f"must be empty, not {request.filter[:80]!r}")])
         page = pages.of(request.page_size, request.page_token)
         views = await self._desk.page(page.size + 1, page.before)
-        more = pages.token(views[page.size - 1].created, views[page.size - 1].id) if len(views) > page.size else ""
-        return pb.ListOperationsResponse(operations=[_told(view) for view in views[: page.size]], next_page_token=more)
+        token = pages.next_token(page, [(view.created, view.id) for view in views])
+        return pb.ListOperationsResponse(operations=[_told(view) for view in views[: page.size]], next_page_token=token)
 
     async def cancel(self, request: pb.CancelOperationRequest, context: Context) -> Empty:
         await self._desk.jobs.cancel(_id(request.name))

@@ -77,7 +77,6 @@ class ImageService:
     async def _unary(self, body: bytes, context: Context, request: type[Any], response: type[M]) -> M:
         async with self._calls.count(context) as call_id:
             asked, limit = parse(request, body), answer_size.limit_of(context)
-
             drawn: list[Job] = []  # what is asked for, if it is a new job
 
             def check(infos: Mapping[str, ModelInfo]) -> Plan:
