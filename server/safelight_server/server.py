@@ -131,7 +131,7 @@ async def _load(
     opening: asyncio.Task[Store], registry: Registry, configs: Mapping[str, ModelConfig], config: Config
 ) -> Store:
     """The store first: what is wrong with it is told before minutes go into models."""
-    store = await opening
+    store = await asyncio.shield(opening)  # it is closed in any case
     await start.load_all(registry, configs, config.devices, config.own_lane, verify=config.verify)
     return store
 
