@@ -11,7 +11,7 @@ from safelight_server.engine.engine import Engine
 from safelight_server.engine.job_book import JobBook
 from safelight_server.engine.job_record import Ask
 from safelight_server.errors import QueueFull, StillLoading
-from safelight_server.jobs import Done, Image
+from safelight_server.events import Done, Image
 from support.engines import STORE, VEGA, load, plan, run
 
 

@@ -22,8 +22,9 @@ from .engine.event_log import Numbered
 from .engine.job_book import JobBook, Work
 from .engine.job_record import Ask, JobView
 from .errors import CheckpointGone, StillLoading
+from .events import Done, Event, Image, Rested
 from .images import decoder, turns
-from .jobs import Done, Event, Image, Job, JobState, Previews, Rested
+from .jobs import Job, JobState, Previews
 
 log = logging.getLogger(__name__)
 

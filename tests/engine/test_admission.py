@@ -11,7 +11,8 @@ from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine import admission
 from safelight_server.engine.engine import Engine
 from safelight_server.errors import DeadlineTooShort, QueueFull
-from safelight_server.jobs import Event, Job, Previews
+from safelight_server.events import Event
+from safelight_server.jobs import Job, Previews
 from support.engines import VEGA, draw, events_of, plan, run
 
 LONG = replace(VEGA, size=(256, 256), seeds=tuple(range(16)))

@@ -13,7 +13,8 @@ import pytest
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
 from safelight_server.errors import InferenceFailed, ModelRecovering, QueueFull, ShuttingDown
-from safelight_server.jobs import JobState, Progress
+from safelight_server.events import Progress
+from safelight_server.jobs import JobState
 from safelight_server.lanes.network import Tensor
 from safelight_server.observer import Observer
 from support.engines import VEGA, draw, events_of, load, plan, run

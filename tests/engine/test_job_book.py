@@ -16,8 +16,9 @@ from safelight_server.engine.job_book import JobBook, Work
 from safelight_server.engine.job_record import Ask, JobView
 from safelight_server.engine.resuming import Resuming
 from safelight_server.errors import JobCancelled, JobNotFound, StoreFull
+from safelight_server.events import Done, Event, Image, Progress, Started
 from safelight_server.job_store.store import Store
-from safelight_server.jobs import Done, Event, Image, Job, JobState, OnDisconnect, Progress, Started, Terms
+from safelight_server.jobs import Job, JobState, OnDisconnect, Terms
 from support.engines import XL, draw, plan, run
 
 KEPT = Terms(OnDisconnect.KEEP, retain=60.0, request_id="mine")

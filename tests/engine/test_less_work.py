@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
-from safelight_server.jobs import EXACT, Acceleration, Job, Preview, Previews, Progress, Prompts
+from safelight_server.events import Preview, Progress
+from safelight_server.jobs import EXACT, Acceleration, Job, Previews, Prompts
 from safelight_server.models.device import Device
 from support.engines import VEGA, XL, Inferences, draw, events_of, load, plan, run
 from support.networks import allow_all_batches, batches_change_bits

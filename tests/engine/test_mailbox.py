@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from safelight_server.engine.mailbox import Frame, Mailbox
-from safelight_server.jobs import Done, Image, Previews, Progress
+from safelight_server.events import Done, Image, Progress
+from safelight_server.jobs import Previews
 
 
 def frame(step: int) -> Frame:

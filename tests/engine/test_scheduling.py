@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
-from safelight_server.jobs import Progress
+from safelight_server.events import Progress
 from safelight_server.lanes.lane import Lane
 from safelight_server.models.device import Device
 from safelight_server.observer import Observer

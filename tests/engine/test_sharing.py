@@ -11,7 +11,8 @@ from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.drawings import digest
 from safelight_server.engine.engine import Engine
 from safelight_server.engine.subscribers import Subscribers
-from safelight_server.jobs import Acceleration, Image, Job, Output, Previews, Priority, Progress, Prompts, Source
+from safelight_server.events import Image, Progress
+from safelight_server.jobs import Acceleration, Job, Output, Previews, Priority, Prompts, Source
 from support.engines import XL, Inferences, draw, events_of, plan, run
 
 

@@ -14,10 +14,11 @@ import pytest
 from safelight_server.diffusion.state import State
 from safelight_server.engine.job_record import WallClock
 from safelight_server.errors import LoadError, StoreFull
+from safelight_server.events import Done, Event, Image, Rested, Resumed, Started
 from safelight_server.job_store.checkpoints import Checkpoint
 from safelight_server.job_store.database import NAME
 from safelight_server.job_store.store import Store, StoredJob
-from safelight_server.jobs import Acceleration, Done, Event, Image, JobState, Rested, Resumed, Started
+from safelight_server.jobs import Acceleration, JobState
 from safelight_server.samplers.noise_levels import Level
 
 MIB = 2**20

@@ -15,8 +15,9 @@ from safelight_server.engine import watching
 from safelight_server.engine.engine import Engine
 from safelight_server.engine.job_book import JobBook, Work
 from safelight_server.engine.job_record import PLAIN, Ask
+from safelight_server.events import Event, Image
 from safelight_server.job_store.store import Store
-from safelight_server.jobs import Event, Image, Job, Previews, Prompts, Scheduler, Terms
+from safelight_server.jobs import Job, Previews, Prompts, Scheduler, Terms
 from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.models import loader

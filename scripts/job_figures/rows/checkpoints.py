@@ -17,8 +17,9 @@ from safelight_server.engine import watching
 from safelight_server.engine.engine import Engine
 from safelight_server.engine.job_book import JobBook, Work
 from safelight_server.engine.job_record import Ask
+from safelight_server.events import Progress
 from safelight_server.job_store.store import Store
-from safelight_server.jobs import Job, OnDisconnect, Progress, Terms
+from safelight_server.jobs import Job, OnDisconnect, Terms
 from support.engines import CONFIGS, XL, load
 
 SIZE = (512, 512)

@@ -10,8 +10,9 @@ from contextlib import aclosing, suppress
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import DeviceStuck, ModelRecovering, ShuttingDown
+from safelight_server.events import Event, Preview, Queued
 from safelight_server.images import files
-from safelight_server.jobs import Event, Job, JobState, Preview, Previews, Priority, Queued
+from safelight_server.jobs import Job, JobState, Previews, Priority
 from safelight_server.observer import SILENT, Observer
 
 from .admission import Admission

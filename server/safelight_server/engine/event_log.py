@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from safelight_server.jobs import LASTING, Event
+from safelight_server.events import LASTING, Event
 
 from .mailbox import Item
 

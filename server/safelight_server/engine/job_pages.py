@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from safelight_server.errors import CheckpointGone
+from safelight_server.events import Image, Rested
 from safelight_server.job_store.checkpoints import Checkpoint
-from safelight_server.jobs import Image, JobState, Rested
+from safelight_server.jobs import JobState
 
 from .event_log import Numbered
 from .job_book import JobBook

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from safelight_server.errors import JobError
+from safelight_server.events import Image, Queued, Rested, Resumed, Started
 from safelight_server.job_store.store import StoredJob
-from safelight_server.jobs import Image, Job, JobState, OnDisconnect, Priority, Queued, Rested, Resumed, Started, Terms
+from safelight_server.jobs import Job, JobState, OnDisconnect, Priority, Terms
 
 from .drawings import Drawing
 

@@ -14,9 +14,10 @@ from safelight_server.diffusion.pipeline import Pipeline, Step
 from safelight_server.diffusion.plan import Plan, Trajectory
 from safelight_server.diffusion.state import Encoded
 from safelight_server.errors import NotStarted
+from safelight_server.events import Done, Image, Progress, Rested, Resumed, Started
 from safelight_server.images import files
 from safelight_server.job_store.checkpoints import Checkpoint
-from safelight_server.jobs import Done, Image, JobState, Progress, Rested, Resumed, Started
+from safelight_server.jobs import JobState
 from safelight_server.lanes.ticket import Standing, Ticket
 
 from . import receipts

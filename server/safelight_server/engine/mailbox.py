@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
 from safelight_server.arrays import Array
-from safelight_server.jobs import Done, Image, Previews, Progress, Queued, Rested, Resumed, Started
+from safelight_server.events import Done, Image, Progress, Queued, Rested, Resumed, Started
+from safelight_server.jobs import Previews
 from safelight_server.lanes.ticket import Ticket
 from safelight_server.observer import SILENT, Observer
 

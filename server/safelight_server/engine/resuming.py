@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import JobError
+from safelight_server.events import Done, Event, Image, Rested, Resumed, Started
 from safelight_server.job_store.store import Store, StoredJob
-from safelight_server.jobs import Done, Event, Image, JobState, OnDisconnect, Rested, Resumed, Started
+from safelight_server.jobs import JobState, OnDisconnect
 
 from . import watching
 from .engine import content_of

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from functools import partial
 
 from safelight_server.errors import JobCancelled, JobFailed, SequenceAhead
-from safelight_server.jobs import Event, JobState, OnDisconnect, Previews
+from safelight_server.events import Event
+from safelight_server.jobs import JobState, OnDisconnect, Previews
 
 from .event_log import Numbered
 from .job_book import JobBook

@@ -20,7 +20,7 @@ from safelight_server.contract.requests import previews_of
 from safelight_server.desk import Desk
 from safelight_server.engine.event_log import Numbered
 from safelight_server.errors import JobError, JobNotFound, SequenceAhead
-from safelight_server.jobs import Event, Image
+from safelight_server.events import Event, Image
 from safelight_server.messages import events as messages
 from safelight_server.messages.asking import Call
 from safelight_server.messages.job_calls import JobCalls

@@ -16,7 +16,8 @@ from safelight_server.contract.requests import plan_from, takes_long
 from safelight_server.desk import Desk
 from safelight_server.engine.job_record import JobView
 from safelight_server.errors import JobError
-from safelight_server.jobs import Done, Event, Image, JobState, Previews, Started
+from safelight_server.events import Done, Event, Image, Started
+from safelight_server.jobs import JobState, Previews
 from safelight_server.messages.asking import ask_for
 
 from .api import address_of, call_of

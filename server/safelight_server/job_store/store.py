@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safelight_server.jobs import Event, JobState
+from safelight_server.events import Event
+from safelight_server.jobs import JobState
 
 from . import checkpoints, stored_events
 from .checkpoints import Checkpoint

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from safelight_server.jobs import LASTING, Acceleration, Event
+from safelight_server.events import LASTING, Event
+from safelight_server.jobs import Acceleration
 
 KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in LASTING}
 TUPLES = ("size", "seeds", "warnings")  # fields that JSON has as lists

@@ -12,19 +12,8 @@ from safelight.v1 import images_pb2 as pb
 from safelight.v1 import jobs_pb2
 
 from safelight_server.diffusion.model_info import ModelInfo
-from safelight_server.jobs import (
-    EXACT,
-    Acceleration,
-    Done,
-    Event,
-    Image,
-    Preview,
-    Progress,
-    Queued,
-    Rested,
-    Resumed,
-    Started,
-)
+from safelight_server.events import Done, Event, Image, Preview, Progress, Queued, Rested, Resumed, Started
+from safelight_server.jobs import EXACT, Acceleration
 from safelight_server.samplers.table import schedulers_for
 
 R = TypeVar("R", pb.StreamResponse, jobs_pb2.AttachResponse)

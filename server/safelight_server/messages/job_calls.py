@@ -13,7 +13,8 @@ from safelight_server.contract import forks, pages, receipts
 from safelight_server.contract.requests import asked_in, check_request, plan_from, takes_long
 from safelight_server.desk import Desk
 from safelight_server.engine import estimate
-from safelight_server.jobs import Image, OnDisconnect
+from safelight_server.events import Image
+from safelight_server.jobs import OnDisconnect
 
 from . import events, jobs
 from .asking import Call, ask_for

@@ -19,6 +19,7 @@ from safelight_server.engine import estimate
 from safelight_server.engine.job_record import JobRecord, JobView
 from safelight_server.engine.memory import available
 from safelight_server.errors import JobCancelled, JobError, JobNotFound, ModelNotFound, NotStarted
+from safelight_server.events import Image
 from safelight_server.http import bodies, masks
 from safelight_server.http.api import address_of
 from safelight_server.http.drawing import Drawing
@@ -26,7 +27,7 @@ from safelight_server.http.failures import Json, in_words, retry_headers
 from safelight_server.http.repeats import Repeats
 from safelight_server.http.staying import while_here
 from safelight_server.images.parameters import parameters_text, sampler_label
-from safelight_server.jobs import Image, Previews
+from safelight_server.jobs import Previews
 from safelight_server.lanes.buffers import resident
 
 from . import fields, names

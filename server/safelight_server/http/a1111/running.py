@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from safelight_server.jobs import Event, Image, Preview, Progress, Started
+from safelight_server.events import Event, Image, Preview, Progress, Started
 
 MOST_CALLERS = 256  # whose chosen models are remembered
 BEGUN = 0.01  # A1111's progress before the first step: 0 means that nothing is drawn

@@ -15,9 +15,9 @@ from starlette.responses import Response
 
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.errors import JobError
+from safelight_server.events import Image, Started
 from safelight_server.http.failures import Json, retry_headers
 from safelight_server.http.staying import event
-from safelight_server.jobs import Image, Started
 from safelight_server.messages import events as messages
 
 from .fields import QUALITIES, Order

@@ -17,12 +17,13 @@ from starlette.routing import Route
 
 from safelight_server.desk import Desk
 from safelight_server.errors import JobError, ModelNotFound
+from safelight_server.events import Event, Image, Preview, Started
 from safelight_server.http import bodies, masks
 from safelight_server.http.drawing import Drawing
 from safelight_server.http.failures import bad, in_words, status_of
 from safelight_server.http.repeats import Repeats
 from safelight_server.http.staying import EventStream, event, to_the_end, while_here
-from safelight_server.jobs import Event, Image, Preview, Previews, Started
+from safelight_server.jobs import Previews
 
 from . import answers, fields
 from .partials import Partials
