@@ -17,7 +17,7 @@ class CutLink:
     def __init__(self, address: str, cuts: Iterable[int]) -> None:
         host, _, port = address.rpartition(":")
         self._server, self._cuts = (host, int(port)), iter(cuts)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.cut = 0  # connections so far
         self._open: set[socket.socket] = set()
@@ -61,7 +61,7 @@ def _reset(one: socket.socket) -> None:
 
 
 @contextmanager
-def cut_link(address: str, *cuts: int) -> Iterator[CutLink]:
+def cut_link(address: str, cuts: Iterable[int] = ()) -> Iterator[CutLink]:
     """A link to a server, until the end of the block."""
     link = CutLink(address, cuts)
     try:

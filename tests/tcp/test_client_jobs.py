@@ -57,7 +57,7 @@ def test_a_link_that_is_cut_anywhere_is_not_seen(connect: Connect, server: Serve
     asked = {**ASK, "num_images": 2, "steps": 12}
     with connect(server.address).stream(**asked) as undisturbed:
         wanted = undisturbed.final()
-    with cut_link(server.address, *cuts) as link, connect(link.address).stream(**asked) as stream:
+    with cut_link(server.address, cuts) as link, connect(link.address).stream(**asked) as stream:
         events = list(stream)
         result = stream.final()
     assert link.cut >= 1, cuts
@@ -70,14 +70,14 @@ def test_a_link_that_is_cut_anywhere_is_not_seen(connect: Connect, server: Serve
 
 def test_a_call_that_is_cut_gets_the_same_answer(connect: Connect, server: ServerProcess) -> None:
     wanted = connect(server.address).generate(**ASK)
-    with cut_link(server.address, 200, 400) as link:
+    with cut_link(server.address, [200, 400]) as link:
         result = connect(link.address).generate(**ASK)
     assert link.cut == 2
     assert result.files == wanted.files
 
 
 def test_without_resume_a_cut_ends_the_call(connect: Connect, server: ServerProcess) -> None:
-    with cut_link(server.address, 600) as link:
+    with cut_link(server.address, [600]) as link:
         stream = connect(link.address).stream(**SLOW, resume=False)
         with pytest.raises(safelight.Unavailable) as caught:
             stream.final()

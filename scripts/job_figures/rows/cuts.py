@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import sys
@@ -14,10 +15,10 @@ from typing import Any
 
 import safelight
 from abusing.finding import Effort, Finding, at_least, at_most
+from support.cut_link import cut_link
 
 from job_figures.asking import LASTING, submit
 from job_figures.history import History
-from job_figures.link import link_to
 from job_figures.serving import Connection, connected, place
 
 FIELDS: dict[str, Any] = {"width": 64, "height": 64, "steps": 40, "num_images": 3}
@@ -68,7 +69,7 @@ def _follow(address: str, connection: Connection, lot: int) -> Counter[str]:
     """A job from its beginning to its end, over links that are cut."""
     chance, told = random.Random(lot), Counter[str](jobs=1)
     history = History(submit(connection, {**FIELDS, "seed": lot}))
-    with link_to(address, lambda: int(LEAST * (MOST / LEAST) ** chance.random())) as link:
+    with cut_link(address, (int(LEAST * (MOST / LEAST) ** chance.random()) for _ in itertools.count())) as link:
         while not history.is_over:
             before = history.last
             with connected(link.address) as cut:
@@ -109,8 +110,8 @@ def _by_sdk(address: str, wanted: int) -> Counter[str]:
     with safelight.Client(address) as client:
         undisturbed = client.generate(**SDK).files
     while told["attachments"] < wanted:
-        cuts = iter([chance.randrange(60, 12_000) for _ in range(4)])
-        with link_to(address, lambda: next(cuts, None)) as link, safelight.Client(link.address) as client:  # noqa: B023
+        cuts = [chance.randrange(60, 12_000) for _ in range(4)]
+        with cut_link(address, cuts) as link, safelight.Client(link.address) as client:
             with client.stream(**SDK) as stream:
                 names = [type(event).__name__ for event in stream if isinstance(event, EVENTS)]
                 same = stream.final().files == undisturbed
