@@ -22,7 +22,7 @@ from safelight_server.errors import JobCancelled, JobError, JobNotFound, ModelNo
 from safelight_server.events import Image
 from safelight_server.http import bodies, masks
 from safelight_server.http.api import address_of
-from safelight_server.http.drawing import Drawing
+from safelight_server.http.draw_request import DrawRequest
 from safelight_server.http.failures import Json, in_words, retry_headers
 from safelight_server.http.repeats import Repeats
 from safelight_server.http.staying import while_here
@@ -120,7 +120,7 @@ class A1111:
         if mask is not None:
             check = partial(masks.from_a1111, mask.file, invert=mask.invert, blur=mask.blur)
             asked.mask = await self._desk.check(lambda infos: check())
-        drawing = Drawing(self._desk, self._repeats, asked, request)
+        drawing = DrawRequest(self._desk, self._repeats, asked, request)
         try:
             job_id = await drawing.take()
         except JobError as error:

@@ -19,7 +19,7 @@ from safelight_server.desk import Desk
 from safelight_server.errors import JobError, ModelNotFound
 from safelight_server.events import Event, Image, Preview, Started
 from safelight_server.http import bodies, masks
-from safelight_server.http.drawing import Drawing
+from safelight_server.http.draw_request import DrawRequest
 from safelight_server.http.failures import bad, in_words, status_of
 from safelight_server.http.repeats import Repeats
 from safelight_server.http.staying import EventStream, event, to_the_end, while_here
@@ -73,7 +73,7 @@ class OpenAi:
         if values.get("prompt") is None:
             raise bad("prompt", "must be set")
         fields.apply_quality(order, infos)
-        drawing = Drawing(self._desk, self._repeats, asked, request)
+        drawing = DrawRequest(self._desk, self._repeats, asked, request)
         try:
             job_id = await while_here(request, drawing.take())
         except JobError as error:

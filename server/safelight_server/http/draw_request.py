@@ -32,7 +32,7 @@ class Drawn(NamedTuple):
     images: list[Image]
 
 
-class Drawing:
+class DrawRequest:
     """One request for a drawing, which may be a repeat: `take` it, then watch its `events` or wait for all of it."""
 
     def __init__(self, desk: Desk, repeats: Repeats, asked: Any, request: Request, *parts: bytes) -> None:
