@@ -15,7 +15,7 @@ from safelight_server.engine.engine import Engine
 from safelight_server.engine.job_book import JobBook, Work
 from safelight_server.engine.job_record import Ask, JobView
 from safelight_server.engine.resuming import Resuming
-from safelight_server.errors import JobCancelled, JobNotFound, StoreFull
+from safelight_server.errors import FinishShared, JobCancelled, JobNotFound, StoreFull
 from safelight_server.events import Done, Event, Image, Progress, Started
 from safelight_server.job_store.store import Store
 from safelight_server.jobs import Job, JobState, OnDisconnect, Terms
@@ -181,6 +181,57 @@ def test_a_store_that_only_reads_refuses_what_must_be_kept_and_loses_nothing_els
         assert files(events) == await draw(Engine(models, slots=1, queue=0), XL)
         (started,) = (event for event in events if isinstance(event, Started))
         assert any("lost if the server stops" in warning for warning in started.warnings)
+        await store.close()
+
+    run(test)
+
+
+def test_a_drawing_that_others_wait_for_is_not_finished_early(models: Mapping[str, Pipeline]) -> None:
+    async def test() -> None:
+        store = Store(None, 2**28)
+        book, long = book_on(store, models), replace(XL, steps=30)
+        ids = [await take(book, replace(long, id=name), Terms()) for name in "ab"]
+        readers = [asyncio.create_task(told(book, job_id)) for job_id in ids]
+        await first(book, ids[0], Progress)
+        with pytest.raises(FinishShared):
+            await book.finish(ids[0])
+        heard = [await reader for reader in readers]
+        assert files(heard[0]) == files(heard[1])
+        assert all(event.early is None for events in heard for event in events if isinstance(event, Image))
+        await store.close()
+
+    run(test)
+
+
+def test_a_job_that_ends_with_its_callers_waits_for_them_and_not_for_ever(
+    models: Mapping[str, Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At first, and after a crash."""
+    monkeypatch.setattr(watching, "AT_FIRST", 0.05)
+    terms = replace(KEPT, on_disconnect=OnDisconnect.CANCEL)
+
+    async def ended(book: JobBook, job_id: str) -> JobState:
+        while not (row := await book.store.get(job_id)) or not row.state.final:  # noqa: ASYNC110 - by a timer
+            await asyncio.sleep(0.01)
+        return row.state
+
+    async def test() -> None:
+        store = Store(tmp_path, 2**28)
+        book = book_on(store, models)
+        job_id = await take(book, replace(XL, steps=100), terms)
+        watching.expect(book, book.live[job_id])
+        assert await ended(book, job_id) is JobState.CANCELLED
+        left = await take(book, replace(XL, id="left", steps=100), replace(terms, request_id="other"))
+        await book.engine.drain(0)
+        await store.close()
+
+        async def plan_again(request: bytes, job_id: str) -> object:
+            raise AssertionError("nobody asks for it")
+
+        store = Store(tmp_path, 2**28)
+        book = book_on(store, models)
+        await Resuming(book, plan_again).resume()  # type: ignore[arg-type]
+        assert await ended(book, left) is JobState.CANCELLED
         await store.close()
 
     run(test)
