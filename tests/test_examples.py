@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,17 @@ from support.servers import ServerProcess
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SLOTS, QUEUE = 1, 3  # so that few jobs fill the server
+
+# A program that presses the button of a Gradio page, and prints what it says while the picture comes up.
+PRESS = """
+import sys
+from gradio_client import Client
+job = Client(sys.argv[1], verbose=False).submit("an owl", "", "demo-vega", 4, 1, 7, 128, api_name="/draw")
+job.result()
+for picture, said in job.outputs():
+    print(said)
+print(picture["path"] if isinstance(picture, dict) else picture)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +125,32 @@ def test_pick_and_finish(folder: Path) -> None:
     assert sum("rests after step 8 of 24" in line for line in told) == 4
     assert told[-1] == "finished: picked.png"
     assert pixels(folder / "picked.png").shape == (128, 128, 3)
+
+
+@pytest.fixture(scope="module")
+def gradio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with Gradio and the client: an environment of its own, for Gradio wants older packages."""
+    python = tmp_path_factory.mktemp("gradio") / "venv/bin/python"
+    subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
+    client = EXAMPLES.parent / "client"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "gradio", client], check=True)
+    return python
+
+
+@pytest.mark.slow  # pytest -m slow tests/test_examples.py: a minute, and 100 MB of packages
+def test_gradio_app(gradio: Path, folder: Path) -> None:
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    command = [gradio, EXAMPLES / "gradio_app.py"]
+    app = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert app.stdout is not None
+        url = next(word for line in app.stdout for word in line.split() if word.startswith("http://"))
+        command = [gradio, "-c", PRESS, url]
+        pressed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder, timeout=120)
+    finally:
+        app.kill()
+        app.communicate()
+    *told, last, path = pressed.stdout.splitlines()
+    assert "step 1 of 4" in told
+    assert last == "seed 7"
+    assert pixels(Path(path)).shape == (128, 128, 3)

@@ -10,6 +10,7 @@ import pytest
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine import admission
 from safelight_server.engine.engine import Engine
+from safelight_server.engine.job_runner import JobRunner
 from safelight_server.errors import DeadlineTooShort, QueueFull
 from safelight_server.events import Event
 from safelight_server.jobs import Job, Previews
@@ -86,6 +87,31 @@ def test_there_is_an_end_to_the_work_that_may_wait(models: Mapping[str, Pipeline
         assert caught.value.retry_after
         await busy.aclose()
         assert await draw(engine, job("alone"))
+
+    run(test)
+
+
+def test_a_job_keeps_others_waiting_no_longer_than_its_callers_stay(
+    models: Mapping[str, Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        engine = Engine(models, slots=2, queue=8)
+        await draw(engine, VEGA)  # so that the lane knows how long it takes
+        first = events_of(engine, plan(LONG), deadline=time.monotonic() + 600)
+        await anext(first)
+        (drawing,) = engine.drawings.all()
+        new = engine.prepare(plan(job("new")), b"", caller="new").runner
+        assert 0 < engine.admission.foresee(new)[0] < 500
+        monkeypatch.setattr(JobRunner, "pace", 1e-9)  # now each of them would take years
+        assert 500 < engine.admission.foresee(new)[0] <= 600
+        second = events_of(engine, plan(replace(LONG, id="shares it")))
+        await anext(second)
+        assert engine.admission.foresee(new)[0] > 600, "one of its callers stays"
+        await second.aclose()
+        assert engine.admission.foresee(new)[0] <= 600
+        drawing.lasts = True
+        assert engine.admission.foresee(new)[0] > 600, "it goes on without its caller"
+        await first.aclose()
 
     run(test)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NamedTuple
 from unittest.mock import patch
 
@@ -23,7 +25,7 @@ def run(*arguments: object) -> Ran:
     """safelight-server with these arguments."""
     code, out, err = 0, io.StringIO(), io.StringIO()
     argv = ["safelight-server", *map(str, arguments)]
-    with patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):
+    with patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err), _own_log():
         try:
             main()
         except SystemExit as exit:
@@ -31,3 +33,15 @@ def run(*arguments: object) -> Ran:
                 print(exit.code, file=sys.stderr)
             code = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     return Ran(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _own_log() -> Iterator[None]:
+    """Some commands set the root logger up. It is the tests' again afterwards, for they read what is logged there."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -34,6 +35,12 @@ class Subscribers:
 
     def __len__(self) -> int:
         return len(self._subscribers)
+
+    @property
+    def until(self) -> float:
+        """When the last of them leaves, a time.monotonic(): math.inf if one may stay, or if there is none."""
+        deadlines = (math.inf if subscriber.deadline is None else subscriber.deadline for subscriber in self._subscribers)
+        return max(deadlines, default=math.inf)
 
     @property
     def viewers(self) -> int:
