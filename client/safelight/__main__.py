@@ -12,10 +12,10 @@ from typing import Any
 
 from . import __version__, command_options, commands, job_commands, job_options, parsing
 from .client import Client
-from .errors import Busy, InvalidRequest, NotFound, SafelightError, TimedOut, Unavailable
+from .errors import Busy, Denied, InvalidRequest, NotFound, SafelightError, TimedOut, Unavailable
 from .image_scaling import PictureScaled
 
-EXIT_CODES = {InvalidRequest: 2, Unavailable: 3, NotFound: 4, Busy: 5, TimedOut: 5}
+EXIT_CODES = {InvalidRequest: 2, Unavailable: 3, NotFound: 4, Busy: 5, TimedOut: 5, Denied: 6}
 INTERRUPTED = 130
 
 EPILOG = """\
@@ -32,7 +32,8 @@ examples:
 
 Paths and data go to stdout, progress to stderr. Ctrl-C stops the work on the server,
 but for attach, fork and finish, which it only detaches.
-Exit codes: 0 done, 1 failed, 2 bad arguments, 3 no server, 4 no such model, 5 server full or out of time, 130 Ctrl-C.
+Exit codes: 0 done, 1 failed, 2 bad arguments, 3 no server, 4 no such model, 5 server full or out of time,
+6 not allowed, 130 Ctrl-C.
 """
 DEFAULTS = " Whatever is left out is the model's own default: see `safelight models`."
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command, and returns its exit code. SystemExit for arguments that cannot be read."""
     args = _parser().parse_args(parsing.with_wait(sys.argv[1:] if argv is None else argv))
     try:
-        with Client(args.address, timeout=args.timeout) as client, _warnings_told(args.quiet):
+        with _client(args) as client, _warnings_told(args.quiet):
             code: int = args.run(client, args)
             return code
     except SafelightError as error:
@@ -56,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
         return _fail("cancelled", INTERRUPTED)
+
+
+def _client(args: Any) -> Client:
+    cert = (args.cert, args.key) if args.key else args.cert
+    return Client(args.address, timeout=args.timeout, token=args.token, ca=args.ca, cert=cert)
 
 
 @contextmanager
@@ -79,6 +85,8 @@ def _fail(message: str, code: int) -> int:
 def _advice(error: SafelightError) -> str:
     if error.job_id and isinstance(error, Unavailable):
         return f"; attach again with: safelight attach {error.job_id}"
+    if error.reason == "TOKEN_MISSING":
+        return "; set SAFELIGHT_TOKEN, or give --token-file"
     return f" (try again in {error.retry_after:g} s)" if error.retry_after is not None else ""
 
 

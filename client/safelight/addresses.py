@@ -14,19 +14,24 @@ _SCHEME = re.compile(r"(unix|unix-abstract|dns|ipv4|ipv6|passthrough|xds):")
 _LOOPBACK = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}
 
 
-def target(address: str | Iterable[str] | None = None, *, secure: bool = False) -> str:
-    """The gRPC target for "host", "host:port", "[::1]:port", "unix:path" or "http://host:port", or for several of them.
+def target(address: str | Iterable[str] | None = None) -> tuple[str, bool]:
+    """The gRPC target for "host", "host:port", "[::1]:port", "unix:path" or "http(s)://host:port", or for several; and
+    whether it is https.
 
     Several are a list, or one text with commas. None: $SAFELIGHT_ADDRESS, else localhost:50051. Raises ValueError for
-    https without credentials (`secure`), and for several of which one is no host.
+    several of which one is no host, or of which only some are https.
     """
     chosen = address or os.environ.get("SAFELIGHT_ADDRESS") or DEFAULT_ADDRESS
     if isinstance(chosen, str):
         chosen = [chosen] if _SCHEME.match(chosen.strip()) else chosen.split(",")
-    each = [_one(text.strip(), secure) for text in chosen if text.strip()]
+    texts = [text.strip() for text in chosen if text.strip()]
+    each = [_one(text) for text in texts]
     if not each:
         raise ValueError(f"an address is host:port or unix:path, not {address!r}")
-    return each[0] if len(each) == 1 else _several(each)
+    secure = {text.startswith("https://") for text in texts}
+    if len(secure) > 1:
+        raise ValueError(f"several addresses must all be https, or none of them: {', '.join(texts)}")
+    return (each[0] if len(each) == 1 else _several(each)), secure.pop()
 
 
 def has_several(target: str) -> bool:
@@ -42,14 +47,12 @@ def is_loopback(target: str) -> bool:
     return all(_is_this_machine(_host_of(text)) for text in rest.split(","))
 
 
-def _one(address: str, secure: bool) -> str:
+def _one(address: str) -> str:
     if _SCHEME.match(address):
         return address
     scheme, found, rest = address.rpartition("://")
-    if found and scheme != "http" and not (scheme == "https" and secure):
-        raise ValueError(
-            f"cannot connect to {address!r}: without credentials only plain text is spoken, as in {DEFAULT_ADDRESS!r}"
-        )
+    if found and scheme not in ("http", "https"):
+        raise ValueError(f"cannot connect to {address!r}: an address is host:port, https://host:port or unix:path")
     return _with_port(rest.rstrip("/"), "443" if scheme == "https" else "50051")
 
 

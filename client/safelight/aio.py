@@ -27,6 +27,7 @@ from .pictures import Format
 from .progress import OnEvent, event_handler, previews_of
 from .requests import generate_request, refine_request, stream_request
 from .results import Result
+from .security import Cert, File, security_of
 from .terms import asked
 from .v1 import images_pb2 as pb
 from .waiting import Waiting
@@ -44,15 +45,19 @@ class AsyncClient(AsyncJobCalls):
         address: str | Sequence[str] | None = None,
         *,
         timeout: float | None = None,
+        token: str | None = None,
+        ca: File | None = None,
+        cert: Cert | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Pairs | None = None,
         channel_options: Pairs | None = None,
     ) -> None:
-        self.address = target(address, secure=credentials is not None)
+        self.address, https = target(address)
         self.timeout = timeout_of(timeout)
+        security = security_of(self.address, https, credentials, token, ca, cert)
         self._options = options_for(self.address, OPTIONS, channel_options)
-        self._metadata = CallMetadata(self._options, metadata)
-        self._credentials = credentials
+        self._metadata = CallMetadata(self._options, security.authorization, metadata)
+        self._credentials = security.credentials
 
     @documented
     async def generate(

@@ -15,7 +15,7 @@ QUICK = 10.0  # seconds for calls that draw nothing, when no timeout is given
 MIB = 1024 * 1024
 
 MAX_RESPONSE = 64 * MIB
-REQUEST_ID = "x-request-id"
+REQUEST_ID, AUTHORIZATION = "x-request-id", "authorization"
 
 # Calls take turns on several servers, and go to those alone whose health says SERVING (gRFC A17).
 ROUND_ROBIN = json.dumps(
@@ -51,14 +51,17 @@ def options_for(target: str, usual: Sequence[tuple[str, Any]], more: Pairs | Non
 
 
 class CallMetadata:
-    """What is sent with each call: the most that is taken as an answer, the caller's own, and an id for the log."""
+    """What is sent with each call: the most that is taken as an answer, who calls, the caller's own, and a log's id."""
 
-    def __init__(self, options: Iterable[tuple[str, Any]], more: Pairs | None) -> None:
+    def __init__(self, options: Iterable[tuple[str, Any]], authorization: Pairs, more: Pairs | None) -> None:
         # The server refuses a larger answer before it draws it, which gRPC would refuse here after that.
         most = dict(options)["grpc.max_receive_message_length"]
         limits = {} if most < 0 else {"safelight-max-response-bytes": str(most)}
         pairs = more.items() if isinstance(more, Mapping) else more or ()
-        self._pairs = (*limits.items(), *((name.lower(), value) for name, value in pairs))
+        own = tuple((name.lower(), value) for name, value in pairs)
+        if not any(name == AUTHORIZATION for name, _ in own):  # the caller's own counts more
+            own = (*dict(authorization).items(), *own)
+        self._pairs = (*limits.items(), *own)
 
     def of_call(self) -> tuple[str, tuple[tuple[str, Any], ...]]:
         """The id of a new request, by which the server's log knows it, and its metadata."""

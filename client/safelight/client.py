@@ -22,6 +22,7 @@ from .pictures import Format
 from .progress import OnEvent, event_handler, previews_of
 from .requests import generate_request, refine_request, stream_request
 from .results import Result
+from .security import Cert, File, security_of
 from .stream import Stream
 from .terms import asked
 from .v1 import images_pb2 as pb
@@ -31,10 +32,14 @@ from .waiting import Waiting
 class Client(JobCalls):
     """A connection to a Safelight server; may be used from several threads, and is closed by `with` or `close()`.
 
-    `address` is "host:port" or "unix:path"; default $SAFELIGHT_ADDRESS, else localhost:50051. Of several, a list or one
-    text with commas, calls take turns on those that are healthy. `timeout` is in seconds, for each call; default
-    $SAFELIGHT_TIMEOUT, else as long as the drawing takes. `credentials` (grpc.ssl_channel_credentials()) encrypt;
-    `metadata` is sent with each call, and `channel_options` go to gRPC, both as pairs or a mapping.
+    `address` is "host:port", "https://host:port" or "unix:path"; default $SAFELIGHT_ADDRESS, else localhost:50051. Of
+    several, a list or one text with commas, calls take turns on those that are healthy. `timeout` is in seconds, for
+    each call; default $SAFELIGHT_TIMEOUT, else as long as the drawing takes.
+    `token` says who calls; default $SAFELIGHT_TOKEN. It goes to this machine, or over https. `ca` is a PEM file with
+    the certificates that the server's may be signed by; default $SAFELIGHT_CA, else those that gRPC comes with. `cert`
+    is this side's own certificate, for a server that asks for one: a PEM file with its key, or (certificate, key).
+    `credentials` (grpc.ssl_channel_credentials()) are for whoever makes them otherwise. `metadata` is sent with each
+    call, and `channel_options` go to gRPC, both as pairs or a mapping.
     Calls raise SafelightError (see `safelight.errors`).
     """
 
@@ -43,19 +48,23 @@ class Client(JobCalls):
         address: str | Sequence[str] | None = None,
         *,
         timeout: float | None = None,
+        token: str | None = None,
+        ca: File | None = None,
+        cert: Cert | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Pairs | None = None,
         channel_options: Pairs | None = None,
     ) -> None:
-        self.address = target(address, secure=credentials is not None)
+        self.address, https = target(address)
         self.timeout = timeout_of(timeout)
+        security = security_of(self.address, https, credentials, token, ca, cert)
         options = options_for(self.address, OPTIONS, channel_options)
         channel = (
             grpc.insecure_channel(self.address, options)
-            if credentials is None
-            else grpc.secure_channel(self.address, credentials, options)
+            if security.credentials is None
+            else grpc.secure_channel(self.address, security.credentials, options)
         )
-        self._line = Line(self.address, self.timeout, channel, CallMetadata(options, metadata))
+        self._line = Line(self.address, self.timeout, channel, CallMetadata(options, security.authorization, metadata))
         self._check = channel.unary_unary(METHOD, Check.SerializeToString, Checked.FromString)
 
     @documented

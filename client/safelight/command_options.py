@@ -98,8 +98,19 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the server, and what is told").add_argument
-    where = "host:port, or unix:path, or several with commas (default: $SAFELIGHT_ADDRESS, else localhost:50051)"
+    where = (
+        "host:port, https://host:port or unix:path, or several with commas "
+        "(default: $SAFELIGHT_ADDRESS, else localhost:50051)"
+    )
     add("--address", metavar="ADDRESS", help=where)
+    secret = (
+        "a file with the token that says who calls (default: $SAFELIGHT_TOKEN; an argument would be seen by others)"
+    )
+    add("--token-file", metavar="FILE", type=parsing.token, dest="token", help=secret)
+    signed = "PEM file of what the server's certificate may be signed by (default: $SAFELIGHT_CA)"
+    add("--ca", metavar="FILE", help=signed)
+    add("--cert", metavar="FILE", help="PEM file of your own certificate, and its key unless --key is given")
+    add("--key", metavar="FILE", help="PEM file of the key to --cert")
     add("--timeout", metavar="SECONDS", type=float, help="give up after this (default: $SAFELIGHT_TIMEOUT, else never)")
     waits = "wait until the server is ready, at most so long (default: not at all; without a number: %(const)g)"
     add("--wait", metavar="SECONDS", type=parsing.above_zero, nargs="?", const=parsing.WAIT, help=waits)

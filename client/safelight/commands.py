@@ -205,7 +205,7 @@ def _conclude(result: Result, args: Namespace) -> None:
 
 
 def _table(found: list[Model]) -> str:
-    rows: list[tuple[str, ...]] = [("NAME", "KIND", "SIZE", "STEPS", "GUIDANCE", "SCHEDULERS", "RUNS ON", "REFINERS")]
+    rows: list[tuple[str, ...]] = [("NAME", "KIND", "SIZE", "STEPS", "GUIDANCE", "SCHEDULER", "RUNS ON", "REFINERS")]
     rows += [_row(model) for model in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -220,7 +220,7 @@ def _row(model: Model) -> tuple[str, ...]:
         f"{taken.width}x{taken.height}",
         str(taken.steps),
         f"{taken.guidance_scale:g}",
-        ",".join([taken.scheduler, *others]),
+        f"{taken.scheduler}, or {len(others)} others" if others else taken.scheduler,
         f"{model.device} {model.precision}",
         ",".join(model.refiners) or "-",
     )

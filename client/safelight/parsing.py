@@ -75,6 +75,10 @@ def refiner(text: str) -> Refiner:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME@HANDOFF, as refiner@0.8") from None
 
 
+def token(text: str) -> str:
+    return file(text).decode(errors="replace").strip()
+
+
 def file(text: str) -> bytes:
     try:
         return Path(text).read_bytes()

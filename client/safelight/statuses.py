@@ -131,6 +131,11 @@ def _told(text: str, address: str) -> str:
     if not _NO_SERVER.search(text):
         return f"the server at {address} went away ({text})" if _GONE.search(text) else text
     cause = _CAUSE.search(text)
+    if cause and "handshake" in cause[0].lower():
+        return (
+            f"{address} answers, but not as a server to trust: it has no certificate that this side knows "
+            "($SAFELIGHT_CA or ca= names the file that it is signed by), or speaks no TLS (http:// is for that)"
+        )
     proxy = next((name for name in _PROXIES if os.environ.get(name)), None)
     through = f"; ${proxy} is set, and may lead elsewhere" if proxy and not is_loopback(address) else ""
     why = cause[0].lower() if cause else "no answer"

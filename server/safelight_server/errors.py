@@ -46,6 +46,37 @@ class InvalidRequest(JobError):
         self.violations = violations
 
 
+class TokenMissing(JobError):
+    """A call without a token, where one is needed."""
+
+    code = "UNAUTHENTICATED"
+    reason = "TOKEN_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__("a token is needed: send `authorization: Bearer TOKEN`")
+
+
+class TokenUnknown(JobError):
+    """A call with a token that nobody has. The token is not told: it may be right elsewhere."""
+
+    code = "UNAUTHENTICATED"
+    reason = "TOKEN_UNKNOWN"
+
+    def __init__(self) -> None:
+        super().__init__("nobody here has this token")
+
+
+class RightMissing(JobError):
+    """A call that its caller may not make."""
+
+    code = "PERMISSION_DENIED"
+    reason = "RIGHT_MISSING"
+
+    def __init__(self, name: str, right: str) -> None:
+        super().__init__(f"{name} may not do this: it takes the right to {right}")
+        self.metadata = {"right": right}
+
+
 class ModelNotFound(JobError):
     """A request, in its field `field`, for a model that is not served."""
 
@@ -68,6 +99,18 @@ class QueueFull(JobError):
         super().__init__(f"{waiting} jobs are waiting, and no more can; try again in {retry_after:.0f} s")
         self.retry_after = retry_after
         self.metadata = {"waiting": str(waiting)}
+
+
+class ShareUsed(JobError):
+    """A caller has as many jobs as one may have at a time."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "SHARE_USED"
+
+    def __init__(self, share: int, retry_after: float) -> None:
+        super().__init__(f"one caller may have {share} jobs at a time; try again in {retry_after:.0f} s")
+        self.retry_after = retry_after
+        self.metadata = {"share": str(share)}
 
 
 class PicturesWaiting(JobError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import threading
@@ -16,6 +17,10 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from .access import exposure
+from .access import tls as tls_files
+from .access.tls import Tls
+from .access.tokens import Tokens
 from .desk import Desk
 from .engine.engine import Engine
 from .engine.job_book import JobBook
@@ -29,6 +34,7 @@ from .models.device import Device
 from .models.registry import Registry
 from .rpc import health, listening, peer_limits, reflection
 from .rpc.calls import Calls
+from .rpc.guard import Guard
 from .rpc.health import Health
 from .rpc.job_service import NAME as JOBS
 from .rpc.job_service import JobService
@@ -55,12 +61,16 @@ class Config:
     own_lane: Collection[str] = ()  # models with cores of their own, that work beside those on the same device
     slots: int = 16
     queue: int = 32
+    share: int | None = None  # jobs of one caller at a time; None: as many as there is room for
     max_wait: float = 600.0  # seconds of work before a new job
     max_edge: int = 2048
     grace: float = 30.0
     state_dir: Path | None = None  # where jobs are stored; None: in memory
     store_bytes: int = 4 * 2**30
     verify: bool = True
+    tls: tls_files.Files | None = None
+    tokens: Path | None = None  # a file of them; None: everybody may call
+    insecure: bool = False  # to be open to others without both
 
 
 async def serve(config: Config) -> None:
@@ -68,11 +78,12 @@ async def serve(config: Config) -> None:
 
     It is the process's: it takes its signals, and ends it where a library does not let go of it in time.
     """
+    tls, tokens = _access(config)
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
     desk, registry = Desk(), Registry(max_edge=config.max_edge)
-    door = _http_door(desk, config.http) if config.http else None
+    door = _http_door(desk, config.http, tls, tokens) if config.http else None
     stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
-    server = grpc.aio.server(options=peer_limits.options())
+    server = grpc.aio.server(options=peer_limits.options(), interceptors=[Guard(tokens)] if tokens else [])
     status, calls = Health(), Calls()
     services = {
         NAME: ImageService(desk, calls).handlers(),
@@ -82,7 +93,7 @@ async def serve(config: Config) -> None:
     status.set(dict.fromkeys(("", *services, *configs), False))
     names = (*services, health.NAME)
     server.add_generic_rpc_handlers((*services.values(), status.handlers(), reflection.handlers(names)))
-    address = listening.bind(server, config.listen)
+    address = listening.bind(server, config.listen, tls)
     await server.start()
     log.info("listening on %s, loading %s", address, ", ".join(configs))
     log.info(_where_jobs_are(config.state_dir))
@@ -100,6 +111,7 @@ async def serve(config: Config) -> None:
                 slots=config.slots,
                 queue=config.queue,
                 max_wait=config.max_wait,
+                share=math.inf if config.share is None else config.share,
                 on_health=changed.set,
             )
             desk.book = book = JobBook(engine, store)
@@ -155,7 +167,16 @@ async def _watch(
         news.cancel()
 
 
-def _http_door(desk: Desk, address: listening.Address) -> Door:
+def _access(config: Config) -> tuple[Tls | None, Tokens | None]:
+    """Who may call, and how it is kept from others. Raises LoadError for what would be open to everybody."""
+    if not config.insecure:
+        for option, address in (("--listen", config.listen), ("--http", config.http)):
+            if address is not None:
+                exposure.check(option, address.target, tls=config.tls is not None, tokens=config.tokens is not None)
+    return (Tls(config.tls) if config.tls else None), (Tokens(config.tokens) if config.tokens else None)
+
+
+def _http_door(desk: Desk, address: listening.Address, tls: Tls | None, tokens: Tokens | None) -> Door:
     """Its libraries are an extra, and are met here and in http/. Raises LoadError where they are not there."""
     try:
         from .http.door import Door
@@ -164,7 +185,7 @@ def _http_door(desk: Desk, address: listening.Address) -> Door:
             raise
         raise LoadError("--http needs the extra: pip install 'safelight-server[http]'") from None
     host, _, port = address.target.rpartition(":")
-    return Door(desk, host, int(port))
+    return Door(desk, host, int(port), tls, tokens)
 
 
 async def _drain(engine: Engine, calls: Calls, door: Door | None, grace: float) -> None:

@@ -160,8 +160,10 @@ class Dying:
 )
 def test_addresses(monkeypatch: pytest.MonkeyPatch, address: str | None, expected: str) -> None:
     monkeypatch.setenv("SAFELIGHT_ADDRESS", "elsewhere")
-    assert target(address) == expected
+    assert target(address) == (expected, False)
     monkeypatch.delenv("SAFELIGHT_ADDRESS")
-    assert target(None) == "localhost:50051"
-    with pytest.raises(ValueError, match="plain text"):
-        target("https://host")
+    assert target(None) == ("localhost:50051", False)
+    assert target("https://host") == ("host:443", True)
+    assert target("https://host:1/") == ("host:1", True)
+    with pytest.raises(ValueError, match="an address is host:port, https://host:port or unix:path"):
+        target("ftp://host")

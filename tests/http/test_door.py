@@ -43,7 +43,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LoadError, match=r"^--http needs the extra: pip install 'safelight-server\[http\]'$"):
-        _http_door(Desk(), Address("127.0.0.1:0"))
+        _http_door(Desk(), Address("127.0.0.1:0"), None, None)
 
 
 def test_an_address_in_use_is_refused(http_server: HttpServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from safelight_server.errors import JobError
 from safelight_server.http.failures import Failures
 from safelight_server.http.guard import HEADERS, Guard
 from starlette.applications import Starlette
@@ -16,8 +17,11 @@ def refused(listens_on: str, host: str, method: str = "GET", **more: str) -> str
     """The reason why a request is refused; "" if it is not."""
     guard = Guard(Starlette(), Failures({}), listens_on)
     headers = Headers({"host": host, **{name.replace("_", "-"): value for name, value in more.items()}})
-    refusal = guard._refusal(method, headers)
-    return refusal.reason if refusal else ""
+    try:
+        guard._checked(method, "/", headers)
+    except JobError as refusal:
+        return refusal.reason
+    return ""
 
 
 @pytest.mark.parametrize(

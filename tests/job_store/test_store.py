@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from safelight_server.diffusion.state import State
 from safelight_server.engine.job_record import WallClock
 from safelight_server.errors import LoadError, StoreFull
 from safelight_server.events import Done, Event, Image, Rested, Resumed, Started
+from safelight_server.job_store import schema
 from safelight_server.job_store.checkpoints import Checkpoint
 from safelight_server.job_store.database import NAME
 from safelight_server.job_store.store import Store, StoredJob
@@ -32,8 +34,8 @@ EVENTS: list[Event] = [
 ]
 
 
-def job(name: str, *, created: float = 1.0, request_id: str = "") -> StoredJob:
-    return StoredJob(name, 1000, request_id, b"digest", "m", JobState.QUEUED, created, None, None, {"n": 1})
+def job(name: str, *, created: float = 1.0, request_id: str = "", owner: str = "") -> StoredJob:
+    return StoredJob(name, owner, 1000, request_id, b"digest", "m", JobState.QUEUED, created, None, None, {"n": 1})
 
 
 async def add(store: Store, job: StoredJob, request: bytes = b"asked") -> None:
@@ -66,7 +68,7 @@ def test_what_goes_in_comes_out(on_disk: bool, tmp_path: Path) -> None:
             store.put_event("a", sequence, event)
         for kept in (checkpoint(), checkpoint(1, 3, previous=False)):
             store.put_checkpoint("a", kept, "these models")
-        assert await store.get("a") == await store.by_request("mine") == job("a", request_id="mine")
+        assert await store.get("a") == await store.by_request("", "mine") == job("a", request_id="mine")
         assert await store.request("a") == b"asked"
         assert await store.request("b") == b""
         assert await store.events("a") == list(enumerate(EVENTS, 3))
@@ -196,3 +198,36 @@ def test_the_clock_of_stored_times_neither_jumps_nor_goes_back(monkeypatch: pyte
     later = WallClock()
     later.begin_after(began)
     assert later.now() >= began
+
+
+def test_jobs_are_found_by_their_owner() -> None:
+    async def test(store: Store) -> None:
+        for name, owner in (("a", "alice"), ("b", "bob"), ("c", "")):
+            await add(store, job(name, request_id="mine", owner=owner))
+        for name, owner in (("a", "alice"), ("b", "bob"), ("c", "")):
+            found = await store.by_request(owner, "mine")
+            assert found is not None
+            assert (found.id, found.owner) == (name, owner)
+            assert [row.id for row in await store.page(9, None, None, "", owner)] == [name]
+        assert await store.by_request("carol", "mine") is None
+        assert len(await store.page(9, None, None, "")) == 3
+
+    run(test)
+
+
+def test_a_store_from_before_there_were_owners_is_taken_over(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / NAME)) as old, old:
+        old.executescript(schema.SCHEMA.replace("  owner TEXT NOT NULL DEFAULT '',\n", ""))
+        columns = "id, reserved, request_id, digest, model, state, created, record, request"
+        values = ("old", 7, "mine", b"digest", "m", "succeeded", 1.0, "{}", b"asked")
+        old.execute(f"INSERT INTO jobs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        old.execute("PRAGMA user_version = 1")
+
+    async def test(store: Store) -> None:
+        found = await store.get("old")
+        assert found is not None
+        assert (found.owner, found.reserved, found.state) == ("", 7, JobState.SUCCEEDED)
+        await add(store, job("new", owner="alice"))
+        assert await store.request("old") == b"asked"
+
+    run(test, tmp_path)

@@ -30,7 +30,7 @@ class HttpServer(ServerProcess):
     def __init__(self, *options: str) -> None:
         models = () if any(option.startswith("--model") for option in options) else (SMALL,)
         super().__init__(*OPTIONS, *models, *options)
-        found = re.search(r"addresses are at (http://\S+)", self.log())
+        found = re.search(r"addresses are at (https?://\S+)", self.log())
         assert found, self.log()
         self.url = found[1]
 

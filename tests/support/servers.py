@@ -28,6 +28,14 @@ def _compiled() -> str:
     return folder
 
 
+def refused_start(*arguments: object) -> str:
+    """What `safelight-server serve` says that does not start with these."""
+    command = [sys.executable, "-m", "safelight_server", "serve", *map(str, arguments)]
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1, ran.stderr
+    return ran.stderr
+
+
 class ServerProcess:
     """Starts `safelight-server serve` on a free port and waits until its log says `ready`; stops it on exit."""
 
@@ -38,12 +46,12 @@ class ServerProcess:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self._log, env=environment)
         try:
             self.wait_for(ready)
-            found = re.search(r"listening on [^ ,]*:(\d+)", self.log())
+            found = re.search(r"listening on (unix:[^ ,]+|[^ ,]*:(\d+))", self.log())
             assert found, self.log()
         except BaseException:
             self._put_away()
             raise
-        self.address = f"127.0.0.1:{found.group(1)}"
+        self.address = f"127.0.0.1:{found[2]}" if found[2] else found[1]
 
     def log(self) -> str:
         """Its whole lines so far. The server does not wait for them to be written: see wait_for."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safelight_server import demo, logs
+from safelight_server.access import tls
 from safelight_server.errors import LoadError
 from safelight_server.models import devices as machine
 from safelight_server.models.device import Device
@@ -25,7 +26,8 @@ EPILOG = """\
 examples:
   safelight-server serve                                    the demo models that ship with the server
   safelight-server serve --model xl=./sdxl-base --model refiner=./sdxl-refiner
-  safelight-server serve --model vega=./vegart-int8 --listen 0.0.0.0:50051 --precision bf16
+  safelight-server serve --model vega=./vegart-int8 --listen 0.0.0.0:50051 \\
+      --tls-cert cert.pem --tls-key key.pem --tokens tokens.txt
   safelight-server serve --model xl=./sdxl-base --model vega=./vegart-int8 --device GPU --device vega=CPU
   safelight-server serve --http :7860                       and a page at http://127.0.0.1:7860
 
@@ -53,6 +55,21 @@ def add(commands: Any) -> None:
         help=f"a page to play with, OpenAI's and A1111's addresses: HOST:PORT, HOST, :PORT or PORT ({HTTP_PORT})",
     )
     add(
+        "--tls-cert",
+        type=Path,
+        metavar="FILE",
+        help="PEM certificate: both doors speak TLS; read again when it changes",
+    )
+    add("--tls-key", type=Path, metavar="FILE", help="its PEM key, without a passphrase")
+    add("--tls-client-ca", type=Path, metavar="FILE", help="callers must show a certificate that one of these signed")
+    add(
+        "--tokens",
+        type=Path,
+        metavar="FILE",
+        help="who may call, a line each: see `safelight-server token`; read again when it changes",
+    )
+    add("--insecure", action="store_true", help="serve an address that others can reach without TLS and tokens")
+    add(
         "--device",
         action="append",
         metavar="[NAME=]DEVICE",
@@ -68,6 +85,12 @@ def add(commands: Any) -> None:
     add("--cache-dir", type=Path, metavar="DIR", help="keep compiled models here: a faster second start")
     add("--slots", type=whole_number(1), default=16, metavar="N", help="jobs drawn at a time, in turns (%(default)s)")
     add("--queue", type=whole_number(0), default=32, metavar="N", help="jobs that may wait for a slot (%(default)s)")
+    add(
+        "--share",
+        type=whole_number(1),
+        metavar="N",
+        help="jobs that one caller may have at a time, drawn or waiting (as many as there is room for)",
+    )
     add(
         "--max-wait",
         type=whole_number(1),
@@ -147,12 +170,16 @@ def config_from(arguments: argparse.Namespace) -> Config:
         own_lane=frozenset(threads) - {""},
         slots=arguments.slots,
         queue=arguments.queue,
+        share=arguments.share,
         max_wait=arguments.max_wait,
         max_edge=arguments.max_edge,
         grace=arguments.grace,
         state_dir=None if arguments.ephemeral else arguments.state_dir or state_dir(arguments.listen),
         store_bytes=arguments.store_limit * 2**20,
         verify=not arguments.no_verify,
+        tls=_tls(arguments),
+        tokens=arguments.tokens,
+        insecure=arguments.insecure,
     )
 
 
@@ -163,6 +190,16 @@ def state_dir(listen: listening.Address) -> Path | None:
     told = os.environ.get("XDG_STATE_HOME", "")
     home = Path(told) if os.path.isabs(told) else Path("~/.local/state").expanduser()
     return home / "safelight" / re.sub(r"[^A-Za-z0-9.]+", "-", listen.target).strip("-")
+
+
+def _tls(arguments: argparse.Namespace) -> tls.Files | None:
+    """Raises LoadError for a part of it without the rest."""
+    cert, key, client_ca = arguments.tls_cert, arguments.tls_key, arguments.tls_client_ca
+    if cert and key:
+        return tls.Files(cert, key, client_ca)
+    if cert or key or client_ca:
+        raise LoadError("TLS takes both --tls-cert and --tls-key")
+    return None
 
 
 def _folders(arguments: argparse.Namespace) -> dict[str, Path]:

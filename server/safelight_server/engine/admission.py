@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from weakref import WeakSet
 
-from safelight_server.errors import DeadlineTooShort, QueueFull
+from safelight_server.errors import DeadlineTooShort, QueueFull, ShareUsed
 from safelight_server.jobs import JobState
 
 from .drawings import Drawing, Drawings
@@ -27,10 +27,10 @@ MOST_VIEWERS = 64  # of these, that want previews: each has its own painted
 
 
 class Admission:
-    """`room` jobs at a time, and `max_wait` seconds of work before a new one."""
+    """`room` jobs at a time, `share` of them of one caller, and `max_wait` seconds of work before a new one."""
 
-    def __init__(self, drawings: Drawings, room: int, max_wait: float) -> None:
-        self._drawings, self._room, self._max_wait = drawings, room, max_wait
+    def __init__(self, drawings: Drawings, room: int, max_wait: float, share: float = math.inf) -> None:
+        self._drawings, self._room, self._max_wait, self._share = drawings, room, max_wait, share
         # The seconds that jobs took, over those foreseen: of jobs with a deadline; and of all that ended well, apart
         # for those that came alone, for what waits is delayed by those that come after it, too.
         self._times = deque([AT_FIRST], LAST)
@@ -42,7 +42,10 @@ class Admission:
         return len(self._drawings) >= self._room
 
     def check_room(self, caller: object) -> None:
-        """Raises QueueFull if no job of this caller would be let in, whatever it is."""
+        """Raises ShareUsed or QueueFull if no job of this caller would be let in, whatever it is."""
+        own = [drawing for drawing in self._drawings.all() if drawing.caller == caller]
+        if caller is not None and len(own) >= self._share:
+            raise ShareUsed(len(own), _retry_after(own))
         if self.is_full and self.displaced_by(caller) is None:
             raise self.full()
 
@@ -108,9 +111,14 @@ class Admission:
         return queued[-1] if queued and most >= count[caller] + 2 else None
 
     def full(self) -> QueueFull:
-        """The refusal: a place is free when the job with the least work left is done."""
-        soonest = min((_seconds_left(drawing) for drawing in self._drawings.all()), default=0.0)
-        return QueueFull(len(self._drawings), min(MOST_RETRY, max(LEAST_RETRY, soonest)))
+        """The refusal of whoever comes now."""
+        return QueueFull(len(self._drawings), _retry_after(self._drawings.all()))
+
+
+def _retry_after(drawings: Iterable[Drawing]) -> float:
+    """A place is free when the one with the least work left is done."""
+    soonest = min(map(_seconds_left, drawings), default=0.0)
+    return min(MOST_RETRY, max(LEAST_RETRY, soonest))
 
 
 def _seconds(runner: JobRunner) -> float:

@@ -28,8 +28,8 @@ from .subscribers import Subscribers
 class Engine:
     """The models, and a bounded queue before them. `slots` drawings go on at a time, taking turns at every step.
 
-    One is refused when `slots` + `queue` are there, or `max_wait` seconds of work. `on_health` is called whenever
-    `ready` may have changed.
+    One is refused when `slots` + `queue` are there, `share` of its caller, or `max_wait` seconds of work. `on_health`
+    is called whenever `ready` may have changed.
     """
 
     def __init__(
@@ -39,13 +39,14 @@ class Engine:
         slots: int,
         queue: int,
         max_wait: float = math.inf,
+        share: float = math.inf,
         on_health: Callable[[], None] = lambda: None,
         observer: Observer = SILENT,
     ) -> None:
         self.models = models
         self.drawings = Drawings(observer)
         self._slots = Slots(slots, observer)
-        self.admission = Admission(self.drawings, slots + queue, max_wait)
+        self.admission = Admission(self.drawings, slots + queue, max_wait, share)
         self._draining = False
         self._on_health = on_health
         self._observer = observer
@@ -142,7 +143,7 @@ class Engine:
             await asyncio.gather(*late, return_exceptions=True)
 
     def check_room(self, caller: object = None) -> None:
-        """Raises ShuttingDown or QueueFull if no job at all would be let in: asked before a picture is unpacked."""
+        """Raises ShuttingDown, ShareUsed or QueueFull if no job would be let in: before a picture is unpacked."""
         if self._draining:
             raise ShuttingDown
         self.admission.check_room(caller)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from safelight_server.callers import calling
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import (
     FinishShared,
@@ -47,6 +48,7 @@ class Work(NamedTuple):
 class JobBook:
     """All jobs of an engine: those that are not over in memory, and in the store those that may be asked for again.
 
+    A job belongs to the caller who made it: for all others but an admin, there is none with its id.
     `wake` takes up a job of the store that a server before this one has left.
     """
 
@@ -55,7 +57,7 @@ class JobBook:
         self.clock = WallClock()
         self.live: dict[str, JobRecord] = {}
         self.wake: Callable[[str], Awaitable[None]] | None = None
-        self._by_request: dict[str, str] = {}  # ids of jobs, of those that are not over
+        self._by_request: dict[tuple[str, str], str] = {}  # by owner and request id, the ids of jobs that are not over
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -66,16 +68,18 @@ class JobBook:
 
         Raises RequestIdReused, StoreFull, what Engine.admit raises, and what `work` does.
         """
-        async with self.one_at_a_time(ask.terms.request_id):
+        request_id = ask.terms.request_id
+        async with self.one_at_a_time(f"request {calling.get().name} {request_id}" if request_id else ""):
             return await self._known(ask) or await self._new(ask, await work())
 
     async def _known(self, ask: Ask) -> str | None:
         request_id = ask.terms.request_id
         if not request_id:
             return None
-        live = self.live.get(self._by_request.get(request_id, ""))
+        owner = calling.get().name
+        live = self.live.get(self._by_request.get((owner, request_id), ""))
         found = (live.id, live.ask.digest) if live else None
-        if found is None and (row := await self.store.by_request(request_id)):
+        if found is None and (row := await self.store.by_request(owner, request_id)):
             found = row.id, row.digest
         if found is not None and found[1] != ask.digest:
             raise RequestIdReused(request_id, found[0])
@@ -92,7 +96,7 @@ class JobBook:
             self.engine.admit(drawing, None if ask.terms.on_disconnect is OnDisconnect.KEEP else ask.deadline)
         else:
             self.engine.admission.check_subscribers(drawing)
-        record = JobRecord(plan.job.id, ask, drawing, self.clock.now(), work.forked_from)
+        record = JobRecord(plan.job.id, ask, drawing, self.clock.now(), calling.get().name, work.forked_from)
         self.enter(record)
         if drawing.task is None:
             self.engine.begin(drawing, record)
@@ -145,7 +149,7 @@ class JobBook:
     def enter(self, record: JobRecord) -> None:
         self.live[record.id] = record
         if record.terms.request_id:
-            self._by_request[record.terms.request_id] = record.id
+            self._by_request[record.owner, record.terms.request_id] = record.id
         record.drawing.holders.add(record)
         record.drawing.on_end.append(partial(self._drawing_ended, record))
 
@@ -162,7 +166,13 @@ class JobBook:
     # ---- finding and changing ----
 
     async def find(self, job_id: str) -> JobRecord | JobView:
-        """A job that is not over, or how one ended. Raises JobNotFound."""
+        """A job that is not over, or how one ended. Raises JobNotFound, also for one that is another caller's."""
+        found = await self._find(job_id)
+        if not calling.get().sees(found.owner):
+            raise JobNotFound(job_id)
+        return found
+
+    async def _find(self, job_id: str) -> JobRecord | JobView:
         if record := self.live.get(job_id):
             return record
         row = await self.store.get(job_id)
@@ -225,8 +235,9 @@ class JobBook:
 
     def _over(self, record: JobRecord, error: Exception | None) -> None:
         self.live.pop(record.id, None)
-        if self._by_request.get(record.terms.request_id) == record.id:
-            del self._by_request[record.terms.request_id]
+        asked = record.owner, record.terms.request_id
+        if self._by_request.get(asked) == record.id:
+            del self._by_request[asked]
         record.stay()
         if record.stored and record.terms.retain:
             view, now = record.view(), self.clock.now()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from safelight_server.callers import calling
 from safelight_server.errors import CheckpointGone
 from safelight_server.events import Image, Rested
 from safelight_server.job_store.checkpoints import Checkpoint
@@ -28,7 +29,9 @@ async def view(book: JobBook, job_id: str) -> JobView:
 async def page(
     book: JobBook, count: int, before: tuple[float, str] | None, state: JobState | None, model: str
 ) -> list[JobView]:
-    """The newest first, from just before (created, id)."""
+    """Those that the caller sees, the newest first, from just before (created, id)."""
+    caller = calling.get()
+    owner = None if caller.sees_all else caller.name
     goes_on = state is not None and not state.final  # then the store does not know more
     live = [record.view() for record in book.live.values() if goes_on or not record.stored]
     unstored = [
@@ -37,8 +40,9 @@ async def page(
         if (before is None or (view.created, view.id) < before)
         and (state is None or view.state is state)
         and (not model or view.model == model)
+        and caller.sees(view.owner)
     ]
-    rows = [] if goes_on else await book.store.page(count, before, state, model)
+    rows = [] if goes_on else await book.store.page(count, before, state, model, owner)
     stored = [book.live[row.id].view() if row.id in book.live else from_row(row) for row in rows]
     return sorted([*unstored, *stored], key=lambda view: (view.created, view.id), reverse=True)[:count]
 

@@ -50,6 +50,7 @@ class JobView:
     state: JobState
     terms: Terms
     created: float
+    owner: str = ""
     ended: float | None = None
     expires: float | None = None
     method: str = "generate"
@@ -86,12 +87,13 @@ STORED = (
 
 @dataclass(eq=False)
 class JobRecord:
-    """A job that is not over. `watchers` are the calls that wait for it."""
+    """A job that is not over. `owner` is the name of whoever made it; `watchers` are the calls that wait for it."""
 
     id: str
     ask: Ask
     drawing: Drawing
     created: float
+    owner: str = ""
     forked_from: str = ""
     stored: bool = False
     state: JobState | None = None  # None: that of the drawing
@@ -113,6 +115,7 @@ class JobRecord:
             state=self.state or drawing.state,
             terms=self.terms,
             created=self.created,
+            owner=self.owner,
             method=drawing.plan.job.method,
             recipe=drawing.plan.job.recipe,
             index=drawing.runner.index,
@@ -147,6 +150,7 @@ class JobRecord:
         view = self.view()
         return StoredJob(
             self.id,
+            self.owner,
             reserved,
             self.terms.request_id,
             self.ask.digest,
@@ -176,6 +180,7 @@ def from_row(row: StoredJob) -> JobView:
         state=row.state,
         terms=terms_of(kept.pop("terms")),
         created=row.created,
+        owner=row.owner,
         ended=row.ended,
         expires=row.expires,
         failure=Failure(*failure) if failure else None,

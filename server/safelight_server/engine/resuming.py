@@ -85,10 +85,10 @@ class Resuming:
 
     async def _go_on(self, plan: Plan, left: Left, row: StoredJob) -> None:
         book, content = self._book, await content_of(plan.job) + row.id.encode()
-        ask = Ask(terms_of(row.record["terms"]), row.digest, priority=plan.job.priority)
+        ask = Ask(terms_of(row.record["terms"]), row.digest, caller=row.owner or None, priority=plan.job.priority)
         events = book.log_of(row.id, left.lasting, left.last)
         drawing = book.drawing(plan, content, ask, left.beginning, events)
-        record = JobRecord(row.id, ask, drawing, row.created, row.record["forked_from"], stored=True)
+        record = JobRecord(row.id, ask, drawing, row.created, row.owner, row.record["forked_from"], stored=True)
         book.enter(record)
         watching.expect(book, record)
         book.engine.begin(drawing, record)

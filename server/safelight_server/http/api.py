@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from safelight_server.callers import calling
 from safelight_server.contract.requests import previews_of
 from safelight_server.desk import Desk
 from safelight_server.engine.event_log import Numbered
@@ -135,12 +136,12 @@ class PictureNotFound(JobNotFound):
 
 
 def call_of(request: Request) -> Call:
-    """All who come from one address are one caller."""
-    return Call(secrets.token_hex(8), f"http {address_of(request)}")
+    return Call(secrets.token_hex(8), caller_of(request))
 
 
-def address_of(request: Request) -> str:
-    return request.client.host if request.client else ""
+def caller_of(request: Request) -> str:
+    """All who come from one address and have no names are one caller."""
+    return calling.get().name or f"http {request.client.host if request.client else ''}"
 
 
 async def _told(job_id: str, watching: AsyncGenerator[Numbered[Event], None]) -> AsyncGenerator[bytes, None]:

@@ -12,6 +12,8 @@ import python_multipart  # noqa: F401 - Starlette wants it only once a form come
 import uvicorn
 from starlette.applications import Starlette
 
+from safelight_server.access.tls import Tls
+from safelight_server.access.tokens import Tokens
 from safelight_server.desk import Desk
 
 from . import static_files
@@ -23,6 +25,7 @@ from .failures import Failures
 from .guard import Guard
 from .openai import answers
 from .openai.routes import OpenAi
+from .probes import Probes
 from .repeats import Repeats
 
 MOST_CONNECTIONS = 512
@@ -33,16 +36,16 @@ UNTAKEN = 60_000  # milliseconds after which the system cuts a connection whose 
 class Door:
     """Takes requests at `host`:`port` from `open` on, until `close`."""
 
-    def __init__(self, desk: Desk, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, desk: Desk, host: str, port: int, tls: Tls | None = None, tokens: Tokens | None = None) -> None:
+        self._host, self._port, self._tls = host, port, tls
         failures, repeats = Failures({"/v1/": answers.failure, "/sdapi/": a1111.failure}), Repeats()
-        doors = Api(desk), OpenAi(desk, repeats), A1111(desk, repeats)
+        doors = Probes(desk), Api(desk), OpenAi(desk, repeats), A1111(desk, repeats)
         routes = [*(route for door in doors for route in door.routes()), *static_files.routes()]
         app = Starlette(routes=routes, exception_handlers=failures.handlers())
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the guard has a line for each request
         self._server = _Server(
             uvicorn.Config(
-                Guard(app, failures, host),
+                Guard(app, failures, host, tokens),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -59,8 +62,11 @@ class Door:
     async def open(self) -> str:
         """Listens, and gives the address as a browser takes it. Raises OSError for one that is in use, or not ours."""
         listener = _bind(self._host, self._port)
+        if self._tls is not None:
+            self._server.config.load()
+            self._server.config.ssl = self._tls.context()
         self._serving = asyncio.create_task(self._server.serve([listener]))
-        return f"http://{self._host}:{listener.getsockname()[1]}"
+        return f"{'https' if self._tls else 'http'}://{self._host}:{listener.getsockname()[1]}"
 
     async def close(self, patience: float) -> None:
         """No new requests; those that run have so many seconds to send their last bytes."""

@@ -20,7 +20,7 @@ from safelight_server.events import Done, Event, Image, Started
 from safelight_server.jobs import JobState, Previews
 from safelight_server.messages.asking import ask_for
 
-from .api import address_of, call_of
+from .api import call_of, caller_of
 from .repeats import GRACE, Asked, Repeats, attempt_of, identity_of, request_id_of
 
 
@@ -38,10 +38,10 @@ class DrawRequest:
     def __init__(self, desk: Desk, repeats: Repeats, asked: Any, request: Request, *parts: bytes) -> None:
         self._desk, self._repeats = desk, repeats
         self._request, self._message = request, asked
-        address, key = address_of(request), request.headers.get("idempotency-key", "")
-        self._identity = identity_of(address, request.url.path.encode(), key.encode(), stored.digest(asked), *parts)
+        caller, key = caller_of(request), request.headers.get("idempotency-key", "")
+        self._identity = identity_of(caller, request.url.path.encode(), key.encode(), stored.digest(asked), *parts)
         if key:
-            self._asked = Asked(request_id_of(address, key), 0)
+            self._asked = Asked(request_id_of(caller, key), 0)
         else:
             attempt = attempt_of(request.headers.get("x-stainless-retry-count"))
             self._asked = repeats.find(self._identity, attempt)

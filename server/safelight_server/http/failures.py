@@ -15,6 +15,7 @@ from safelight_server.errors import InvalidRequest, JobError, Unexpected, Violat
 STATUSES = {
     "INVALID_ARGUMENT": 400,
     "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
     "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
     "ALREADY_EXISTS": 409,
@@ -25,6 +26,10 @@ STATUSES = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
+
+
+# A browser asks its user for a name and a password: the password is the token.
+ASK = 'Bearer, Basic realm="Safelight: any name, and your token as the password", charset="UTF-8"'
 
 
 class TooLarge(JobError):
@@ -153,7 +158,10 @@ class Failures:
 
     def answer(self, error: JobError, path: str, status: int | None = None) -> Response:
         form = next((form for start, form in self._forms.items() if path.startswith(start)), _api)
-        return form(error, status_of(error) if status is None else status)
+        answer = form(error, status_of(error) if status is None else status)
+        if answer.status_code == 401:
+            answer.headers["www-authenticate"] = ASK
+        return answer
 
     async def job_error(self, request: Request, error: JobError) -> Response:
         return self.answer(error, request.url.path)

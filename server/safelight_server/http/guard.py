@@ -1,4 +1,4 @@
-"""What every request passes first: is it meant for this server, and does no page of another host send it?
+"""What every request passes first: is it meant for this server, who sends it, and does no page of another host do so?
 
 It gives each its id, for the log and for `x-request-id`, puts the same safe headers on all answers, and gives up those
 that nobody takes.
@@ -17,6 +17,10 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from safelight_server.access.bearer import token_in
+from safelight_server.access.tokens import Tokens
+from safelight_server.callers import EVERYBODY, Caller, Right, calling
+from safelight_server.errors import JobError
 from safelight_server.logs import printable, request_id
 
 from .failures import Failures, ForeignHost, ForeignOrigin
@@ -31,13 +35,19 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
 }
 READING = ("GET", "HEAD", "OPTIONS")
+OPEN = ("/healthz", "/readyz")
+READS = ("/api/estimate",)  # though it is posted
 
 
 class Guard:
-    """`host` is what the server listens on. One that listens everywhere answers to any IP address."""
+    """`host` is what the server listens on. One that listens everywhere answers to any IP address.
 
-    def __init__(self, app: ASGIApp, failures: Failures, host: str) -> None:
-        self._app, self._failures = app, failures
+    With `tokens`, only those who have one are let in, by any name of the server: then no page of another host can do
+    anything by a name of its own, for a browser sends the token to no other name than the one it was given for.
+    """
+
+    def __init__(self, app: ASGIApp, failures: Failures, host: str, tokens: Tokens | None = None) -> None:
+        self._app, self._failures, self._tokens = app, failures, tokens
         self._names = {host.strip("[]").lower(), "localhost", socket.gethostname().lower()}
         self._anywhere, self._here = is_anywhere(host), _is_loopback(host.strip("[]").lower())
 
@@ -45,6 +55,7 @@ class Guard:
         if scope["type"] != "http":
             return
         headers, began, status = Headers(scope=scope), time.monotonic(), 0
+        told_caller = calling.set(EVERYBODY)
         told_id = request_id.set(printable(headers.get("x-request-id", "")) or secrets.token_hex(8))
 
         async def send_safely(message: Message) -> None:
@@ -59,29 +70,36 @@ class Guard:
                 await send(message)
 
         try:
-            if refusal := self._refusal(scope["method"], headers):
-                answer = self._failures.answer(refusal, scope["path"])
-                await answer(scope, receive, send_safely)
-            else:
-                await self._app(scope, receive, send_safely)
+            calling.set(self._checked(scope["method"], scope["path"], headers))
+        except JobError as refusal:
+            app: ASGIApp = self._failures.answer(refusal, scope["path"])
+        else:
+            app = self._app
+        try:
+            await app(scope, receive, send_safely)
         except TimeoutError:
             log.info("%s %s: its reader took nothing for %g s", scope["method"], scope["path"], PATIENCE)
         finally:
             log.info("%s %s: %d in %.3f s", scope["method"], scope["path"], status, time.monotonic() - began)
             request_id.reset(told_id)
+            calling.reset(told_caller)
 
-    def _refusal(self, method: str, headers: Headers) -> ForeignHost | ForeignOrigin | None:
+    def _checked(self, method: str, path: str, headers: Headers) -> Caller:
+        """Who sends a request that is to be answered. Raises JobError for all others."""
         host = headers.get("host", "")
-        if not self._is_ours(host):
-            return ForeignHost(host)
-        if method in READING:
-            return None
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return ForeignOrigin(origin)
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            return ForeignOrigin(headers.get("sec-fetch-site", ""))
-        return None
+        if self._tokens is None and not self._is_ours(host):
+            raise ForeignHost(host)
+        if method not in READING:
+            origin = headers.get("origin")
+            if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+                raise ForeignOrigin(origin)
+            if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+                raise ForeignOrigin(headers.get("sec-fetch-site", ""))
+        if self._tokens is None or (path in OPEN and method in READING):
+            return EVERYBODY
+        caller = self._tokens.caller(token_in(headers.get("authorization")))
+        caller.check(Right.READ if method in READING or path in READS else Right.DRAW)
+        return caller
 
     def _is_ours(self, host: str) -> bool:
         """A name that anybody may own could lead here for a moment (DNS rebinding); an IP address cannot."""

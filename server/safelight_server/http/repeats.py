@@ -33,7 +33,7 @@ class Asked:
 class Repeats:
     """Tells a repeat from a request that only looks the same.
 
-    Both OpenAI SDKs post again when their time is up, and so do many programs: the same body, from the same address,
+    Both OpenAI SDKs post again when their time is up, and so do many programs: the same body, from the same caller,
     and without any key. A server that takes each for a new request draws three pictures, and delivers none. But whoever
     wants two pictures posts the same body twice as well, and gets two only if the second request is not taken for a
     repeat. So a request is a repeat
@@ -97,17 +97,17 @@ class Repeats:
                 self._asked[key] = kept
 
 
-def identity_of(address: str, *parts: bytes) -> bytes:
-    """Of a request by its caller's address and what it asks for."""
-    found = hashlib.sha256(address.encode())
+def identity_of(caller: str, *parts: bytes) -> bytes:
+    """Of a request by its caller and what it asks for."""
+    found = hashlib.sha256(caller.encode())
     for part in parts:
         found.update(len(part).to_bytes(8, "big") + part)
     return found.digest()
 
 
-def request_id_of(address: str, key: str) -> str:
+def request_id_of(caller: str, key: str) -> str:
     """For a request that has an `Idempotency-Key`: the same for the same one of the same caller."""
-    return "key-" + identity_of(address, key.encode()).hex()[:32]
+    return "key-" + identity_of(caller, key.encode()).hex()[:32]
 
 
 def attempt_of(text: str | None) -> int:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from safelight_server.errors import LoadError, StoreFull
 
-from .schema import SCHEMA, VERSION
+from .schema import SCHEMA, UPGRADES, VERSION
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +103,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
+        if version not in (0, VERSION, *UPGRADES):
             raise sqlite3.OperationalError(f"it is of another version of Safelight ({version}, not {VERSION})")
         with connection:
+            for older in range(version or VERSION, VERSION):
+                connection.execute(UPGRADES[older])
             connection.executescript(SCHEMA)
             connection.execute(f"PRAGMA user_version = {VERSION}")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
+
+# What makes a store of this version one of the next.
+UPGRADES = {1: "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''"}
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
   id TEXT PRIMARY KEY,
+  owner TEXT NOT NULL DEFAULT '',
   reserved INTEGER NOT NULL,
   request_id TEXT NOT NULL,
   digest BLOB NOT NULL,

@@ -17,15 +17,18 @@ from .checkpoints import Checkpoint
 from .database import Database
 from .retention import make_room, remove
 
-COLUMNS = "id, reserved, request_id, digest, model, state, created, ended, expires, record"  # without the request
+COLUMNS = (
+    "id, owner, reserved, request_id, digest, model, state, created, ended, expires, record"  # without the request
+)
 LEARN = 0.2  # of each new measurement, in what a checkpoint takes
 UNFINISHED = tuple(state.value for state in JobState if not state.final)
 
 
 class StoredJob(NamedTuple):
-    """One row. `record` is what the engine wants to know again of it, as JSON."""
+    """One row. `record` is what the engine wants to know again of it, as JSON; `owner` the name of whoever made it."""
 
     id: str
+    owner: str
     reserved: int  # numbers of events up to this one may have been told: none of them is ever given again
     request_id: str
     digest: bytes
@@ -42,7 +45,7 @@ class StoredJob(NamedTuple):
 
 def _job(row: Sequence[Any]) -> StoredJob:
     found = StoredJob(*row)
-    return found._replace(state=JobState(row[5]), record=json.loads(row[9]))
+    return found._replace(state=JobState(found.state), record=json.loads(row[-1]))
 
 
 class Store:
@@ -90,7 +93,7 @@ class Store:
         )
 
     async def get(self, job_id: str) -> StoredJob | None:
-        return await self._one("id = ?", job_id)
+        return await self._one("id = ?", (job_id,))
 
     async def request(self, job_id: str) -> bytes:
         """What was asked for; it may be as large as its uploads. Empty for a job that is not there."""
@@ -98,19 +101,20 @@ class Store:
         row = await self._database.ask(lambda connection: connection.execute(query, (job_id,)).fetchone())
         return bytes(row[0]) if row else b""
 
-    async def by_request(self, request_id: str) -> StoredJob | None:
-        return await self._one("request_id = ?", request_id)
+    async def by_request(self, owner: str, request_id: str) -> StoredJob | None:
+        return await self._one("request_id = ? AND owner = ?", (request_id, owner))
 
     async def page(
-        self, count: int, before: tuple[float, str] | None, state: JobState | None, model: str
+        self, count: int, before: tuple[float, str] | None, state: JobState | None, model: str, owner: str | None = None
     ) -> list[StoredJob]:
-        """The newest first, from just before (created, id)."""
+        """The newest first, from just before (created, id); of one owner, or of all."""
         created, job_id = before or (float("inf"), "")
         rows = await self._database.ask(
             lambda connection: connection.execute(
                 f"SELECT {COLUMNS} FROM jobs WHERE (created < ? OR (created = ? AND id < ?))"
-                " AND (? IS NULL OR state = ?) AND (? = '' OR model = ?) ORDER BY created DESC, id DESC LIMIT ?",
-                (created, created, job_id, state and state.value, state and state.value, model, model, count),
+                " AND (? IS NULL OR state = ?) AND (? = '' OR model = ?) AND (? IS NULL OR owner = ?)"
+                " ORDER BY created DESC, id DESC LIMIT ?",
+                (created, created, job_id, *2 * (state and state.value,), model, model, owner, owner, count),
             ).fetchall()
         )
         return [_job(row) for row in rows]
@@ -143,9 +147,9 @@ class Store:
         """Removes the jobs whose time is over."""
         await self._database.ask(lambda connection: remove(connection, "expires <= ?", (now,)))
 
-    async def _one(self, where: str, value: str) -> StoredJob | None:
+    async def _one(self, where: str, values: Sequence[str]) -> StoredJob | None:
         query = f"SELECT {COLUMNS} FROM jobs WHERE {where}"
-        row = await self._database.ask(lambda connection: connection.execute(query, (value,)).fetchone())
+        row = await self._database.ask(lambda connection: connection.execute(query, values).fetchone())
         return None if row is None else _job(row)
 
     # ---- events ----

@@ -12,6 +12,9 @@ from contextvars import ContextVar
 
 from .outlet import Outlet
 
+# gRPC writes lines of its own kind to standard error, one for each peer that does not speak TLS as it should.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 STDERR = 2

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from safelight_server.callers import calling
 from safelight_server.errors import InvalidRequest, JobError, Unexpected, Violation
 from safelight_server.logs import printable, request_id
 from safelight_server.messages.asking import Call
@@ -95,5 +96,5 @@ def deadline_of(context: Context) -> float | None:
 
 
 def call_of(context: Context, call_id: str) -> Call:
-    """A call, as those know it who do not know gRPC."""
-    return Call(call_id, context.peer(), deadline_of(context))
+    """A call, as those know it who do not know gRPC. Who has no name is known by the connection."""
+    return Call(call_id, calling.get().name or context.peer(), deadline_of(context))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
+
+from safelight_server.access.tls import Material, Tls
 
 HOST, PORT = "127.0.0.1", 50051
 LONGEST_SOCKET = 107  # bytes of a unix socket's path, by Linux
@@ -62,18 +67,53 @@ def _socket(text: str) -> str:
     return f"unix:{Path(path).absolute()}"
 
 
-def bind(server: grpc.aio.Server, address: Address) -> str:
+def bind(server: grpc.aio.Server, address: Address, tls: Tls | None = None) -> str:
     """Binds it; the address as a client is to call it. Raises OSError for one that is in use, or is not ours."""
     refusal = OSError(f"cannot listen on {address.target}: in use, or not an address of this machine")
     if address.target.startswith("unix:") and _answers(address.target.removeprefix("unix:")):
         raise refusal  # gRPC would take the socket's file away from the server that listens there
     try:
-        port: Any = server.add_insecure_port(address.target)
+        with _owner_alone():
+            port: Any = (
+                server.add_secure_port(address.target, credentials(tls))
+                if tls and not address.target.startswith("unix:")
+                else server.add_insecure_port(address.target)
+            )
     except RuntimeError:
         raise refusal from None
     if not port:
         raise refusal
     return address.named(port)
+
+
+def credentials(tls: Tls) -> grpc.ServerCredentials:
+    """Each connection has the certificate that the files hold at its beginning."""
+    given = tls.now()
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal given
+        now = tls.now()
+        if now is given:
+            return None
+        given = now
+        return _configuration(now)
+
+    told: Any = changed  # None, where nothing changed, is what gRPC's types forget
+    return grpc.dynamic_ssl_server_credentials(_configuration(given), told, tls.asks_for_certificate)
+
+
+def _configuration(material: Material) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(material.key, material.cert)], material.client_ca)
+
+
+@contextmanager
+def _owner_alone() -> Iterator[None]:
+    """A unix socket that is made here is its owner's alone, from its first moment on."""
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _answers(path: str) -> bool:

@@ -21,7 +21,7 @@ from safelight_server.engine.memory import available
 from safelight_server.errors import JobCancelled, JobError, JobNotFound, ModelNotFound, NotStarted
 from safelight_server.events import Image
 from safelight_server.http import bodies, masks
-from safelight_server.http.api import address_of
+from safelight_server.http.api import caller_of
 from safelight_server.http.draw_request import DrawRequest
 from safelight_server.http.failures import Json, in_words, retry_headers
 from safelight_server.http.repeats import Repeats
@@ -86,7 +86,7 @@ class A1111:
             name, infos = names.model_of(str(told)), self._desk.infos()
             if name not in infos:
                 raise ModelNotFound("sd_model_checkpoint", name, list(infos))
-            self._running.choose(address_of(request), name)
+            self._running.choose(caller_of(request), name)
         return JSONResponse(None)
 
     async def draw(self, from_picture: bool, request: Request) -> Response:
@@ -94,14 +94,14 @@ class A1111:
         return await while_here(request, self._draw(request, values, from_picture))
 
     async def progress(self, request: Request) -> Response:
-        running = self._running.of(address_of(request))
+        running = self._running.of(caller_of(request))
         skip = request.query_params.get("skip_current_image", "").lower() == "true"
         eta = sum([await self._seconds_left(watched) for watched in running])
         return JSONResponse(progress(running, eta, with_image=not skip))
 
     async def interrupt(self, request: Request) -> Response:
         """Ends the caller's drawings with what is there, as A1111 does; those without a step, with nothing."""
-        for watched in self._running.of(address_of(request)):
+        for watched in self._running.of(caller_of(request)):
             watched.interrupted = True
             try:
                 await self._desk.jobs.finish(watched.job_id)
@@ -127,7 +127,7 @@ class A1111:
             raise in_words(error, names.PARAMS) from None
         images: list[Image] = []
         watched = Watched(job_id, asked.num_images)
-        with self._running.watching(address_of(request), watched):
+        with self._running.watching(caller_of(request), watched):
             try:
                 async with aclosing(drawing.events(job_id, PREVIEWS)) as events:
                     async for event in events:
@@ -191,7 +191,7 @@ class A1111:
 
     def _model(self, request: Request) -> str:
         """That of the caller's requests that name none."""
-        chosen, served = self._running.chosen(address_of(request)), self._desk.infos()
+        chosen, served = self._running.chosen(caller_of(request)), self._desk.infos()
         return chosen if chosen in served else next(iter(served))
 
 

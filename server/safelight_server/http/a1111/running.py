@@ -1,4 +1,4 @@
-"""What the callers of A1111's addresses draw just now: each sees, and stops, only what comes from its own address."""
+"""What the callers of A1111's addresses draw just now: each sees, and stops, only what is its own."""
 
 from __future__ import annotations
 
@@ -47,35 +47,35 @@ class Watched:
 
 
 class Running:
-    """By callers' addresses."""
+    """By callers."""
 
     def __init__(self) -> None:
         self._running: dict[str, list[Watched]] = defaultdict(list)
         self._chosen: OrderedDict[str, str] = OrderedDict()
 
     @contextmanager
-    def watching(self, address: str, watched: Watched) -> Iterator[None]:
-        self._running[address].append(watched)
+    def watching(self, caller: str, watched: Watched) -> Iterator[None]:
+        self._running[caller].append(watched)
         try:
             yield
         finally:
-            self._running[address].remove(watched)
-            if not self._running[address]:
-                del self._running[address]
+            self._running[caller].remove(watched)
+            if not self._running[caller]:
+                del self._running[caller]
 
-    def of(self, address: str) -> list[Watched]:
+    def of(self, caller: str) -> list[Watched]:
         """The oldest first."""
-        return list(self._running.get(address, ()))
+        return list(self._running.get(caller, ()))
 
-    def choose(self, address: str, model: str) -> None:
+    def choose(self, caller: str, model: str) -> None:
         """The model of this caller's requests that name none."""
-        self._chosen.pop(address, None)
-        self._chosen[address] = model
+        self._chosen.pop(caller, None)
+        self._chosen[caller] = model
         if len(self._chosen) > MOST_CALLERS:
             self._chosen.popitem(last=False)
 
-    def chosen(self, address: str) -> str:
-        return self._chosen.get(address, "")
+    def chosen(self, caller: str) -> str:
+        return self._chosen.get(caller, "")
 
 
 def progress(running: list[Watched], eta: float, *, with_image: bool) -> dict[str, Any]:
