@@ -32,6 +32,7 @@ from .model_folder.model_config import ModelConfig
 from .models import start
 from .models.device import Device
 from .models.registry import Registry
+from .observer import SILENT, Observer
 from .rpc import health, listening, peer_limits, reflection
 from .rpc.calls import Calls
 from .rpc.guard import Guard
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 LAST_BYTES = 1.0, 10.0  # seconds for finished pictures to reach slow readers: the least, and the most within the grace
 MORE_THAN_GRACE = 5.0  # seconds that leaving may take beside the grace
+EXTRA = ("prometheus_client", "python_multipart", "starlette", "uvicorn")  # modules of the extra [http]
 LAST_THREADS = 2.0  # seconds for the threads to end, once all else is put away
 
 
@@ -57,6 +59,7 @@ class Config:
     folders: Mapping[str, Path]
     listen: listening.Address = listening.DEFAULT
     http: listening.Address | None = None  # None: no HTTP door
+    metrics: listening.Address | None = None  # of a door of their own; they are at the HTTP door as well
     devices: Mapping[str, Device] = field(default_factory=dict)  # by model
     own_lane: Collection[str] = ()  # models with cores of their own, that work beside those on the same device
     slots: int = 16
@@ -80,11 +83,12 @@ async def serve(config: Config) -> None:
     """
     tls, tokens = _access(config)
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
-    desk, registry = Desk(), Registry(max_edge=config.max_edge)
-    door = _http_door(desk, config.http, tls, tokens) if config.http else None
+    desk = Desk()
+    doors, observer = _http_doors(desk, config, tls, tokens)
+    registry = Registry(max_edge=config.max_edge, observer=observer)
     stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
-    server = grpc.aio.server(options=peer_limits.options(), interceptors=[Guard(tokens)] if tokens else [])
-    status, calls = Health(), Calls()
+    server = grpc.aio.server(options=peer_limits.options(), interceptors=[Guard(tokens, observer)] if tokens else [])
+    status, calls = Health(), Calls(observer)
     services = {
         NAME: ImageService(desk, calls).handlers(),
         JOBS: JobService(desk, calls).handlers(),
@@ -97,8 +101,8 @@ async def serve(config: Config) -> None:
     await server.start()
     log.info("listening on %s, loading %s", address, ", ".join(configs))
     log.info(_where_jobs_are(config.state_dir))
-    if door is not None:
-        log.info("the page, OpenAI's and A1111's addresses are at %s", await door.open())
+    for told, door in doors.items():
+        log.info("%s are at %s", told, await door.open())
     opening = asyncio.create_task(asyncio.to_thread(_open_store, config))  # a large one is read for a while
     loading = asyncio.create_task(_load(opening, registry, configs, config))
     await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -113,18 +117,19 @@ async def serve(config: Config) -> None:
                 max_wait=config.max_wait,
                 share=math.inf if config.share is None else config.share,
                 on_health=changed.set,
+                observer=observer,
             )
             desk.book = book = JobBook(engine, store)
             await Resuming(book, desk.plan_again).resume()
             cleaning = asyncio.create_task(book.keep_clean())
             await _watch(engine, status, tuple(services), changed, stop)
             status.leave()
-            await _drain(engine, calls, door, config.grace)
+            await _drain(engine, calls, tuple(doors.values()), config.grace)
             cleaning.cancel()
     finally:
         loading.cancel()
         status.close()
-        if door is not None:
+        for door in doors.values():
             await door.close(LAST_BYTES[0])
         await server.stop(0.5)
         await _let_others_end(LAST_BYTES[0])
@@ -170,31 +175,45 @@ async def _watch(
 def _access(config: Config) -> tuple[Tls | None, Tokens | None]:
     """Who may call, and how it is kept from others. Raises LoadError for what would be open to everybody."""
     if not config.insecure:
-        for option, address in (("--listen", config.listen), ("--http", config.http)):
+        for option, address in (("--listen", config.listen), ("--http", config.http), ("--metrics", config.metrics)):
             if address is not None:
                 exposure.check(option, address.target, tls=config.tls is not None, tokens=config.tokens is not None)
     return (Tls(config.tls) if config.tls else None), (Tokens(config.tokens) if config.tokens else None)
 
 
-def _http_door(desk: Desk, address: listening.Address, tls: Tls | None, tokens: Tokens | None) -> Door:
-    """Its libraries are an extra, and are met here and in http/. Raises LoadError where they are not there."""
+def _http_doors(desk: Desk, config: Config, tls: Tls | None, tokens: Tokens | None) -> tuple[dict[str, Door], Observer]:
+    """By what is there, and the observer that counts for them.
+
+    Their libraries are an extra, and are met here, in http/ and in metrics/. Raises LoadError where they are not there.
+    """
+    if config.http is None and config.metrics is None:
+        return {}, SILENT
     try:
-        from .http.door import Door
+        from .http import door
+        from .http.metrics import Metrics
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("python_multipart", "starlette", "uvicorn"):
+        if (error.name or "").partition(".")[0] not in EXTRA:
             raise
-        raise LoadError("--http needs the extra: pip install 'safelight-server[http]'") from None
-    host, _, port = address.target.rpartition(":")
-    return Door(desk, host, int(port), tls, tokens)
+        option = "--http" if config.http else "--metrics"
+        raise LoadError(f"{option} needs the extra: pip install 'safelight-server[http]'") from None
+    metrics, found = Metrics(desk), {}
+    for told, address, routes in (
+        ("the page, OpenAI's and A1111's addresses", config.http, door.all_routes),
+        ("the metrics", config.metrics, door.watching_routes),
+    ):
+        if address is not None:
+            host, _, port = address.target.rpartition(":")
+            found[told] = door.Door(routes(desk, metrics), host, int(port), tls, tokens, metrics.observer)
+    return found, metrics.observer
 
 
-async def _drain(engine: Engine, calls: Calls, door: Door | None, grace: float) -> None:
+async def _drain(engine: Engine, calls: Calls, doors: Sequence[Door], grace: float) -> None:
     log.info("draining: no new jobs, %g s for those that run", grace)
     end = time.monotonic() + grace
     await engine.drain(grace)
     least, most = LAST_BYTES
     patience = max(least, min(most, end - time.monotonic()))
-    await asyncio.gather(calls.finish(patience), *([door.close(patience)] if door else []))
+    await asyncio.gather(calls.finish(patience), *(door.close(patience) for door in doors))
 
 
 async def _let_others_end(patience: float) -> None:

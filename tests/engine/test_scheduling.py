@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from safelight_server.diffusion.pipeline import Pipeline
@@ -22,7 +22,7 @@ class Spans(Observer):
     def __init__(self) -> None:
         self.spans: list[tuple[str, float, float]] = []
 
-    def inference_ended(self, network: str, rows: int, seconds: float) -> None:
+    def inference_ended(self, network: str, shape: Sequence[int], seconds: float) -> None:
         now = time.monotonic()
         self.spans.append((network, now - seconds, now))
 

@@ -15,7 +15,8 @@ from safelight_server.desk import Desk
 from safelight_server.errors import InvalidRequest, JobError
 from safelight_server.http import bodies, connections
 from safelight_server.http.a1111 import fields as a1111
-from safelight_server.http.door import Door
+from safelight_server.http.door import Door, all_routes
+from safelight_server.http.metrics import Metrics
 from safelight_server.http.failures import BodiesWaiting, Gone, TooLarge, TooSlow
 from safelight_server.http.openai import fields as openai
 from starlette.requests import Request
@@ -139,7 +140,7 @@ def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(connections, "PATIENCE", 0.5)
 
     async def test() -> bytes:
-        opened = Door(Desk(), "127.0.0.1", 0)
+        opened = Door(all_routes(Desk(), Metrics(Desk())), "127.0.0.1", 0)
         port = (await opened.open()).rpartition(":")[2]
         reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
         for piece in sent:

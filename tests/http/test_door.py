@@ -15,9 +15,10 @@ from safelight_server.commands.serve import config_from
 from safelight_server.desk import Desk
 from safelight_server.errors import LoadError
 from safelight_server.http import door
-from safelight_server.http.door import Door
+from safelight_server.http.door import Door, all_routes
+from safelight_server.http.metrics import Metrics
 from safelight_server.rpc.listening import Address
-from safelight_server.server import _http_door
+from safelight_server.server import Config, _http_doors
 from support.command_line import run
 from support.http_server import HttpServer, events
 
@@ -35,7 +36,7 @@ def test_there_is_no_door_without_the_option() -> None:
     assert "must be HOST:PORT" in run("serve", "--http", "unix:/tmp/x").err
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "python_multipart"])
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "python_multipart", "prometheus_client"])
 def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     for name in [name for name in sys.modules if name.startswith("safelight_server.http")]:
         monkeypatch.delitem(sys.modules, name)
@@ -43,7 +44,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LoadError, match=r"^--http needs the extra: pip install 'safelight-server\[http\]'$"):
-        _http_door(Desk(), Address("127.0.0.1:0"), None, None)
+        _http_doors(Desk(), Config({}, http=Address("127.0.0.1:0")), None, None)
 
 
 def test_an_address_in_use_is_refused(http_server: HttpServer) -> None:
@@ -62,7 +63,7 @@ def test_while_the_models_load_each_door_says_so() -> None:
     import anyio
 
     async def test() -> list[httpx.Response]:
-        opened = Door(Desk(), "127.0.0.1", 0)
+        opened = Door(all_routes(Desk(), Metrics(Desk())), "127.0.0.1", 0)
         url = await opened.open()
         async with httpx.AsyncClient(base_url=url) as client:
             asked = [await client.get(path) for path in ("/api/models", "/v1/models", "/sdapi/v1/options", "/")]

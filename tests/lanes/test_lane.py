@@ -184,9 +184,9 @@ def test_an_observer_hears_of_every_inference() -> None:
         def __init__(self) -> None:
             self.heard: list[tuple[str, str, int]] = []
 
-        def inference_ended(self, network: str, rows: int, seconds: float) -> None:
+        def inference_ended(self, network: str, shape: Sequence[int], seconds: float) -> None:
             assert seconds > 0
-            self.heard.append(("ended", network, rows))
+            self.heard.append(("ended", network, shape[0]))
 
         def inference_failed(self, network: str, rows: int) -> None:
             self.heard.append(("failed", network, rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -58,8 +58,8 @@ class Inferences(Observer):
     def __init__(self) -> None:
         self.ended: list[tuple[str, int]] = []
 
-    def inference_ended(self, network: str, rows: int, seconds: float) -> None:
-        self.ended.append((network.partition("/")[2], rows))
+    def inference_ended(self, network: str, shape: Sequence[int], seconds: float) -> None:
+        self.ended.append((network.partition("/")[2], shape[0]))
 
     def parts(self) -> list[str]:
         return [part for part, _ in self.ended]

@@ -22,9 +22,9 @@ from google.longrunning import operations_proto_pb2
 from safelight.v1 import images_pb2, jobs_pb2
 from safelight_server.callers import Right
 from safelight_server.desk import Desk
-from safelight_server.http.door import Door
+from safelight_server.http.door import all_routes
+from safelight_server.http.metrics import Metrics
 from safelight_server.rpc.guard import BY_PATH
-from starlette.routing import Route
 from support.access import Certificates, certificates, channel, new_tokens
 from support.http_server import SMALL, HttpServer
 from support.servers import ServerProcess
@@ -154,8 +154,7 @@ def test_grpc(transport: str, credentials: str, places: dict[str, Place]) -> Non
 
 def routes() -> list[tuple[str, str]]:
     """Every method and path of the HTTP door."""
-    guard: Any = Door(Desk(), "127.0.0.1", 0)._server.config.app
-    found = [route for route in guard._app.routes if isinstance(route, Route)]
+    found = all_routes(Desk(), Metrics(Desk()))
     assert len(found) > 25
     return sorted((method, route.path) for route in found for method in route.methods or ())
 

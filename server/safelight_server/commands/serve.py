@@ -21,6 +21,7 @@ from safelight_server.server import Config, serve
 from .parsing import PRECISIONS, add_command, whole_number
 
 HTTP_PORT = 7860  # where A1111 is, and so where its clients look first
+METRICS_PORT = 9464  # where OpenTelemetry's exporters for Prometheus are
 
 EPILOG = """\
 examples:
@@ -69,6 +70,12 @@ def add(commands: Any) -> None:
         help="who may call, a line each: see `safelight-server token`; read again when it changes",
     )
     add("--insecure", action="store_true", help="serve an address that others can reach without TLS and tokens")
+    add(
+        "--metrics",
+        type=metrics_address,
+        metavar="ADDRESS",
+        help=f"a door for Prometheus alone: PORT, ... ({METRICS_PORT}); the HTTP door has /metrics, too",
+    )
     add(
         "--device",
         action="append",
@@ -132,13 +139,17 @@ def address(text: str) -> listening.Address:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def http_address(text: str) -> listening.Address:
+def http_address(text: str, default: int = HTTP_PORT) -> listening.Address:
     if text.startswith("unix:"):
         raise argparse.ArgumentTypeError(f"must be HOST:PORT, HOST, :PORT or PORT, not {text!r}")
     try:
-        return listening.parse(text, HTTP_PORT)
+        return listening.parse(text, default)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def metrics_address(text: str) -> listening.Address:
+    return http_address(text, METRICS_PORT)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -166,6 +177,7 @@ def config_from(arguments: argparse.Namespace) -> Config:
         folders=folders,
         listen=arguments.listen,
         http=arguments.http,
+        metrics=arguments.metrics,
         devices=devices,
         own_lane=frozenset(threads) - {""},
         slots=arguments.slots,

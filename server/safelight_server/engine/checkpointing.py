@@ -6,6 +6,7 @@ import math
 
 from safelight_server.job_store.checkpoints import Checkpoint
 from safelight_server.job_store.store import Store
+from safelight_server.observer import SILENT, Observer
 
 SHARE = 0.002  # of the time of the steps, that checkpoints may take
 FIRST_COST = 0.001  # seconds that one takes, before any was seen
@@ -14,8 +15,8 @@ FIRST_COST = 0.001  # seconds that one takes, before any was seen
 class Checkpointing:
     """Of one drawing. `hangs_on` says with what it may go on from them; see `hangs_on` in receipts.py."""
 
-    def __init__(self, store: Store, drawing: str, hangs_on: str) -> None:
-        self._store, self._drawing, self._hangs_on = store, drawing, hangs_on
+    def __init__(self, store: Store, drawing: str, hangs_on: str, observer: Observer = SILENT) -> None:
+        self._store, self._drawing, self._hangs_on, self._observer = store, drawing, hangs_on, observer
         self._since = 0
         self._last: Checkpoint | None = None  # that was not written
 
@@ -31,4 +32,5 @@ class Checkpointing:
         """Writes the last one down, if that is not done yet."""
         if self._last is not None:
             self._store.put_checkpoint(self._drawing, self._last, self._hangs_on)
+            self._observer.checkpoint_written()
             self._last, self._since = None, 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 
@@ -49,7 +50,7 @@ class Engine:
         self.admission = Admission(self.drawings, slots + queue, max_wait, share)
         self._draining = False
         self._on_health = on_health
-        self._observer = observer
+        self.observer = observer
         for lane in {id(model.lane): model.lane for model in models.values()}.values():
             lane.on_health(on_health)
 
@@ -76,7 +77,7 @@ class Engine:
         beginning: Beginning = AT_THE_START,
     ) -> Drawing:
         """A drawing that is not let in yet. `content` is its `digest`; callers get equal shares of the engine."""
-        subscribers = Subscribers(plan.job.priority, self._observer, events)
+        subscribers = Subscribers(plan.job.priority, self.observer, events)
         runner = JobRunner(plan, self.models, subscribers, caller, beginning, checkpointing)
         return Drawing(plan, content, subscribers, runner, caller)
 
@@ -126,10 +127,13 @@ class Engine:
         """A job does not want it any more; the work stops inside its step if no other one does."""
         drawing.holders.discard(holder)
         if not drawing.holders and drawing.task is not None:
+            began, over = time.monotonic(), drawing.task.done()
             self.drawings.remove(drawing)
             drawing.task.cancel()
             with suppress(asyncio.CancelledError):
                 await drawing.task
+            if not over:
+                self.observer.job_stopped(time.monotonic() - began)
 
     async def drain(self, grace: float) -> None:
         """Refuses new jobs, gives those that run `grace` seconds, and stops the rest: what is kept of it is written."""

@@ -106,7 +106,11 @@ class JobBook:
 
     def drawing(self, plan: Plan, content: bytes, ask: Ask, beginning: Beginning, events: EventLog | None) -> Drawing:
         """A new one, that writes down where it stands if its job lasts."""
-        checkpointing = Checkpointing(self.store, plan.job.id, self.hangs_on(plan)) if ask.terms.lasts else None
+        checkpointing = (
+            Checkpointing(self.store, plan.job.id, self.hangs_on(plan), self.engine.observer)
+            if ask.terms.lasts
+            else None
+        )
         drawing = self.engine.prepare(
             plan, content, caller=ask.caller, events=events, checkpointing=checkpointing, beginning=beginning
         )

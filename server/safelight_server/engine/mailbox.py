@@ -87,7 +87,9 @@ class Mailbox:
         """The items, each with its number, as they come; ends after `close`."""
         while True:
             while self._items:
-                yield self._items.popleft()
+                sequence, item = self._items.popleft()
+                self._observer.item_read(type(item).__name__)
+                yield sequence, item
             if self._closed:
                 break
             self._news.clear()

@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import python_multipart  # noqa: F401 - Starlette wants it only once a form comes: it is to be missed at the start
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from safelight_server.access.tls import Tls
 from safelight_server.access.tokens import Tokens
 from safelight_server.desk import Desk
+from safelight_server.observer import SILENT, Observer
 
 from . import static_files
 from .a1111 import routes as a1111
@@ -23,6 +25,7 @@ from .api import Api
 from .connections import Connection
 from .failures import Failures
 from .guard import Guard
+from .metrics import Metrics
 from .openai import answers
 from .openai.routes import OpenAi
 from .probes import Probes
@@ -33,19 +36,41 @@ IDLE = 30  # seconds without a request after which a connection is closed
 UNTAKEN = 60_000  # milliseconds after which the system cuts a connection whose reader takes nothing
 
 
-class Door:
-    """Takes requests at `host`:`port` from `open` on, until `close`."""
+def all_routes(desk: Desk, metrics: Metrics) -> list[Route]:
+    """Of a door for everybody: programs, the page, and whoever watches over the server."""
+    repeats = Repeats()
+    parts = Api(desk), OpenAi(desk, repeats), A1111(desk, repeats)
+    return [
+        *watching_routes(desk, metrics),
+        *(route for part in parts for route in part.routes()),
+        *static_files.routes(),
+    ]
 
-    def __init__(self, desk: Desk, host: str, port: int, tls: Tls | None = None, tokens: Tokens | None = None) -> None:
+
+def watching_routes(desk: Desk, metrics: Metrics) -> list[Route]:
+    """Of a door for those alone who watch over the server."""
+    return [*Probes(desk).routes(), *metrics.routes()]
+
+
+class Door:
+    """Takes requests for `routes` at `host`:`port` from `open` on, until `close`."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        host: str,
+        port: int,
+        tls: Tls | None = None,
+        tokens: Tokens | None = None,
+        observer: Observer = SILENT,
+    ) -> None:
         self._host, self._port, self._tls = host, port, tls
-        failures, repeats = Failures({"/v1/": answers.failure, "/sdapi/": a1111.failure}), Repeats()
-        doors = Probes(desk), Api(desk), OpenAi(desk, repeats), A1111(desk, repeats)
-        routes = [*(route for door in doors for route in door.routes()), *static_files.routes()]
+        failures = Failures({"/v1/": answers.failure, "/sdapi/": a1111.failure}, observer)
         app = Starlette(routes=routes, exception_handlers=failures.handlers())
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the guard has a line for each request
         self._server = _Server(
             uvicorn.Config(
-                Guard(app, failures, host, tokens),
+                Guard(app, failures, host, tokens, observer),
                 log_config=None,
                 access_log=False,
                 lifespan="off",

@@ -11,6 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from safelight_server.errors import InvalidRequest, JobError, Unexpected, Violation
+from safelight_server.observer import SILENT, Observer
+
+DOOR = "http"  # as observers know it
 
 STATUSES = {
     "INVALID_ARGUMENT": 400,
@@ -149,14 +152,15 @@ Form = Callable[[JobError, int], Response]
 class Failures:
     """Answers an error in the form of the door whose path it was asked by; `forms` are by the paths' beginnings."""
 
-    def __init__(self, forms: Mapping[str, Form]) -> None:
-        self._forms = forms
+    def __init__(self, forms: Mapping[str, Form], observer: Observer = SILENT) -> None:
+        self._forms, self._observer = forms, observer
 
     def handlers(self) -> dict[Any, Any]:
         """For Starlette."""
         return {JobError: self.job_error, HTTPException: self.http_error, Exception: self.unexpected}
 
     def answer(self, error: JobError, path: str, status: int | None = None) -> Response:
+        self._observer.call_refused(DOOR, error.reason)
         form = next((form for start, form in self._forms.items() if path.startswith(start)), _api)
         answer = form(error, status_of(error) if status is None else status)
         if answer.status_code == 401:

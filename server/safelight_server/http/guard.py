@@ -22,8 +22,9 @@ from safelight_server.access.tokens import Tokens
 from safelight_server.callers import EVERYBODY, Caller, Right, calling
 from safelight_server.errors import JobError
 from safelight_server.logs import printable, request_id
+from safelight_server.observer import SILENT, Observer
 
-from .failures import Failures, ForeignHost, ForeignOrigin
+from .failures import DOOR, Failures, ForeignHost, ForeignOrigin
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,15 @@ class Guard:
     anything by a name of its own, for a browser sends the token to no other name than the one it was given for.
     """
 
-    def __init__(self, app: ASGIApp, failures: Failures, host: str, tokens: Tokens | None = None) -> None:
-        self._app, self._failures, self._tokens = app, failures, tokens
+    def __init__(
+        self,
+        app: ASGIApp,
+        failures: Failures,
+        host: str,
+        tokens: Tokens | None = None,
+        observer: Observer = SILENT,
+    ) -> None:
+        self._app, self._failures, self._tokens, self._observer = app, failures, tokens, observer
         self._names = {host.strip("[]").lower(), "localhost", socket.gethostname().lower()}
         self._anywhere, self._here = is_anywhere(host), _is_loopback(host.strip("[]").lower())
 
@@ -56,6 +64,7 @@ class Guard:
             return
         headers, began, status = Headers(scope=scope), time.monotonic(), 0
         told_caller = calling.set(EVERYBODY)
+        self._observer.call_began(DOOR)
         told_id = request_id.set(printable(headers.get("x-request-id", "")) or secrets.token_hex(8))
 
         async def send_safely(message: Message) -> None:

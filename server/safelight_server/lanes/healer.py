@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from safelight_server.observer import SILENT, Observer
+
 from .network import Network
 
 log = logging.getLogger(__name__)
@@ -16,8 +18,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries; each is twi
 class Healer:
     """`on_change` is called with a network when it has broken, when it could not be healed, and when it is healed."""
 
-    def __init__(self, on_change: Callable[[Network], None]) -> None:
-        self._on_change = on_change
+    def __init__(self, on_change: Callable[[Network], None], observer: Observer = SILENT) -> None:
+        self._on_change, self._observer = on_change, observer
         self._healing: dict[int, asyncio.Task[None]] = {}  # by the network's identity
         self._failed: set[int] = set()
 
@@ -40,6 +42,7 @@ class Healer:
             pause = min(2 * pause, LONGEST_PAUSE)
         self._failed.discard(id(network))
         del self._healing[id(network)]
+        self._observer.network_healed(network.name)
         self._on_change(network)
 
     async def _load(self, network: Network) -> bool:

@@ -50,7 +50,7 @@ class Lane:
         self.pace = 1.0
         self.stuck = False  # an inference is hung: the device does nothing else
         self._observer = observer
-        self._healer = Healer(self._on_network)
+        self._healer = Healer(self._on_network, observer)
         self._on_health: list[Callable[[], None]] = []
         self._queue = Queue(self.step_times, self.batching)
         self._expected: set[Ticket] = set()
@@ -188,7 +188,7 @@ class Lane:
         if alone := sum(self._queue.estimate(entry) for entry in batch):
             self.pace += PACE_GAIN * (min(alone / whole, len(batch)) - self.pace)
         self.step_times.observe(name, shape, seconds)
-        self._observer.inference_ended(name, shape[0], seconds)
+        self._observer.inference_ended(name, shape, seconds)
         for entry in batch:
             entry.ticket.served(seconds, self._expect)
         self._queue.note_served(batch)

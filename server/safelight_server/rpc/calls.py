@@ -17,6 +17,7 @@ from safelight_server.callers import calling
 from safelight_server.errors import InvalidRequest, JobError, Unexpected, Violation
 from safelight_server.logs import printable, request_id
 from safelight_server.messages.asking import Call
+from safelight_server.observer import SILENT, Observer
 
 from .status import status_of
 
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
 Trailers = tuple[tuple[str, str | bytes], ...]
 M = TypeVar("M", bound=Message)
+
+DOOR = "grpc"  # as observers know it
 
 
 def serialize(message: Message) -> bytes:
@@ -43,7 +46,8 @@ def parse(message_type: type[M], body: bytes) -> M:
 class Calls:
     """The calls that run, of all services: each is counted until its last byte is sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer = SILENT) -> None:
+        self._observer = observer
         self._running: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
@@ -52,8 +56,9 @@ class Calls:
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
+        self._observer.call_began(DOOR)
         try:
-            async with report(context) as call_id:
+            async with report(context, self._observer) as call_id:
                 yield call_id
         finally:
             self._running.discard(task)
@@ -65,7 +70,7 @@ class Calls:
 
 
 @asynccontextmanager
-async def report(context: Context) -> AsyncGenerator[str, None]:
+async def report(context: Context, observer: Observer = SILENT) -> AsyncGenerator[str, None]:
     """Gives the call an id, in its logs and its trailers; turns an error into the call's status."""
     job_id = secrets.token_hex(8)
     sent = dict(context.invocation_metadata() or ()).get("x-request-id")
@@ -76,11 +81,13 @@ async def report(context: Context) -> AsyncGenerator[str, None]:
         yield job_id
     except JobError as error:
         log.info("refused or failed: %s %s", error.reason, error)
+        observer.call_refused(DOOR, error.reason)
         await _abort(context, error, trailers)
     except Exception as error:
         if isinstance(error, grpc.aio.AbortError):
             raise
         log.exception("unexpected error")
+        observer.call_refused(DOOR, Unexpected.reason)
         await _abort(context, Unexpected(), trailers)
 
 

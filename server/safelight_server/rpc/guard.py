@@ -11,9 +11,10 @@ from safelight_server.access.bearer import token_in
 from safelight_server.access.tokens import Tokens
 from safelight_server.callers import Right, calling
 from safelight_server.errors import JobError
+from safelight_server.observer import SILENT, Observer
 
 from . import health
-from .calls import Context, report
+from .calls import DOOR, Context, report
 
 OPEN = f"/{health.NAME}/"
 
@@ -45,8 +46,8 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 class Guard(grpc.aio.ServerInterceptor):
     """Lets those in who have a token, and does what they have the right to."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    def __init__(self, tokens: Tokens, observer: Observer = SILENT) -> None:
+        self._tokens, self._observer = tokens, observer
 
     async def intercept_service(self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """The method's handler; None where there is none, of which gRPC makes UNIMPLEMENTED."""
@@ -58,7 +59,7 @@ class Guard(grpc.aio.ServerInterceptor):
             if handler is not None:
                 caller.check(BY_PATH.get(details.method, Right.ADMIN))
         except JobError as error:
-            return _refusing(error)
+            return _refusing(error, self._observer)
         calling.set(caller)  # this call has a task of its own
         return handler
 
@@ -68,11 +69,12 @@ def _token(details: grpc.HandlerCallDetails) -> str | None:
     return token_in(sent[0]) if len(sent) == 1 and isinstance(sent[0], str) else None
 
 
-def _refusing(error: JobError) -> grpc.RpcMethodHandler[Any, Any]:
+def _refusing(error: JobError, observer: Observer) -> grpc.RpcMethodHandler[Any, Any]:
     """For a call of any kind: it is refused before anything of it is read."""
 
     async def refuse(requests: Any, context: Context) -> None:
-        async with report(context):
+        observer.call_began(DOOR)
+        async with report(context, observer):
             raise error
 
     return grpc.stream_stream_rpc_method_handler(refuse)

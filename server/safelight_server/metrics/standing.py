@@ -1,0 +1,97 @@
+"""How things stand at the moment when Prometheus asks: jobs, slots, lanes, models, networks, the store."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from safelight_server.desk import Desk
+from safelight_server.engine.engine import Engine
+from safelight_server.jobs import JobState, Priority
+from safelight_server.lanes.lane import Lane
+
+Sample = tuple[tuple[str, ...], float]
+STATES = JobState.QUEUED, JobState.RUNNING
+
+
+class Standing(Collector):
+    """Of the engine that the desk has; nothing before the models are loaded."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return ()  # Prometheus's own code would call collect for it
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        if self._desk.book is None:
+            return
+        engine = self._desk.book.engine
+        for name, help, labels, samples in (
+            ("jobs", "Jobs that are not over", ("state", "priority"), _jobs(engine)),
+            ("lane_seconds_left", "Seconds of work ahead of a lane", ("lane",), _seconds_left(engine)),
+            ("lane_stuck", "1 while an inference of a lane hangs", ("lane",), _stuck(engine)),
+            ("model_ready", "1 while a model takes jobs", ("model",), _ready(engine)),
+            ("network_bytes", "Bytes of a network's weights, as stored", ("network",), _bytes(engine)),
+            (
+                "checkpoint_seconds",
+                "What writing a state down takes",
+                (),
+                [((), self._desk.book.store.checkpoint_seconds)],
+            ),
+        ):
+            family = GaugeMetricFamily(f"safelight_{name}", help, labels=labels)
+            for values, number in samples:
+                family.add_metric(values, number)
+            yield family
+
+
+def _jobs(engine: Engine) -> list[Sample]:
+    drawings = engine.drawings.all()
+    count = Counter((drawing.state, drawing.subscribers.priority) for drawing in drawings)
+    return [((state.value, priority.name.lower()), count[state, priority]) for state in STATES for priority in Priority]
+
+
+def lanes(engine: Engine) -> dict[str, Lane]:
+    """By device, and numbered where there are several on one."""
+    found: dict[str, Lane] = {}
+    for lane in {id(model.lane): model.lane for model in engine.models.values()}.values():
+        same = sum(other.device == lane.device for other in found.values())
+        found[f"{lane.device}-{same + 1}" if same else lane.device] = lane
+    return found
+
+
+def _seconds_left(engine: Engine) -> list[Sample]:
+    left: defaultdict[int, float] = defaultdict(float)
+    for drawing in engine.drawings.all():
+        for lane in drawing.runner.lanes:
+            left[lane] += drawing.runner.remaining / drawing.runner.pace
+    return [((name,), left[id(lane)]) for name, lane in lanes(engine).items()]
+
+
+def _stuck(engine: Engine) -> list[Sample]:
+    return [((name,), float(lane.stuck)) for name, lane in lanes(engine).items()]
+
+
+def _ready(engine: Engine) -> list[Sample]:
+    return [((name,), float(ready)) for name, ready in engine.health().items()]
+
+
+def _bytes(engine: Engine) -> list[Sample]:
+    found = {
+        network.name: _size(weights)
+        for lane in lanes(engine).values()
+        for (_, weights), network in lane.networks.items()
+    }
+    return [((name,), size) for name, size in found.items()]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
