@@ -39,7 +39,9 @@ class Subscribers:
     @property
     def until(self) -> float:
         """When the last of them leaves, a time.monotonic(): math.inf if one may stay, or if there is none."""
-        deadlines = (math.inf if subscriber.deadline is None else subscriber.deadline for subscriber in self._subscribers)
+        deadlines = (
+            math.inf if subscriber.deadline is None else subscriber.deadline for subscriber in self._subscribers
+        )
         return max(deadlines, default=math.inf)
 
     @property
