@@ -140,7 +140,7 @@ def gradio(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow  # pytest -m slow tests/test_examples.py: a minute, and 100 MB of packages
 def test_gradio_app(gradio: Path, folder: Path) -> None:
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
-    command = [gradio, EXAMPLES / "gradio_app.py"]
+    command: list[Path | str] = [gradio, EXAMPLES / "gradio_app.py"]
     app = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert app.stdout is not None

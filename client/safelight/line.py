@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -13,6 +14,7 @@ import grpc
 from .channel import CallMetadata, timeout_of
 from .errors import SafelightError, TimedOut, cancelled
 from .following import Drawn, Following, Hold, Request
+from .interruptible import Reading, answer_of
 from .results import Result, result_from
 from .resuming import Resuming
 from .retries import TRIES, Tries
@@ -72,12 +74,11 @@ class Line:
             self._holds.add(following.hold)
         return Stream(self, following, metadata)
 
-    def open(self, following: Following, metadata: Metadata) -> grpc._CallIterator[Any]:
+    def open(self, following: Following, metadata: Metadata) -> Reading:
         """The next call of a job that is followed."""
         request = following.next_request()
         method: Any = self.images.Stream if isinstance(request, pb.StreamRequest) else self.jobs.Attach
-        call: grpc._CallIterator[Any] = method(request, timeout=following.tries.timeout(), metadata=metadata)
-        return call
+        return Reading(partial(method, request, timeout=following.tries.timeout(), metadata=metadata))
 
     def leave(self, hold: Hold, *, wait: bool = True) -> None:
         """Tells the server to stop a job that is not over. If that cannot be told, the job ends after its grace."""
@@ -88,12 +89,13 @@ class Line:
         with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed
             submission = hold.submission() if wait and not hold.job_id else None
             if submission is not None:
-                hold.job_id = self.jobs.Submit(submission, **more).job.id
+                hold.job_id = answer_of(partial(self.jobs.Submit.future, submission, **more)).job.id
             if hold.job_id:
-                call = self.jobs.CancelJob.future(jobs.CancelJobRequest(job_id=hold.job_id), **more)
-                call.add_done_callback(lambda _: None)  # keeps the call, which is cancelled when it is dropped
+                begin = partial(self.jobs.CancelJob.future, jobs.CancelJobRequest(job_id=hold.job_id), **more)
                 if wait:
-                    call.result()
+                    answer_of(begin)
+                else:
+                    begin().add_done_callback(lambda _: None)  # keeps the call, which is cancelled when it is dropped
 
     def close(self) -> None:
         """Leaves all jobs, and closes the connection."""
@@ -120,7 +122,8 @@ class Line:
         request_id, metadata = self._metadata.of_call()
         while True:
             try:
-                response = self._try(method, request, tries.timeout(), metadata)
+                begin = partial(method.future, request, timeout=tries.timeout(), metadata=metadata)
+                response: Response = answer_of(begin)
             except grpc.RpcError as error:
                 wait = tries.wait_after(error)
                 if wait is None:
@@ -130,16 +133,3 @@ class Line:
             else:
                 tries.succeeded()
                 return response
-
-    @staticmethod
-    def _try(
-        method: grpc.UnaryUnaryMultiCallable[Sent, Response], request: Sent, timeout: float | None, metadata: Metadata
-    ) -> Response:
-        call = method.future(request, timeout=timeout, metadata=metadata)
-        try:
-            return call.result()
-        except grpc.RpcError:
-            raise
-        except BaseException:
-            call.cancel()  # Ctrl-C: nobody waits for this any more
-            raise

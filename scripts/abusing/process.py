@@ -24,7 +24,7 @@ class Server:
     def __init__(
         self, *arguments: str, command: list[str] | None = None, before: Callable[[], None] | None = None
     ) -> None:
-        self._log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115 - closed in __exit__
+        self._log = tempfile.NamedTemporaryFile("w+", encoding="utf-8", suffix=".log")  # noqa: SIM115 - closed in __exit__
         self.process = subprocess.Popen(
             command or [*SERVE, *arguments], stdin=subprocess.DEVNULL, stderr=self._log, preexec_fn=before
         )

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(text)
     plot.draw(played, PAGE.with_suffix(".png") if options.write else options.plot)
     if options.write:
-        PAGE.write_text(PAGE.read_text().partition(MARK)[0] + MARK + "\n" + text)
+        PAGE.write_text(PAGE.read_text(encoding="utf-8").partition(MARK)[0] + MARK + "\n" + text, encoding="utf-8")
 
 
 def play_all(label: str, traffic: Traffic, policies: Iterable[Policy]) -> dict[str, list[Run]]:

@@ -69,8 +69,12 @@ def wait_for(true: Callable[[], bool], patience: float = 120) -> None:
         time.sleep(0.05)
 
 
-def test_a_process_tells_its_progress(folders: dict[str, str], samples: dict[str, Path], tmp_path: Path) -> None:
-    """NNCF prints bars of its own between the lines."""
+def test_a_process_tells_its_progress(
+    folders: dict[str, str], samples: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NNCF prints bars of its own between the lines, with signs that an encoding of few letters does not have."""
+    for name, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(name, value)
     model = shutil.copytree(folders["base"], tmp_path / "model")
     order = {"graph": str(model / "unet/openvino_model.xml"), "mode": "hybrid", "subset": 2}
     progress: list[tuple[int, int]] = []

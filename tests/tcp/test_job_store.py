@@ -62,6 +62,11 @@ class Restarted:
 
 @pytest.fixture
 def restarted(tmp_path: Path, folders: dict[str, str]) -> Restarted:
+    return Restarted(tmp_path / "state", models(folders, "base"))
+
+
+@pytest.fixture
+def restarted_with_refiner(tmp_path: Path, folders: dict[str, str]) -> Restarted:
     return Restarted(tmp_path / "state", models(folders, "base", "refiner"))
 
 
@@ -94,8 +99,8 @@ def kill(server: ServerProcess) -> None:
     server.process.wait()
 
 
-def test_jobs_of_a_killed_server_go_on_to_the_same_bits(restarted: Restarted) -> None:
-    chance = random.Random(3)
+def test_jobs_of_a_killed_server_go_on_to_the_same_bits(restarted_with_refiner: Restarted) -> None:
+    chance, restarted = random.Random(3), restarted_with_refiner
     with restarted.run() as (server, jobs, _):
         alone = {kind: pixels(attach(jobs, jobs.Submit(request(**fields)).job.id)) for kind, fields in KINDS.items()}
         ids = {kind: jobs.Submit(request(**fields)).job.id for kind, fields in KINDS.items()}

@@ -140,10 +140,10 @@ def _mutant(chance: random.Random) -> bytes:
 
 def _peak_from_now(server: ServerProcess) -> int:
     """Bytes that the server takes now; _peak is counted from here."""
-    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5", encoding="utf-8")
     return _peak(server)
 
 
 def _peak(server: ServerProcess) -> int:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024

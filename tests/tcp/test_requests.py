@@ -111,7 +111,7 @@ def test_refine(fields: dict[str, Any], field: str, stub: ImageServiceStub) -> N
 
 def test_a_bomb_takes_no_memory(server: ServerProcess, stub: ImageServiceStub) -> None:
     def peak() -> int:
-        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
         return int(status.split("VmHWM:")[1].split()[0])
 
     request = pb.RefineRequest(prompt="x", image=bomb(13000))

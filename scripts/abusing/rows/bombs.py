@@ -96,7 +96,7 @@ async def _beside(other: grpc.aio.Channel, hostile: grpc.aio.Channel) -> tuple[f
 
 def _peak_from_now(server: Server) -> int:
     """Bytes that the server takes now; its peak is counted from here."""
-    Path(f"/proc/{server.pid}/clear_refs").write_text("5")
+    Path(f"/proc/{server.pid}/clear_refs").write_text("5", encoding="utf-8")
     return _peak(server)
 
 
@@ -114,4 +114,4 @@ def _children(server: Server) -> int:
 
 
 def _status(process: int, name: str) -> int:
-    return int(Path(f"/proc/{process}/status").read_text().split(name + ":")[1].split()[0]) * 1024
+    return int(Path(f"/proc/{process}/status").read_text(encoding="utf-8").split(name + ":")[1].split()[0]) * 1024

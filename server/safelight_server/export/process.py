@@ -22,7 +22,8 @@ OnProgress = Callable[[Task, int], None]  # called with a task and how many of i
 Execute = Callable[[Task, Path, work.OnProgress], None]  # does a task, with a file for a log; raises LoadError
 
 FULL = ("iostream error", "No space left", "File too large", "Disk quota")  # how OpenVINO and the system say it
-QUIET = {"PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+# UTF-8 whatever the user's own encoding is: what goes wrong is read again from the log.
+QUIET = {"PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONIOENCODING": "utf-8"}
 
 
 def in_own_process(task: Task, log: Path, on_progress: work.OnProgress) -> None:
@@ -69,7 +70,13 @@ def run(task: Task, aside: Path, on_progress: OnProgress, execute: Execute = in_
 def _process(command: list[str], log: Any) -> Iterator[Any]:
     """Ends the process in any case: nothing may go on writing into a folder that is given up."""
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | QUIET
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | QUIET,
     )
     try:
         with process:

@@ -163,7 +163,7 @@ def _quantize_layers(order: Order, samples: Samples, ignored: Any, alphas: Mappi
 def run(order: Order, on_progress: OnProgress) -> None:
     """Rewrites the graph; progress counts samples. Raises LoadError for a graph, a mode or samples that do not fit."""
     nncf.set_log_level(logging.ERROR)
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # NNCF prints progress bars
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):  # NNCF prints progress bars
         _run(order, on_progress)
 
 
