@@ -16,8 +16,8 @@ from safelight_server.errors import InvalidRequest, JobError
 from safelight_server.http import bodies, connections
 from safelight_server.http.a1111 import fields as a1111
 from safelight_server.http.door import Door, all_routes
-from safelight_server.http.metrics import Metrics
 from safelight_server.http.failures import BodiesWaiting, Gone, TooLarge, TooSlow
+from safelight_server.http.metrics import Metrics
 from safelight_server.http.openai import fields as openai
 from starlette.requests import Request
 from starlette.types import Message

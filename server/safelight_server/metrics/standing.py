@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from safelight_server.desk import Desk
+from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
 from safelight_server.jobs import JobState, Priority
 from safelight_server.lanes.lane import Lane
@@ -36,7 +37,7 @@ class Standing(Collector):
             ("lane_seconds_left", "Seconds of work ahead of a lane", ("lane",), _seconds_left(engine)),
             ("lane_stuck", "1 while an inference of a lane hangs", ("lane",), _stuck(engine)),
             ("model_ready", "1 while a model takes jobs", ("model",), _ready(engine)),
-            ("network_bytes", "Bytes of a network's weights, as stored", ("network",), _bytes(engine)),
+            ("model_bytes", "Bytes of a model's weights; models may share files", ("model",), _bytes(engine)),
             (
                 "checkpoint_seconds",
                 "What writing a state down takes",
@@ -82,12 +83,15 @@ def _ready(engine: Engine) -> list[Sample]:
 
 
 def _bytes(engine: Engine) -> list[Sample]:
-    found = {
-        network.name: _size(weights)
-        for lane in lanes(engine).values()
-        for (_, weights), network in lane.networks.items()
-    }
-    return [((name,), size) for name, size in found.items()]
+    return [((name,), sum(map(_size, _weights(model)))) for name, model in engine.models.items()]
+
+
+def _weights(model: Pipeline) -> set[Path]:
+    """The files with the weights of its networks, some of which have several graphs."""
+    parts = {network.name.partition("/")[2] for network in model.networks.all()} - {
+        "unet_shallow"
+    }  # a part of the unet
+    return {model.config.graph(part).with_suffix(".bin").resolve() for part in parts}
 
 
 def _size(path: Path) -> int:
