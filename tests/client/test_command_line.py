@@ -158,7 +158,7 @@ def test_cli_exit_codes(run: Any, code: grpc.StatusCode, monkeypatch: pytest.Mon
         (["generate", "p", "--timeout", "-1"], "timeout"),
         (["refine", "nowhere.png", "p"], "nowhere.png"),
         (["stream", "p", "--strength", "0.5"], "no image"),
-        (["health", "--address", "https://host"], "plain text"),
+        (["health", "--address", "ftp://host"], "https://host:port"),
     ],
 )
 def test_cli_bad_arguments(run: Any, arguments: list[str], text: str) -> None:

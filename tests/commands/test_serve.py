@@ -53,7 +53,7 @@ def test_options_by_model() -> None:
     ("arguments", "told"),
     [
         (["--model", "x=/nowhere"], "/nowhere: is not there"),
-        (["--model", "a={base}", "--listen", "256.0.0.1:1"], "cannot listen on 256.0.0.1:1"),
+        (["--model", "a={base}", "--insecure", "--listen", "256.0.0.1:1"], "cannot listen on 256.0.0.1:1"),
         (["--model", "a={base}", "--device", "TPU"], "TPU"),
         (["--slots", "0"], "must be a whole number from 1 on"),
     ],
