@@ -32,7 +32,7 @@ class PrintCompletion(argparse.Action):
         try:
             import shtab
         except ImportError:
-            parser.error('completion needs shtab: pip install "safelight[completion]"')
+            parser.error("completion needs shtab: pip install shtab")
         print(shtab.complete(parser, shell=values))
         parser.exit()
 

@@ -72,5 +72,5 @@ def _tqdm() -> Any:
     try:
         from tqdm.auto import tqdm
     except ImportError as error:
-        raise ImportError('a progress bar needs tqdm: pip install "safelight[progress]"') from error
+        raise ImportError("a progress bar needs tqdm: pip install tqdm") from error
     return tqdm

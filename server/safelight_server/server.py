@@ -195,7 +195,7 @@ def _http_doors(desk: Desk, config: Config, tls: Tls | None, tokens: Tokens | No
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
         option = "--http" if config.http else "--metrics"
-        raise LoadError(f"{option} needs the extra: pip install 'safelight-server[http]'") from None
+        raise LoadError(f"{option} needs the extra [http]: in the checkout, pip install '.[http]'") from None
     metrics, found = Metrics(desk), {}
     for told, address, routes in (
         ("the page, OpenAI's and A1111's addresses", config.http, door.all_routes),

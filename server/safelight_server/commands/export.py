@@ -84,7 +84,8 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Exports a checkpoint. Raises LoadError for whatever is not as it must be; then no folder is made."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise LoadError(f"export needs more packages: pip install 'safelight-server[export]' (no {missing[0]})")
+        lacks = f"export needs the extra [export], and there is no {missing[0]}"
+        raise LoadError(f"{lacks}: in the checkout, pip install torch==2.13.0 '.[export]'")
     from safelight_server.export import exporter
 
     options = options_from(arguments)
