@@ -25,7 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     What runs on both cores at once waits for both all the time: beside another such, it takes twice as long, and more.
     """
-    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and hasattr(os, "sched_setaffinity"):  # Linux has it
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 

@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _client(args: Any) -> Client:
+    if args.key and not args.cert:
+        raise ValueError("--key is the key to --cert: give both")
     cert = (args.cert, args.key) if args.key else args.cert
     return Client(args.address, timeout=args.timeout, token=args.token, ca=args.ca, cert=cert)
 

@@ -39,6 +39,8 @@ def security_of(
     """
     if credentials is not None and (ca is not None or cert is not None):
         raise ValueError("credentials are whole: say ca and cert to what makes them")
+    if isinstance(cert, tuple) and None in cert:
+        raise ValueError("cert must be (certificate, key), or one file with both: a key alone is none")
     if credentials is None and (https or ca is not None or cert is not None):
         credentials = _credentials(ca or os.environ.get("SAFELIGHT_CA") or None, cert)
     token = (os.environ.get("SAFELIGHT_TOKEN", "") if token is None else token).strip()
@@ -54,8 +56,13 @@ def security_of(
 def _credentials(ca: File | None, cert: Cert | None) -> grpc.ChannelCredentials:
     """Without a `ca`, those count that gRPC comes with."""
     certificate, key = cert if isinstance(cert, tuple) else (cert, cert)
-    return grpc.ssl_channel_credentials(_read(ca), _read(key), _read(certificate))
+    return grpc.ssl_channel_credentials(_pem("ca", ca), _pem("cert", key), _pem("cert", certificate))
 
 
-def _read(file: File | None) -> bytes | None:
-    return None if file is None else Path(file).read_bytes()
+def _pem(name: str, file: File | None) -> bytes | None:
+    if file is None:
+        return None
+    data = Path(file).read_bytes()
+    if b"-----BEGIN " not in data:  # gRPC would end the process for some of these
+        raise ValueError(f"{name} must be a PEM file, not {os.fspath(file)!r}")
+    return data

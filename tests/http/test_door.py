@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import sys
@@ -17,8 +18,10 @@ from safelight_server.errors import LoadError
 from safelight_server.http import door
 from safelight_server.http.door import Door, all_routes
 from safelight_server.http.metrics import Metrics
+from safelight_server.http.probes import Probes
 from safelight_server.rpc.listening import Address
 from safelight_server.server import Config, _http_doors
+from starlette.applications import Starlette
 from support.command_line import run
 from support.http_server import HttpServer, events
 
@@ -88,3 +91,12 @@ def test_a_stream_is_told_that_the_server_leaves() -> None:
         assert (last.name, last.data["error"]["reason"]) == ("failed", "SHUTTING_DOWN")
         assert server.process.wait(30) == 0
         assert "Traceback" not in server.log()
+
+
+def test_the_process_lives_before_it_takes_jobs() -> None:
+    async def test() -> list[int]:
+        door = httpx.ASGITransport(Starlette(routes=Probes(Desk()).routes()))
+        async with httpx.AsyncClient(transport=door, base_url="http://localhost") as http:
+            return [(await http.get(path)).status_code for path in ("/healthz", "/readyz")]
+
+    assert asyncio.run(test()) == [200, 503]

@@ -215,19 +215,37 @@ def test_jobs_are_found_by_their_owner() -> None:
     run(test)
 
 
-def test_a_store_from_before_there_were_owners_is_taken_over(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / NAME)) as old, old:
+def store_of_version_1(folder: Path) -> None:
+    """As it was before jobs had owners."""
+    with closing(sqlite3.connect(folder / NAME)) as old, old:
         old.executescript(schema.SCHEMA.replace("  owner TEXT NOT NULL DEFAULT '',\n", ""))
         columns = "id, reserved, request_id, digest, model, state, created, record, request"
         values = ("old", 7, "mine", b"digest", "m", "succeeded", 1.0, "{}", b"asked")
         old.execute(f"INSERT INTO jobs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         old.execute("PRAGMA user_version = 1")
 
+
+def test_a_store_from_before_there_were_owners_is_taken_over(tmp_path: Path) -> None:
+    store_of_version_1(tmp_path)
+
     async def test(store: Store) -> None:
         found = await store.get("old")
         assert found is not None
         assert (found.owner, found.reserved, found.state) == ("", 7, JobState.SUCCEEDED)
         await add(store, job("new", owner="alice"))
+        assert await store.request("old") == b"asked"
+
+    run(test, tmp_path)
+
+
+def test_an_upgrade_that_breaks_off_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_of_version_1(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setitem(schema.UPGRADES, 1, f"{schema.UPGRADES[1]}; SELECT * FROM nowhere")
+        with pytest.raises(LoadError, match="nowhere"):
+            Store(tmp_path, MIB)
+
+    async def test(store: Store) -> None:
         assert await store.request("old") == b"asked"
 
     run(test, tmp_path)

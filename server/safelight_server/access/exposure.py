@@ -14,15 +14,18 @@ Give {options}. To make what is not there yet:
   safelight-server token me --tokens tokens.txt
 Or say --insecure: then whoever reaches this address draws here, and reads along."""
 
+# What it is like without, and what to give.
+TLS = "nothing is encrypted", "--tls-cert cert.pem --tls-key key.pem"
+TOKENS = "anybody may call", "--tokens tokens.txt"
+
 
 def check(option: str, target: str, *, tls: bool, tokens: bool) -> None:
     """Raises LoadError for an address that others can reach, unless there are both."""
     if (tls and tokens) or is_private(target):
         return
-    wanted = [] if tls else ["--tls-cert cert.pem --tls-key key.pem"]
-    wanted += [] if tokens else ["--tokens tokens.txt"]
-    lacking = " and ".join([*([] if tls else ["nothing is encrypted"]), *([] if tokens else ["anybody may call"])])
-    raise LoadError(HOW.format(option=option, address=target, lacking=lacking, options=" ".join(wanted)))
+    missing = [ask for there, ask in ((tls, TLS), (tokens, TOKENS)) if not there]
+    lacking, options = zip(*missing, strict=True)
+    raise LoadError(HOW.format(option=option, address=target, lacking=" and ".join(lacking), options=" ".join(options)))
 
 
 def is_private(target: str) -> bool:

@@ -41,16 +41,13 @@ class Tls:
 
     def context(self) -> ssl.SSLContext:
         """For a listener that takes one for all of its time: each connection has the files of its own beginning."""
-        lasting = self._make()
+        lasting = self.now().context
 
         def choose(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
             connection.context = self.now().context
 
         lasting.sni_callback = choose  # it is called for those who name no server as well
         return lasting
-
-    def _make(self) -> ssl.SSLContext:
-        return self.now().context
 
 
 def _read(files: Files) -> Material:

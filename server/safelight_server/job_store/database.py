@@ -105,9 +105,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version not in (0, VERSION, *UPGRADES):
             raise sqlite3.OperationalError(f"it is of another version of Safelight ({version}, not {VERSION})")
+        for older in range(version or VERSION, VERSION):  # each with its number at once, or not at all
+            connection.executescript(f"BEGIN; {UPGRADES[older]}; PRAGMA user_version = {older + 1}; COMMIT")
         with connection:
-            for older in range(version or VERSION, VERSION):
-                connection.execute(UPGRADES[older])
             connection.executescript(SCHEMA)
             connection.execute(f"PRAGMA user_version = {VERSION}")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()

@@ -1,4 +1,4 @@
-"""How things stand at the moment when Prometheus asks: jobs, slots, lanes, models, networks, the store."""
+"""How things stand at the moment when Prometheus asks: jobs, lanes, models, the store."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _jobs(engine: Engine) -> list[Sample]:
     return [((state.value, priority.name.lower()), count[state, priority]) for state in STATES for priority in Priority]
 
 
-def lanes(engine: Engine) -> dict[str, Lane]:
+def _lanes(engine: Engine) -> dict[str, Lane]:
     """By device, and numbered where there are several on one."""
     found: dict[str, Lane] = {}
     for lane in {id(model.lane): model.lane for model in engine.models.values()}.values():
@@ -71,11 +71,11 @@ def _seconds_left(engine: Engine) -> list[Sample]:
     for drawing in engine.drawings.all():
         for lane in drawing.runner.lanes:
             left[lane] += drawing.runner.remaining / drawing.runner.pace
-    return [((name,), left[id(lane)]) for name, lane in lanes(engine).items()]
+    return [((name,), left[id(lane)]) for name, lane in _lanes(engine).items()]
 
 
 def _stuck(engine: Engine) -> list[Sample]:
-    return [((name,), float(lane.stuck)) for name, lane in lanes(engine).items()]
+    return [((name,), float(lane.stuck)) for name, lane in _lanes(engine).items()]
 
 
 def _ready(engine: Engine) -> list[Sample]:
@@ -88,9 +88,8 @@ def _bytes(engine: Engine) -> list[Sample]:
 
 def _weights(model: Pipeline) -> set[Path]:
     """The files with the weights of its networks, some of which have several graphs."""
-    parts = {network.name.partition("/")[2] for network in model.networks.all()} - {
-        "unet_shallow"
-    }  # a part of the unet
+    parts = {network.name.partition("/")[2] for network in model.networks.all()}
+    parts.discard("unet_shallow")  # which is made of the UNet's
     return {model.config.graph(part).with_suffix(".bin").resolve() for part in parts}
 
 
