@@ -61,7 +61,7 @@ class Admission:
         Raises DeadlineTooShort for what cannot be done before `deadline`, QueueFull after more than `max_wait`.
         """
         beside = [drawing for drawing in self._drawings.all() if drawing.runner.lanes & runner.lanes]
-        waiting = sum(_seconds_left(drawing) for drawing in beside)
+        waiting = sum(seconds_left(drawing) for drawing in beside)
         if waiting > self._max_wait:
             raise QueueFull(len(self._drawings), min(MOST_RETRY, max(LEAST_RETRY, waiting - self._max_wait)))
         now, times = time.monotonic(), min(MOST, max(LEAST, *self._times))
@@ -117,7 +117,7 @@ class Admission:
 
 def _retry_after(drawings: Iterable[Drawing]) -> float:
     """A place is free when the one with the least work left is done."""
-    soonest = min(map(_seconds_left, drawings), default=0.0)
+    soonest = min(map(seconds_left, drawings), default=0.0)
     return min(MOST_RETRY, max(LEAST_RETRY, soonest))
 
 
@@ -125,7 +125,7 @@ def _seconds(runner: JobRunner) -> float:
     return runner.remaining / runner.pace
 
 
-def _seconds_left(drawing: Drawing) -> float:
+def seconds_left(drawing: Drawing) -> float:
     """Of work that the lanes will do for it: no more than until its last caller leaves, for then it is given up."""
     seconds = _seconds(drawing.runner)
     return seconds if drawing.lasts else min(seconds, max(0.0, drawing.subscribers.until - time.monotonic()))
@@ -141,11 +141,11 @@ def _seconds_before(runner: JobRunner, deadline: float | None, beside: Iterable[
     for drawing in beside:
         lines.setdefault(drawing if drawing.caller is None else drawing.caller, []).append(drawing)
     own = lines.pop(runner.ticket.caller, [])
-    ahead = sum(_seconds_left(other) for other in own if _goes_before(other.runner, runner, deadline))
+    ahead = sum(seconds_left(other) for other in own if _goes_before(other.runner, runner, deadline))
     line = ahead + _seconds(runner)
     singles = [drawings[0] for drawings in lines.values() if len(drawings) == 1]
     several = len(lines) - len(singles)
-    return ahead + sum(min(_seconds_left(other), line) for other in singles) + several * line
+    return ahead + sum(min(seconds_left(other), line) for other in singles) + several * line
 
 
 def _goes_before(other: JobRunner, runner: JobRunner, deadline: float | None) -> bool:

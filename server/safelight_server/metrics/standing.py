@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from safelight_server.desk import Desk
 from safelight_server.diffusion.pipeline import Pipeline
+from safelight_server.engine.admission import seconds_left
 from safelight_server.engine.engine import Engine
 from safelight_server.jobs import JobState, Priority
 from safelight_server.lanes.lane import Lane
@@ -70,7 +71,7 @@ def _seconds_left(engine: Engine) -> list[Sample]:
     left: defaultdict[int, float] = defaultdict(float)
     for drawing in engine.drawings.all():
         for lane in drawing.runner.lanes:
-            left[lane] += drawing.runner.remaining / drawing.runner.pace
+            left[lane] += seconds_left(drawing)
     return [((name,), left[id(lane)]) for name, lane in _lanes(engine).items()]
 
 
