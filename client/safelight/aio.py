@@ -21,7 +21,7 @@ from .channel import OPTIONS, QUICK, CallMetadata, Pairs, options_for, timeout_o
 from .errors import NotFound, TimedOut, Unavailable
 from .health import METHOD, Check, Checked, Health, health_from
 from .image_input import ImageInput
-from .models import Model, models_from
+from .models import Model, model_from, models_from
 from .options import OnDisconnect, Output, Previews, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
 from .pictures import Format
 from .progress import OnEvent, event_handler, previews_of
@@ -30,6 +30,7 @@ from .results import Result
 from .security import Cert, File, security_of
 from .terms import asked
 from .v1 import images_pb2 as pb
+from .v1 import models_pb2 as models
 from .waiting import Waiting
 
 
@@ -88,6 +89,7 @@ class AsyncClient(AsyncJobCalls):
         grace: float | None = None,
         retain: float | None = None,
         stop_at_step: int | None = None,
+        wait_for_model: bool | None = None,
         progress: bool | OnEvent = False,
         resume: bool = True,
         timeout: float | None = None,
@@ -132,6 +134,7 @@ class AsyncClient(AsyncJobCalls):
         grace: float | None = None,
         retain: float | None = None,
         stop_at_step: int | None = None,
+        wait_for_model: bool | None = None,
         progress: bool | OnEvent = False,
         resume: bool = True,
         timeout: float | None = None,
@@ -185,6 +188,7 @@ class AsyncClient(AsyncJobCalls):
         grace: float | None = None,
         retain: float | None = None,
         stop_at_step: int | None = None,
+        wait_for_model: bool | None = None,
         previews: Previews | int | None = None,
         max_image_bytes: int | None = None,
         resume: bool = True,
@@ -198,6 +202,16 @@ class AsyncClient(AsyncJobCalls):
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server draws with; the first is the default."""
         return models_from(await self._line.call(self._line.images.ListModels, pb.ListModelsRequest(), timeout, QUICK))
+
+    async def load_model(self, name: str, folder: str | None = None, *, timeout: float | None = None) -> Model:
+        """Loads a model of the server, and waits until it draws; see `Client.load_model`."""
+        request = models.LoadModelRequest(name=name, folder=folder or "")
+        return model_from((await self._line.call(self._line.models.LoadModel, request, timeout)).model)
+
+    async def unload_model(self, name: str, *, forget: bool = False, timeout: float | None = None) -> None:
+        """Gives a model's memory back; see `Client.unload_model`."""
+        request = models.UnloadModelRequest(name=name, forget=forget)
+        await self._line.call(self._line.models.UnloadModel, request, timeout)
 
     async def health(self, model: str | None = None, *, timeout: float | None = None) -> Health:
         """The health of one model, or of the whole server; see `Client.health`."""

@@ -26,10 +26,12 @@ from .v1 import images_pb2 as pb
 from .v1 import jobs_pb2 as jobs
 from .v1.images_pb2_grpc import ImageServiceStub
 from .v1.jobs_pb2_grpc import JobServiceStub
+from .v1.models_pb2_grpc import ModelServiceStub
 
 if TYPE_CHECKING:
     from .v1.images_pb2_grpc import ImageServiceAsyncStub
     from .v1.jobs_pb2_grpc import JobServiceAsyncStub
+    from .v1.models_pb2_grpc import ModelServiceAsyncStub
 
 Sent = TypeVar("Sent")
 Response = TypeVar("Response")
@@ -42,6 +44,7 @@ class AsyncLine:
         self.address, self._timeout, self._metadata = address, timeout, metadata
         self.images = cast("ImageServiceAsyncStub", ImageServiceStub(channel))
         self.jobs = cast("JobServiceAsyncStub", JobServiceStub(channel))
+        self.models = cast("ModelServiceAsyncStub", ModelServiceStub(channel))
         self.closed = False
         self._holds: WeakSet[Hold] = WeakSet()  # of jobs that end when this side leaves
         self._goodbyes: set[asyncio.Task[None]] = set()

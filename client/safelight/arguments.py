@@ -21,6 +21,7 @@ class JobTerms(TypedDict, total=False):
     grace: float | None
     retain: float | None
     stop_at_step: int | None
+    wait_for_model: bool | None
 
 
 class DrawOptions(JobTerms, total=False):
@@ -77,6 +78,8 @@ TEXTS = {
     "grace": "seconds that a job waits for its caller; default 60",
     "retain": "seconds that the pictures are kept after the end; default 600, for jobs that are kept a day",
     "stop_at_step": "rest after this step of each picture, as an event Rested: Job.fork goes on from there",
+    "wait_for_model": "False: refuse the call (Unavailable, reason MODEL_LOADING) while the server loads the model; "
+    "default: wait",
     "resume": "False: a lost link ends the call; True: it goes on, for up to 5 minutes without news",
     "previews": "a preview every so many steps, 0 is none, or a Previews; default: after every step",
     "max_image_bytes": "4096 or more: larger pictures come in messages of this size and are put together here",

@@ -16,7 +16,7 @@ from .health import METHOD, Check, Checked, Health, health_from
 from .image_input import ImageInput
 from .job_calls import JobCalls
 from .line import Line
-from .models import Model, models_from
+from .models import Model, model_from, models_from
 from .options import OnDisconnect, Output, Previews, Priority, PromptSyntax, Refiner, SchedulerOptions, SizeConditioning
 from .pictures import Format
 from .progress import OnEvent, event_handler, previews_of
@@ -26,6 +26,7 @@ from .security import Cert, File, security_of
 from .stream import Stream
 from .terms import asked
 from .v1 import images_pb2 as pb
+from .v1 import models_pb2 as models
 from .waiting import Waiting
 
 
@@ -96,6 +97,7 @@ class Client(JobCalls):
         grace: float | None = None,
         retain: float | None = None,
         stop_at_step: int | None = None,
+        wait_for_model: bool | None = None,
         progress: bool | OnEvent = False,
         resume: bool = True,
         timeout: float | None = None,
@@ -144,6 +146,7 @@ class Client(JobCalls):
         grace: float | None = None,
         retain: float | None = None,
         stop_at_step: int | None = None,
+        wait_for_model: bool | None = None,
         progress: bool | OnEvent = False,
         resume: bool = True,
         timeout: float | None = None,
@@ -201,6 +204,7 @@ class Client(JobCalls):
         grace: float | None = None,
         retain: float | None = None,
         stop_at_step: int | None = None,
+        wait_for_model: bool | None = None,
         previews: Previews | int | None = None,
         max_image_bytes: int | None = None,
         resume: bool = True,
@@ -218,6 +222,19 @@ class Client(JobCalls):
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """The models that the server draws with; the first is the default."""
         return models_from(self._line.call(self._line.images.ListModels, pb.ListModelsRequest(), timeout, QUICK))
+
+    def load_model(self, name: str, folder: str | None = None, *, timeout: float | None = None) -> Model:
+        """Loads a model of the server, and waits until it draws. It takes the right `admin`, where there are tokens.
+
+        `folder`: of a model that is new to the server, below its --models-root.
+        """
+        request = models.LoadModelRequest(name=name, folder=folder or "")
+        return model_from(self._line.call(self._line.models.LoadModel, request, timeout).model)
+
+    def unload_model(self, name: str, *, forget: bool = False, timeout: float | None = None) -> None:
+        """Gives a model's memory back, once its jobs are over. The next request loads it again, unless `forget`."""
+        request = models.UnloadModelRequest(name=name, forget=forget)
+        self._line.call(self._line.models.UnloadModel, request, timeout)
 
     def health(self, model: str | None = None, *, timeout: float | None = None) -> Health:
         """The health of one model, or of the whole server; SERVING is true in a condition, everything else false.

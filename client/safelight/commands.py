@@ -24,6 +24,8 @@ from .recipes import recipe
 from .results import Result
 from .stream import Stream
 
+HEAD = "NAME", "KIND", "SIZE", "STEPS", "GUIDANCE", "SCHEDULER", "RUNS ON", "REFINERS", "STATE"
+
 
 def generate(client: Client, args: Namespace) -> int:
     """Draws pictures, writes them and prints their paths."""
@@ -205,7 +207,9 @@ def _conclude(result: Result, args: Namespace) -> None:
 
 
 def _table(found: list[Model]) -> str:
-    rows: list[tuple[str, ...]] = [("NAME", "KIND", "SIZE", "STEPS", "GUIDANCE", "SCHEDULER", "RUNS ON", "REFINERS")]
+    rows: list[tuple[str, ...]] = [
+        ("NAME", "KIND", "SIZE", "STEPS", "GUIDANCE", "SCHEDULER", "RUNS ON", "REFINERS", "STATE")
+    ]
     rows += [_row(model) for model in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -221,6 +225,7 @@ def _row(model: Model) -> tuple[str, ...]:
         str(taken.steps),
         f"{taken.guidance_scale:g}",
         f"{taken.scheduler}, or {len(others)} others" if others else taken.scheduler,
-        f"{model.device} {model.precision}",
+        f"{model.device} {model.precision}".rstrip(),
         ",".join(model.refiners) or "-",
+        model.state,
     )

@@ -25,6 +25,7 @@ from .v1 import images_pb2 as pb
 from .v1 import jobs_pb2 as jobs
 from .v1.images_pb2_grpc import ImageServiceStub
 from .v1.jobs_pb2_grpc import JobServiceStub
+from .v1.models_pb2_grpc import ModelServiceStub
 
 GOODBYE = 2.0  # seconds that it may take to say that a job is left
 
@@ -39,6 +40,7 @@ class Line:
     def __init__(self, address: str, timeout: float | None, channel: grpc.Channel, metadata: CallMetadata) -> None:
         self.address, self._timeout, self._metadata = address, timeout, metadata
         self.images, self.jobs = ImageServiceStub(channel), JobServiceStub(channel)
+        self.models = ModelServiceStub(channel)
         self.closed = threading.Event()
         self._holds: WeakSet[Hold] = WeakSet()  # of jobs that end when this side leaves
         self._channel = channel

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from .v1 import images_pb2 as pb
 from .wire import read
 
+MODEL_STATES = {
+    pb.MODEL_STATE_LOADED: "loaded",
+    pb.MODEL_STATE_LOADING: "loading",
+    pb.MODEL_STATE_UNLOADED: "unloaded",
+    pb.MODEL_STATE_FAILED: "failed",
+}
 MODEL_KINDS = {pb.MODEL_KIND_BASE: "base", pb.MODEL_KIND_REFINER: "refiner", pb.MODEL_KIND_INPAINT: "inpaint"}
 
 
@@ -47,17 +53,22 @@ class Model:
     has_tiny_decoder: bool  # so that previews are sharper
     refiners: tuple[str, ...]  # names of models that may take over from this one
     has_deep_cache: bool  # Acceleration.deep_cache_interval is possible
+    state: str = "loaded"  # or "loading", "unloaded" (the next request loads it), "failed"
+    memory_bytes: int = 0  # what it added to the server's memory; 0 while it is not loaded
 
 
 def models_from(response: pb.ListModelsResponse) -> list[Model]:
     """The models in the answer of a ListModels; the first is the server's default."""
-    return [
-        read(
-            Model,
-            model,
-            kind=MODEL_KINDS.get(model.kind, "unknown"),
-            limits=read(Limits, model.limits),
-            defaults=read(Defaults, model.defaults),
-        )
-        for model in response.models
-    ]
+    return [model_from(model) for model in response.models]
+
+
+def model_from(model: pb.Model) -> Model:
+    """One model. A server that does not tell how it stands has it loaded."""
+    return read(
+        Model,
+        model,
+        kind=MODEL_KINDS.get(model.kind, "unknown"),
+        limits=read(Limits, model.limits),
+        defaults=read(Defaults, model.defaults),
+        state=MODEL_STATES.get(model.state, "loaded"),
+    )

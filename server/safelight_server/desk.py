@@ -25,6 +25,7 @@ from .errors import CheckpointGone, StillLoading
 from .events import Done, Event, Image, Rested
 from .images import decoder, turns
 from .jobs import Job, JobState, Previews
+from .models.admin import Admin
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,13 @@ Check = Callable[[Mapping[str, ModelInfo]], T]  # raises InvalidRequest or Model
 
 
 class Desk:
-    """`book` is set once the models are loaded; until then, all methods raise StillLoading."""
+    """`book` is set once the models are loaded; until then, all methods raise StillLoading.
 
-    def __init__(self) -> None:
+    `admin` changes the models; a desk without one has always the same.
+    """
+
+    def __init__(self, admin: Admin | None = None) -> None:
+        self._admin = admin
         self.book: JobBook | None = None
         # Threads of their own, of which pictures can never hold all. They are started only when they are needed.
         self._threads = ThreadPoolExecutor(decoder.MOST_THREADS + CHECKS, "check")
@@ -48,9 +53,15 @@ class Desk:
             raise StillLoading
         return self.book
 
+    @property
+    def admin(self) -> Admin:
+        if self.book is None or self._admin is None:
+            raise StillLoading
+        return self._admin
+
     def infos(self) -> dict[str, ModelInfo]:
-        """The models that are served, by name."""
-        return {name: model.info for name, model in self.jobs.engine.models.items()}
+        """The models that can be asked for, by name; the first is the default."""
+        return dict(self.jobs.engine.infos)
 
     async def check(self, check: Check[T], caller: object = None, *, unpacks: bool = True) -> T:
         """What `check` makes of a request. A check that `unpacks` pictures may take a while: it runs in a thread, and

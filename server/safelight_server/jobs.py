@@ -48,13 +48,14 @@ class Terms:
     """What a caller asks of a job beside the drawing. `request_id`: calls with the same one get the same job.
 
     `grace` and `retain` are in seconds: until a job that nobody waits for is cancelled, and how long what is stored of
-    it is kept after its end.
+    it is kept after its end. `wait_for_model`: while its model is loaded, the call waits, and is not refused.
     """
 
     on_disconnect: OnDisconnect = OnDisconnect.CANCEL
     grace: float = 60.0
     retain: float = 0.0
     request_id: str = ""
+    wait_for_model: bool = True
 
     @property
     def lasts(self) -> bool:

@@ -30,7 +30,9 @@ from .job_store.store import Store
 from .model_folder import model_config
 from .model_folder.model_config import ModelConfig
 from .models import start
+from .models.admin import Admin
 from .models.device import Device
+from .models.library import Library
 from .models.registry import Registry
 from .observer import SILENT, Observer
 from .rpc import health, listening, peer_limits, reflection
@@ -39,6 +41,8 @@ from .rpc.guard import Guard
 from .rpc.health import Health
 from .rpc.job_service import NAME as JOBS
 from .rpc.job_service import JobService
+from .rpc.model_service import NAME as MODELS
+from .rpc.model_service import ModelService
 from .rpc.operations import NAME as OPERATIONS
 from .rpc.operations import Operations
 from .rpc.service import NAME, ImageService
@@ -61,6 +65,7 @@ class Config:
     http: listening.Address | None = None  # None: no HTTP door
     metrics: listening.Address | None = None  # of a door of their own; they are at the HTTP door as well
     devices: Mapping[str, Device] = field(default_factory=dict)  # by model
+    new_device: Device = field(default_factory=Device)  # of models that are new at run time
     own_lane: Collection[str] = ()  # models with cores of their own, that work beside those on the same device
     slots: int = 16
     queue: int = 32
@@ -71,6 +76,9 @@ class Config:
     state_dir: Path | None = None  # where jobs are stored; None: in memory
     store_bytes: int = 4 * 2**30
     verify: bool = True
+    models_root: Path | None = None  # below which lie the folders that may be loaded at run time; None: none may
+    memory_limit: int | None = None  # bytes of the process, for a model to be loaded
+    idle_unload: float | None = None  # seconds until a model that nobody asks for is unloaded
     tls: tls_files.Files | None = None
     tokens: Path | None = None  # a file of them; None: everybody may call
     insecure: bool = False  # to be open to others without both
@@ -83,9 +91,12 @@ async def serve(config: Config) -> None:
     """
     tls, tokens = _access(config)
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
-    desk = Desk()
+    changed = asyncio.Event()
+    registry = Registry(max_edge=config.max_edge, on_health=changed.set)
+    library = Library(registry, limit=config.memory_limit, verify=config.verify, on_change=changed.set)
+    desk = Desk(Admin(library, config.models_root, config.new_device))
     doors, observer = _http_doors(desk, config, tls, tokens)
-    registry = Registry(max_edge=config.max_edge, observer=observer)
+    registry.observer = observer
     stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=peer_limits.options(), interceptors=[Guard(tokens, observer)] if tokens else [])
     status, calls = Health(), Calls(observer)
@@ -93,6 +104,7 @@ async def serve(config: Config) -> None:
         NAME: ImageService(desk, calls).handlers(),
         JOBS: JobService(desk, calls).handlers(),
         OPERATIONS: Operations(desk, calls).handlers(),
+        MODELS: ModelService(desk, calls).handlers(),
     }
     status.set(dict.fromkeys(("", *services, *configs), False))
     names = (*services, health.NAME)
@@ -104,14 +116,13 @@ async def serve(config: Config) -> None:
     for told, door in doors.items():
         log.info("%s are at %s", told, await door.open())
     opening = asyncio.create_task(asyncio.to_thread(_open_store, config))  # a large one is read for a while
-    loading = asyncio.create_task(_load(opening, registry, configs, config))
+    loading = asyncio.create_task(_load(opening, library, configs, config))
     await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
     try:
         if not stop.done():
             store = loading.result()
-            changed = asyncio.Event()
             engine = Engine(
-                registry.models,
+                library,
                 slots=config.slots,
                 queue=config.queue,
                 max_wait=config.max_wait,
@@ -121,11 +132,14 @@ async def serve(config: Config) -> None:
             )
             desk.book = book = JobBook(engine, store)
             await Resuming(book, desk.plan_again).resume()
-            cleaning = asyncio.create_task(book.keep_clean())
+            keeping = [asyncio.create_task(book.keep_clean())]
+            if config.idle_unload is not None:
+                keeping.append(asyncio.create_task(library.unload_idle(config.idle_unload)))
             await _watch(engine, status, tuple(services), changed, stop)
             status.leave()
             await _drain(engine, calls, tuple(doors.values()), config.grace)
-            cleaning.cancel()
+            for task in keeping:
+                task.cancel()
     finally:
         loading.cancel()
         status.close()
@@ -145,11 +159,11 @@ def _open_store(config: Config) -> Store:
 
 
 async def _load(
-    opening: asyncio.Task[Store], registry: Registry, configs: Mapping[str, ModelConfig], config: Config
+    opening: asyncio.Task[Store], library: Library, configs: Mapping[str, ModelConfig], config: Config
 ) -> Store:
     """The store first: what is wrong with it is told before minutes go into models."""
     store = await asyncio.shield(opening)  # it is closed in any case
-    await start.load_all(registry, configs, config.devices, config.own_lane, verify=config.verify)
+    await start.load_all(library, configs, config.devices, config.own_lane, verify=config.verify)
     return store
 
 
@@ -163,9 +177,12 @@ async def _watch(
     engine: Engine, status: Health, services: Sequence[str], changed: asyncio.Event, stop: asyncio.Future[None]
 ) -> None:
     """Keeps the health in step with the engine until it is time to stop."""
-    log.info("ready: serving %s", ", ".join(engine.models))
+    log.info("ready: serving %s", ", ".join(engine.infos))
+    told: set[str] = set()
     while not stop.done():
         changed.clear()
+        status.drop(told - engine.health().keys())
+        told = set(engine.health())
         status.set({**dict.fromkeys(("", *services), engine.ready), **engine.health()})
         news = asyncio.create_task(changed.wait())
         await asyncio.wait((news, stop), return_when=asyncio.FIRST_COMPLETED)

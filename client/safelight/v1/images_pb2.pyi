@@ -40,6 +40,14 @@ class PreviewDecoder(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PREVIEW_DECODER_LINEAR: _ClassVar[PreviewDecoder]
     PREVIEW_DECODER_TINY: _ClassVar[PreviewDecoder]
 
+class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODEL_STATE_UNSPECIFIED: _ClassVar[ModelState]
+    MODEL_STATE_LOADED: _ClassVar[ModelState]
+    MODEL_STATE_LOADING: _ClassVar[ModelState]
+    MODEL_STATE_UNLOADED: _ClassVar[ModelState]
+    MODEL_STATE_FAILED: _ClassVar[ModelState]
+
 class ModelKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     MODEL_KIND_UNSPECIFIED: _ClassVar[ModelKind]
@@ -64,13 +72,18 @@ IMAGE_FORMAT_WEBP: ImageFormat
 PREVIEW_DECODER_UNSPECIFIED: PreviewDecoder
 PREVIEW_DECODER_LINEAR: PreviewDecoder
 PREVIEW_DECODER_TINY: PreviewDecoder
+MODEL_STATE_UNSPECIFIED: ModelState
+MODEL_STATE_LOADED: ModelState
+MODEL_STATE_LOADING: ModelState
+MODEL_STATE_UNLOADED: ModelState
+MODEL_STATE_FAILED: ModelState
 MODEL_KIND_UNSPECIFIED: ModelKind
 MODEL_KIND_BASE: ModelKind
 MODEL_KIND_REFINER: ModelKind
 MODEL_KIND_INPAINT: ModelKind
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax", "request_id", "on_disconnect", "grace", "retain", "stop_at_step")
+    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax", "request_id", "on_disconnect", "grace", "retain", "stop_at_step", "wait_for_model")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_2_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +109,7 @@ class GenerateRequest(_message.Message):
     GRACE_FIELD_NUMBER: _ClassVar[int]
     RETAIN_FIELD_NUMBER: _ClassVar[int]
     STOP_AT_STEP_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FOR_MODEL_FIELD_NUMBER: _ClassVar[int]
     model: str
     prompt: str
     prompt_2: str
@@ -121,10 +135,11 @@ class GenerateRequest(_message.Message):
     grace: _duration_pb2.Duration
     retain: _duration_pb2.Duration
     stop_at_step: int
-    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ..., request_id: _Optional[str] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retain: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stop_at_step: _Optional[int] = ...) -> None: ...
+    wait_for_model: bool
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ..., request_id: _Optional[str] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retain: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stop_at_step: _Optional[int] = ..., wait_for_model: bool = ...) -> None: ...
 
 class RefineRequest(_message.Message):
-    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax", "request_id", "on_disconnect", "grace", "retain", "stop_at_step", "image", "mask", "strength")
+    __slots__ = ("model", "prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "width", "height", "steps", "guidance_scale", "guidance_rescale", "seed", "num_images", "scheduler", "scheduler_options", "size_conditioning", "refiner", "output", "priority", "acceleration", "prompt_syntax", "request_id", "on_disconnect", "grace", "retain", "stop_at_step", "wait_for_model", "image", "mask", "strength")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_2_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +165,7 @@ class RefineRequest(_message.Message):
     GRACE_FIELD_NUMBER: _ClassVar[int]
     RETAIN_FIELD_NUMBER: _ClassVar[int]
     STOP_AT_STEP_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FOR_MODEL_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
@@ -178,10 +194,11 @@ class RefineRequest(_message.Message):
     grace: _duration_pb2.Duration
     retain: _duration_pb2.Duration
     stop_at_step: int
+    wait_for_model: bool
     image: bytes
     mask: bytes
     strength: float
-    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ..., request_id: _Optional[str] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retain: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stop_at_step: _Optional[int] = ..., image: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[str] = ..., prompt_2: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_rescale: _Optional[float] = ..., seed: _Optional[int] = ..., num_images: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_options: _Optional[_Union[SchedulerOptions, _Mapping]] = ..., size_conditioning: _Optional[_Union[SizeConditioning, _Mapping]] = ..., refiner: _Optional[_Union[RefinerStage, _Mapping]] = ..., output: _Optional[_Union[OutputOptions, _Mapping]] = ..., priority: _Optional[_Union[Priority, str]] = ..., acceleration: _Optional[_Union[Acceleration, _Mapping]] = ..., prompt_syntax: _Optional[_Union[PromptSyntax, str]] = ..., request_id: _Optional[str] = ..., on_disconnect: _Optional[_Union[OnDisconnect, str]] = ..., grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retain: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stop_at_step: _Optional[int] = ..., wait_for_model: bool = ..., image: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
 
 class SchedulerOptions(_message.Message):
     __slots__ = ("use_karras_sigmas", "timestep_spacing", "eta")
@@ -524,7 +541,7 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "kind", "limits", "defaults", "schedulers", "precision", "device", "has_tiny_decoder", "refiners", "has_deep_cache")
+    __slots__ = ("name", "kind", "limits", "defaults", "schedulers", "precision", "device", "has_tiny_decoder", "refiners", "has_deep_cache", "state", "memory_bytes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -535,6 +552,8 @@ class Model(_message.Message):
     HAS_TINY_DECODER_FIELD_NUMBER: _ClassVar[int]
     REFINERS_FIELD_NUMBER: _ClassVar[int]
     HAS_DEEP_CACHE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ModelKind
     limits: Limits
@@ -545,7 +564,9 @@ class Model(_message.Message):
     has_tiny_decoder: bool
     refiners: _containers.RepeatedScalarFieldContainer[str]
     has_deep_cache: bool
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., defaults: _Optional[_Union[Defaults, _Mapping]] = ..., schedulers: _Optional[_Iterable[str]] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., has_tiny_decoder: bool = ..., refiners: _Optional[_Iterable[str]] = ..., has_deep_cache: bool = ...) -> None: ...
+    state: ModelState
+    memory_bytes: int
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., defaults: _Optional[_Union[Defaults, _Mapping]] = ..., schedulers: _Optional[_Iterable[str]] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., has_tiny_decoder: bool = ..., refiners: _Optional[_Iterable[str]] = ..., has_deep_cache: bool = ..., state: _Optional[_Union[ModelState, str]] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("min_edge", "max_edge", "edge_multiple", "max_steps", "max_images", "max_prompt_tokens")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -52,3 +53,15 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def byte_count(text: str) -> int:
+    """The type of an option whose value is a number of bytes: 512M, 24G, 25769803776."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    count = round(float(found[1]) * UNITS[found[2].upper()]) if found else 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"must be a number of bytes, as 512M or 24G, not {text!r}")
+    return count

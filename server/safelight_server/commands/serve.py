@@ -18,7 +18,7 @@ from safelight_server.models.device import Device
 from safelight_server.rpc import listening
 from safelight_server.server import Config, serve
 
-from .parsing import PRECISIONS, add_command, whole_number
+from .parsing import PRECISIONS, add_command, byte_count, whole_number
 
 HTTP_PORT = 7860  # where A1111 is, and so where its clients look first
 METRICS_PORT = 9464  # where OpenTelemetry's exporters for Prometheus are
@@ -87,6 +87,24 @@ def add(commands: Any) -> None:
         action="append",
         metavar="[NAME=]N",
         help="CPU threads; a model that has its own works beside the rest",
+    )
+    add(
+        "--models-root",
+        type=Path,
+        metavar="DIR",
+        help="folders below it may be loaded while the server runs: see `safelight-server models`",
+    )
+    add(
+        "--memory-limit",
+        type=byte_count,
+        metavar="BYTES",
+        help="of the process (24G, 512M): the model that nobody has asked for longest makes room for another",
+    )
+    add(
+        "--idle-unload",
+        type=whole_number(1),
+        metavar="SECONDS",
+        help="unload a model that nobody has asked for in this time; the next request loads it again",
     )
     add("--precision", choices=PRECISIONS, help="of the arithmetic (the device's own choice)")
     add("--cache-dir", type=Path, metavar="DIR", help="keep compiled models here: a faster second start")
@@ -179,6 +197,12 @@ def config_from(arguments: argparse.Namespace) -> Config:
         http=arguments.http,
         metrics=arguments.metrics,
         devices=devices,
+        new_device=Device(
+            names.get("", "CPU"), arguments.precision, arguments.cache_dir, _threads("new models", threads.get(""))
+        ),
+        models_root=_models_root(arguments.models_root),
+        memory_limit=arguments.memory_limit,
+        idle_unload=arguments.idle_unload,
         own_lane=frozenset(threads) - {""},
         slots=arguments.slots,
         queue=arguments.queue,
@@ -202,6 +226,13 @@ def state_dir(listen: listening.Address) -> Path | None:
     told = os.environ.get("XDG_STATE_HOME", "")
     home = Path(told) if os.path.isabs(told) else Path("~/.local/state").expanduser()
     return home / "safelight" / re.sub(r"[^A-Za-z0-9.]+", "-", listen.target).strip("-")
+
+
+def _models_root(folder: Path | None) -> Path | None:
+    """Raises LoadError where there is none."""
+    if folder is not None and not folder.is_dir():
+        raise LoadError(f"--models-root {folder}: is no folder")
+    return folder
 
 
 def _tls(arguments: argparse.Namespace) -> tls.Files | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from safelight.v1 import images_pb2 as pb
@@ -10,7 +11,7 @@ from safelight_server.jobs import OnDisconnect, Terms
 
 from .field_reader import FieldReader
 
-FIELDS = ("request_id", "on_disconnect", "grace", "retain", "stop_at_step")
+FIELDS = ("request_id", "on_disconnect", "grace", "retain", "stop_at_step", "wait_for_model")
 LONGEST_ID = 36
 GRACE, MOST_GRACE = 60.0, 24 * 3600.0  # seconds
 RETAIN, MOST_RETAIN = 24 * 3600.0, 30 * 24 * 3600.0
@@ -30,7 +31,11 @@ def read(fields: FieldReader, default: OnDisconnect = OnDisconnect.CANCEL) -> Te
     """The terms; what is bad is counted in `fields`. `default` is for a request that says nothing of its callers."""
     terms = Terms(_policy(fields, default), _seconds(fields, "grace", GRACE, MOST_GRACE), 0.0, _request_id(fields))
     retain = _seconds(fields, "retain", RETAIN if terms.lasts else 0.0, MOST_RETAIN)
-    return Terms(terms.on_disconnect, terms.grace, retain, terms.request_id)
+    return replace(terms, retain=retain, wait_for_model=_waits(fields))
+
+
+def _waits(fields: FieldReader) -> bool:
+    return bool(fields.message.wait_for_model) if fields.has("wait_for_model") else True
 
 
 def _request_id(fields: FieldReader) -> str:

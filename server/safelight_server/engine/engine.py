@@ -8,12 +8,14 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 
+from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import DeviceStuck, ModelRecovering, ShuttingDown
 from safelight_server.events import Event, Preview, Queued
 from safelight_server.images import files
 from safelight_server.jobs import Job, JobState, Previews, Priority
+from safelight_server.models.always import Always, Models
 from safelight_server.observer import SILENT, Observer
 
 from .admission import Admission
@@ -35,7 +37,7 @@ class Engine:
 
     def __init__(
         self,
-        models: Mapping[str, Pipeline],
+        models: Mapping[str, Pipeline] | Models,
         *,
         slots: int,
         queue: int,
@@ -44,19 +46,27 @@ class Engine:
         on_health: Callable[[], None] = lambda: None,
         observer: Observer = SILENT,
     ) -> None:
-        self.models = models
+        self.library: Models = Always(models) if isinstance(models, Mapping) else models
+        self.library.in_use = self._in_use
+        self.models = self.library.models  # those that are loaded
         self.drawings = Drawings(observer)
         self._slots = Slots(slots, observer)
         self.admission = Admission(self.drawings, slots + queue, max_wait, share)
         self._draining = False
         self._on_health = on_health
         self.observer = observer
-        for lane in {id(model.lane): model.lane for model in models.values()}.values():
+        for lane in {id(model.lane): model.lane for model in self.models.values()}.values():
             lane.on_health(on_health)
 
     @property
     def ready(self) -> bool:
-        return all(self.health().values())
+        """Whether it takes jobs. A model that is loaded while others draw changes nothing."""
+        return not self._draining and all(model.ready for model in self.models.values())
+
+    @property
+    def infos(self) -> Mapping[str, ModelInfo]:
+        """Of all models that can be asked for; the first is the default."""
+        return self.library.infos
 
     @property
     def draining(self) -> bool:
@@ -64,7 +74,7 @@ class Engine:
 
     def health(self) -> dict[str, bool]:
         """Whether each model takes jobs."""
-        return {name: model.ready and not self._draining for name, model in self.models.items()}
+        return {name: well and not self._draining for name, well in self.library.health.items()}
 
     def prepare(
         self,
@@ -118,7 +128,8 @@ class Engine:
             async with aclosing(subscriber.mailbox.read()) as items:
                 async for sequence, item in items:
                     event = await self._paint(item, drawing, previews) if isinstance(item, Frame) else item
-                    yield Numbered(sequence, event)
+                    if event is not None:
+                        yield Numbered(sequence, event)
         finally:
             # A client that left shows up as one of several exceptions, not all of them documented: so, whatever it was.
             drawing.subscribers.leave(subscriber)
@@ -132,6 +143,7 @@ class Engine:
             drawing.task.cancel()
             with suppress(asyncio.CancelledError):
                 await drawing.task
+            self.library.freed(drawing.plan.models)
             if not over:
                 self.observer.job_stopped(time.monotonic() - began)
 
@@ -151,6 +163,9 @@ class Engine:
         if self._draining:
             raise ShuttingDown
         self.admission.check_room(caller)
+
+    def _in_use(self, model: str) -> bool:
+        return any(model in drawing.plan.models for drawing in self.drawings.all())
 
     def _make_room(self, caller: object) -> None:
         """A queued drawing of a caller that has more than its share gives way, and is told to come back."""
@@ -193,12 +208,16 @@ class Engine:
             self.drawings.move(drawing, state)
             self.admission.note_end(drawing)
             self.drawings.remove(drawing)
+            self.library.freed(drawing.plan.models)
             for told in drawing.on_end:
                 told(error)
             drawing.subscribers.close(error)
 
-    async def _paint(self, frame: Frame, drawing: Drawing, previews: Previews | None) -> Preview:
-        model, wanted, job = self.models[frame.model], previews or Previews(), drawing.plan.job
+    async def _paint(self, frame: Frame, drawing: Drawing, previews: Previews | None) -> Preview | None:
+        """None: the job was over before this was read, and its model is not there any more."""
+        model, wanted, job = self.models.get(frame.model), previews or Previews(), drawing.plan.job
+        if model is None:
+            return None
         ticket = frame.ticket or drawing.runner.ticket.beside(awaited=False)
         picture = await model.preview(frame.denoised, wanted.tiny, ticket, wanted.max_edge)
         data, size = await asyncio.to_thread(files.thumbnail, picture, job.size, wanted.max_edge, wanted.quality)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from safelight_server.diffusion.plan import Plan
+from safelight_server.errors import ModelUnloaded
 from safelight_server.lanes.buffers import resident
 
 from .drawings import Drawing
@@ -35,7 +36,9 @@ class Estimate(NamedTuple):
 
 
 def estimate(engine: Engine, plan: Plan, caller: object = None) -> Estimate:
-    """What a new job would take now."""
+    """What a new job would take now. Raises ModelUnloaded."""
+    if missing := [name for name in plan.models if name not in engine.models]:
+        raise ModelUnloaded(missing[0])
     runner = engine.prepare(plan, b"", caller=caller).runner
     wait, work = engine.admission.foresee(runner)
     more = peak_of(engine.models, plan)

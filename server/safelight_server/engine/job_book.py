@@ -86,6 +86,14 @@ class JobBook:
         return found[0] if found else None
 
     async def _new(self, ask: Ask, work: Work) -> str:
+        plan = work.plan
+        deadline = None if ask.terms.on_disconnect is OnDisconnect.KEEP else ask.deadline
+        held = self.engine.library.held(plan.models, wait=ask.terms.wait_for_model, deadline=deadline)
+        async with held:
+            return await self._begin(ask, work, deadline)
+
+    async def _begin(self, ask: Ask, work: Work, deadline: float | None) -> str:
+        """Its models are held; once it has begun, its drawing keeps them."""
         plan, lasts = work.plan, ask.terms.lasts
         # What lasts has a drawing of its own: it goes on, or is finished early, whatever becomes of others.
         content = await content_of(plan.job) + (plan.job.id.encode() if lasts else b"")
@@ -93,7 +101,7 @@ class JobBook:
         if drawing is None:
             drawing = self.drawing(plan, content, ask, work.beginning, self.log_of(plan.job.id) if lasts else None)
             drawing.gate = asyncio.Event() if lasts else None
-            self.engine.admit(drawing, None if ask.terms.on_disconnect is OnDisconnect.KEEP else ask.deadline)
+            self.engine.admit(drawing, deadline)
         else:
             self.engine.admission.check_subscribers(drawing)
         record = JobRecord(plan.job.id, ask, drawing, self.clock.now(), calling.get().name, work.forked_from)
@@ -119,7 +127,7 @@ class JobBook:
 
     def hangs_on(self, plan: Plan) -> str:
         """What the bits of this plan's pictures hang on here."""
-        return receipts.hangs_on([self.engine.models[model].info for model in plan.models])
+        return receipts.hangs_on([self.engine.infos[model] for model in plan.models])
 
     def log_of(self, job_id: str, lasting: Iterable[Numbered[Any]] = (), last: int = 0) -> EventLog:
         """The log of a job whose events are stored: a new one, or one that goes on."""

@@ -61,12 +61,20 @@ class Resuming:
         for row in await self._store.unfinished():
             if terms_of(row.record["terms"]).on_disconnect is OnDisconnect.CANCEL:
                 waiting.append(row.id)
-            else:
-                await self.wake(row.id)
+            elif row.model in self._book.engine.models:
+                await self._try_to_wake(row.id)
+            else:  # it takes until its model is loaded: the server is ready before that
+                self._book.later(self._try_to_wake(row.id))
         self._book.later(self._drop_unless_asked_for(waiting))
 
+    async def _try_to_wake(self, job_id: str) -> None:
+        try:
+            await self.wake(job_id)
+        except JobError as error:
+            log.warning("job %s cannot go on now, and waits until it is asked for: %s", job_id, error)
+
     async def wake(self, job_id: str) -> None:
-        """Takes up one of them; one that is taken up already is left alone."""
+        """Takes up one of them; one that is taken up already is left alone. Raises what Library.held does."""
         async with self._book.one_at_a_time(f"job {job_id}"):
             row = await self._store.get(job_id)
             if row is None or row.state.final or job_id in self._book.live:
@@ -77,11 +85,12 @@ class Resuming:
                 log.warning("job %s cannot go on: %s", job_id, error)
                 self._end(row, JobState.FAILED, error)
                 return
-            left = await left_of(self._store, job_id, row.reserved, self._book.hangs_on(plan))
-            if left.state is not None:
-                self._end(row, left.state)
-            else:
-                await self._go_on(plan, left, row)
+            async with self._book.engine.library.held(plan.models):
+                left = await left_of(self._store, job_id, row.reserved, self._book.hangs_on(plan))
+                if left.state is not None:
+                    self._end(row, left.state)
+                else:
+                    await self._go_on(plan, left, row)
 
     async def _go_on(self, plan: Plan, left: Left, row: StoredJob) -> None:
         book, content = self._book, await content_of(plan.job) + row.id.encode()

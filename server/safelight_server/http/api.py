@@ -25,6 +25,7 @@ from safelight_server.events import Event, Image
 from safelight_server.messages import events as messages
 from safelight_server.messages.asking import Call
 from safelight_server.messages.job_calls import JobCalls
+from safelight_server.messages.model_calls import ModelCalls
 
 from . import bodies
 from .failures import api_form, bad
@@ -62,7 +63,7 @@ class Api:
         return [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
 
     async def models(self, request: Request) -> Response:
-        return _answer(self._jobs.models())
+        return _answer(ModelCalls(self._desk).models())
 
     async def submit(self, request: Request) -> Response:
         asked = await _message(request, pb.SubmitRequest())

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import aclosing
 from functools import partial
 
-from safelight.v1 import images_pb2 as images
 from safelight.v1 import jobs_pb2 as pb
 
 from safelight_server.contract import forks, pages, receipts
@@ -25,9 +24,6 @@ class JobCalls:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-
-    def models(self) -> images.ListModelsResponse:
-        return images.ListModelsResponse(models=[events.model(info) for info in self._desk.infos().values()])
 
     async def submit(self, request: pb.SubmitRequest, call: Call) -> pb.Job:
         check_request(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import openvino as ov
 from safelight_server.diffusion.model_info import Limits, ModelInfo
 from safelight_server.diffusion.networks import Networks
 from safelight_server.diffusion.pipeline import Pipeline
-from safelight_server.diffusion.prompt_tokenizer import load_tokenizer
+from safelight_server.diffusion.prompt_tokenizer import PromptTokenizer, load_tokenizer
 from safelight_server.diffusion.text_encoder import TextEncoder
 from safelight_server.errors import LoadError
 from safelight_server.lanes.compiled_network import CompiledNetwork
@@ -43,13 +44,44 @@ def load(
     """Compiles a model; blocks for seconds to minutes. Raises LoadError for graphs that are not as the folder says."""
     workshop = _Workshop(name, config, lane, device, on_progress)
     unet = workshop.graph("unet")
-    check_unet(unet, config)
-    # The cut has its price for exact pictures, too: up to 2 % of a step. It pays where there are steps to leave out.
-    halves = deepcache.halves(unet) if config.steps >= FEW_STEPS else None
+    halves = _halves(unet, config)
     networks = _networks(workshop, config, unet, halves)
+    info = _info(name, config, device, unet, networks.encoders[0].tokenizer, halves is not None, max_edge)
+    info = replace(info, precision=_short(networks.unet.precision))
+    nothing = np.zeros((config.latents.channels, 3), np.float32), np.zeros(3, np.float32)
+    return Pipeline(info, lane, networks, config.latent_rgb or nothing)
+
+
+def describe(name: str, config: ModelConfig, device: Device, *, max_edge: int) -> ModelInfo:
+    """What a model can be asked for, from its files alone: nothing is compiled, and its precision is not known.
+
+    Blocks for a second or two. Raises LoadError for a UNet that is not as the folder says.
+    """
+    lane = Lane(device.name)  # on which nothing runs
+    unet = _Workshop(name, config, lane, device, lambda what: None).graph("unet")
+    tokenizer = load_tokenizer(config.tokenizer(config.encoders[0]))
+    return _info(name, config, device, unet, tokenizer, _halves(unet, config) is not None, max_edge)
+
+
+def _halves(unet: Any, config: ModelConfig) -> deepcache.Halves | None:
+    """For DeepCache. The cut has its price for exact pictures, too: up to 2 % of a step. It pays where there are steps
+    to leave out.
+    """
+    check_unet(unet, config)
+    return deepcache.halves(unet) if config.steps >= FEW_STEPS else None
+
+
+def _info(
+    name: str,
+    config: ModelConfig,
+    device: Device,
+    unet: Any,
+    tokenizer: PromptTokenizer,
+    has_deep_cache: bool,
+    max_edge: int,
+) -> ModelInfo:
     multiple = edge_multiple(unet, config)
-    tokenizer = networks.encoders[0].tokenizer
-    info = ModelInfo(
+    return ModelInfo(
         name=name,
         config=config,
         limits=Limits(
@@ -59,16 +91,14 @@ def load(
             max_prompt_tokens=tokenizer.max_tokens,
             max_chunks=max_chunks(unet, tokenizer.max_tokens),
         ),
-        precision=_short(networks.unet.precision),
+        precision="",
         device=device.name,
-        has_deep_cache=halves is not None,
+        has_deep_cache=has_deep_cache,
         tokenizer=tokenizer,
         identity=surroundings.identity(config, device),
         runtime=surroundings.runtime(),
         processor=surroundings.processor(device.name),
     )
-    nothing = np.zeros((config.latents.channels, 3), np.float32), np.zeros(3, np.float32)
-    return Pipeline(info, lane, networks, config.latent_rgb or nothing)
 
 
 def _networks(workshop: _Workshop, config: ModelConfig, unet: Any, halves: deepcache.Halves | None) -> Networks:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.errors import LoadError
 from safelight_server.lanes.lane import Lane
@@ -22,10 +23,20 @@ MakeLane = Callable[[str, Observer], Lane]
 
 
 class Registry:
-    """`max_edge`: the largest width and height, in pixels, that a model may be asked for."""
+    """`max_edge`: the largest width and height, in pixels, that a model may be asked for.
 
-    def __init__(self, *, max_edge: int, observer: Observer = SILENT, make_lane: MakeLane = Lane) -> None:
-        self._max_edge, self._observer, self._make_lane = max_edge, observer, make_lane
+    `on_health` is called when a network has broken or is ready again, and when a device is stuck or not.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_edge: int,
+        observer: Observer = SILENT,
+        make_lane: MakeLane = Lane,
+        on_health: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.max_edge, self.observer, self._make_lane, self._on_health = max_edge, observer, make_lane, on_health
         self._lanes: dict[str, Lane] = {}
         self._models: dict[str, Pipeline] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -50,7 +61,8 @@ class Registry:
         """
         key = lane or device.name
         if key not in self._lanes:
-            self._lanes[key] = self._make_lane(device.name, self._observer)
+            self._lanes[key] = self._make_lane(device.name, self.observer)
+            self._lanes[key].on_health(self._on_health)
         async with self._one_at_a_time:
             try:
                 model = await self._load(name, config, device, self._lanes[key], on_progress)
@@ -64,7 +76,7 @@ class Registry:
     async def _load(
         self, name: str, config: ModelConfig, device: Device, lane: Lane, on_progress: OnProgress
     ) -> Pipeline:
-        model = await asyncio.to_thread(loader.load, name, config, lane, device, on_progress, max_edge=self._max_edge)
+        model = await asyncio.to_thread(loader.load, name, config, lane, device, on_progress, max_edge=self.max_edge)
         await warmup.warm(model, on_progress)
         return model
 
@@ -85,9 +97,20 @@ class Registry:
                     await asyncio.to_thread(network.close)
 
     def _pair(self) -> None:
-        """Tells every model which others can take its latents over: those of the same latent space."""
-        for model in self._models.values():
-            others = (other for other in self._models.values() if other is not model)
-            refiners = (other.info for other in others if other.config.kind != "inpaint")
-            same_space = tuple(info.name for info in refiners if info.config.latents == model.config.latents)
-            model.info = replace(model.info, refiners=same_space)
+        paired = with_refiners({name: model.info for name, model in self._models.items()})
+        for name, model in self._models.items():
+            model.info = paired[name]
+
+
+def with_refiners(infos: Mapping[str, ModelInfo]) -> dict[str, ModelInfo]:
+    """Each with the names of those that can take its latents over: those of the same latent space."""
+    takers = [info for info in infos.values() if info.config.kind != "inpaint"]
+    return {
+        name: replace(
+            info,
+            refiners=tuple(
+                other.name for other in takers if other.name != name and other.config.latents == info.config.latents
+            ),
+        )
+        for name, info in infos.items()
+    }

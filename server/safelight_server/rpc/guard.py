@@ -25,6 +25,7 @@ RIGHTS: Mapping[str, Mapping[Right, tuple[str, ...]]] = {
         Right.READ: ("Attach", "GetJob", "ListJobs", "Estimate"),
         Right.DRAW: ("Submit", "Fork", "Verify", "CancelJob", "FinishJob", "DeleteJob"),
     },
+    "safelight.v1.ModelService": {Right.ADMIN: ("LoadModel", "UnloadModel")},
     "google.longrunning.Operations": {
         Right.READ: ("GetOperation", "ListOperations", "WaitOperation"),
         Right.DRAW: ("CancelOperation", "DeleteOperation"),

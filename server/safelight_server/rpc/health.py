@@ -7,7 +7,7 @@ and the server's exit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -54,6 +54,12 @@ class Health:
     def set(self, serving: Mapping[str, bool]) -> None:
         """Says of each of these whether it takes jobs. "" is the server as a whole."""
         self._serving.update(serving)
+        self._tell()
+
+    def drop(self, names: Iterable[str]) -> None:
+        """There is none of these any more."""
+        for name in names:
+            self._serving.pop(name, None)
         self._tell()
 
     def leave(self) -> None:

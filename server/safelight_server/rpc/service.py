@@ -16,6 +16,7 @@ from safelight_server.diffusion.plan import Plan
 from safelight_server.jobs import Job
 from safelight_server.messages import events as messages
 from safelight_server.messages.asking import ask_for
+from safelight_server.messages.model_calls import ModelCalls
 
 from . import answer_size
 from .calls import Calls, Context, M, call_of, deadline_of, parse, serialize
@@ -48,7 +49,7 @@ class ImageService:
     async def list_models(self, body: bytes, context: Context) -> pb.ListModelsResponse:
         async with self._calls.count(context):
             parse(pb.ListModelsRequest, body)
-            return pb.ListModelsResponse(models=[messages.model(info) for info in self._desk.infos().values()])
+            return ModelCalls(self._desk).models()
         raise AssertionError("abort does not return")
 
     async def stream(self, body: bytes, context: Context) -> AsyncIterator[pb.StreamResponse]:

@@ -1,0 +1,61 @@
+"""Models that are always there, for whoever loads them by hand and unloads none; and what a Library has beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Protocol
+
+from safelight_server.diffusion.model_info import ModelInfo
+from safelight_server.diffusion.pipeline import Pipeline
+
+from .known import Known
+
+
+class Models(Protocol):
+    """What an engine draws with: see Library, which has all of this."""
+
+    in_use: Callable[[str], bool]
+
+    @property
+    def models(self) -> Mapping[str, Pipeline]: ...
+
+    @property
+    def infos(self) -> Mapping[str, ModelInfo]: ...
+
+    @property
+    def known(self) -> Mapping[str, Known]: ...
+
+    @property
+    def health(self) -> Mapping[str, bool]: ...
+
+    def held(
+        self, names: Iterable[str], *, wait: bool = True, deadline: float | None = None
+    ) -> AbstractAsyncContextManager[None]: ...
+
+    def freed(self, names: Iterable[str]) -> None: ...
+
+
+class Always:
+    """Some models, none of which comes or goes."""
+
+    def __init__(self, models: Mapping[str, Pipeline]) -> None:
+        self.models = models
+        self.known: Mapping[str, Known] = {}  # that come and go
+        self.in_use: Callable[[str], bool] = lambda name: False
+
+    @property
+    def infos(self) -> Mapping[str, ModelInfo]:
+        return {name: model.info for name, model in self.models.items()}
+
+    @property
+    def health(self) -> Mapping[str, bool]:
+        return {name: model.ready for name, model in self.models.items()}
+
+    def held(
+        self, names: Iterable[str], *, wait: bool = True, deadline: float | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    def freed(self, names: Iterable[str]) -> None:
+        """Nobody waits for that."""

@@ -1,0 +1,53 @@
+"""What models take of the process's memory: a guess from their files, and what is given back after they are closed."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+import openvino as ov
+
+from safelight_server.lanes.buffers import resident as resident
+from safelight_server.model_folder.model_config import ModelConfig
+
+from .device import Device
+
+# Bytes in memory for each byte of weights in the files, most of which are f16. The runs that warm a model up take some
+# as well, which do not grow with the weights.
+TIMES = {"f32": 2.0, "bf16": 1.0, "f16": 1.0}
+WARM = 150 * 2**20
+
+
+def weight_bytes(config: ModelConfig) -> int:
+    """Of all its networks, as the files have them."""
+    parts = (*config.encoders, "unet", "vae_encoder", "vae_decoder")
+    parts += ("vae_tiny_decoder",) if config.has_tiny_decoder else ()
+    return sum(config.graph(part).with_suffix(".bin").stat().st_size for part in parts)
+
+
+def guess(config: ModelConfig, device: Device) -> int:
+    """Bytes that a model takes which was not loaded yet."""
+    return round(weight_bytes(config) * TIMES[device.precision or _usual(device.name)]) + WARM
+
+
+@cache
+def _usual(device: str) -> str:
+    """The precision that a device takes by itself."""
+    try:
+        told = ov.Core().get_property(device, "INFERENCE_PRECISION_HINT").to_string()
+    except RuntimeError:  # virtual devices, as AUTO, do not say
+        return "f32"
+    return {"bf16": "bf16", "f16": "f16", "bfloat16": "bf16", "float16": "f16"}.get(told, "f32")
+
+
+def give_back() -> None:
+    """Returns to the system what was freed: glibc keeps it otherwise, for allocations to come."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):  # no glibc: others give back by themselves
+        return
+
+
+def told(count: int) -> str:
+    """Bytes, for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
