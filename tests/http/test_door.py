@@ -47,7 +47,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LoadError, match=r"^--http needs the extra \[http\]: in the checkout, pip install '"):
-        _http_doors(Desk(), Config({}, http=Address("127.0.0.1:0")), None, None)
+        _http_doors(Desk(), Config({}, http=Address("127.0.0.1:0")), None, None, SILENT)
 
 
 def test_an_address_in_use_is_refused(http_server: HttpServer) -> None:
