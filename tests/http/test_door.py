@@ -19,6 +19,7 @@ from safelight_server.http import door
 from safelight_server.http.door import Door, all_routes
 from safelight_server.http.metrics import Metrics
 from safelight_server.http.probes import Probes
+from safelight_server.observer import SILENT
 from safelight_server.rpc.listening import Address
 from safelight_server.server import Config, _http_doors
 from starlette.applications import Starlette
