@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -145,15 +146,15 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "OTEL_EXPORTER_OTLP_PROTOCOL must be grpc"),
-        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL must be grpc"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "must be grpc .*'http/protobuf'"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "must be grpc .*'http/json'"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "soon"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli", "brotli"),
     ],
 )
 def test_a_bad_variable_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(LoadError, match=rf"^--traces: .*OTEL_.*{told}") as raised:
+    with pytest.raises(LoadError, match=rf"^--traces: {name} .*{told}") as raised:
         _traces()
     assert "\n" not in str(raised.value)
 
@@ -168,7 +169,7 @@ def test_what_is_said_again_and_again_is_logged_once_in_a_while(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, their_logger: logging.Logger
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(seldom.time, "monotonic", lambda: now)
+    monkeypatch.setattr(seldom, "time", SimpleNamespace(monotonic=lambda: now))
     theirs, handler = their_logger.getChild("for.this.test"), seldom.Seldom()
     for attempt in range(100):
         theirs.warning("attempt %d failed", attempt)

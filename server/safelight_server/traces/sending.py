@@ -38,7 +38,7 @@ class Sending:
             self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
             self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         except Exception as error:  # each of the variables has errors of its own kinds
-            raise LoadError(f"--traces: a variable OTEL_... cannot be read: {error}") from error
+            raise LoadError(f"--traces: {_named_in(error)} cannot be read: {error}") from error
         self.observer = Spans(self._provider.get_tracer(NAME, __version__))
         log.info("traces are sent by OTLP; OTEL_EXPORTER_OTLP_ENDPOINT says where to")
 
@@ -58,6 +58,12 @@ def _resource() -> Resource:
     """Ours by a name that OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES may change."""
     told = OTELResourceDetector().detect().attributes
     return Resource.create({"service.name": NAME, "service.version": __version__, **told})
+
+
+def _named_in(error: Exception) -> str:
+    """The variables whose values an error tells: often it has no names."""
+    told = {name for name, value in os.environ.items() if name.startswith("OTEL_") and value and value in str(error)}
+    return ", ".join(sorted(told)) or "a variable OTEL_..."
 
 
 def _check_protocol() -> None:
