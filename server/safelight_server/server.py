@@ -9,8 +9,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ from .models.admin import Admin
 from .models.device import Device
 from .models.library import Library
 from .models.registry import Registry
-from .observer import SILENT, Observer
+from .observer import SILENT, Observer, together
 from .rpc import health, listening, peer_limits, reflection
 from .rpc.calls import Calls
 from .rpc.guard import Guard
@@ -49,12 +49,17 @@ from .rpc.service import NAME, ImageService
 
 if TYPE_CHECKING:
     from .http.door import Door
+    from .traces.sending import Sending
 
 log = logging.getLogger(__name__)
 
 LAST_BYTES = 1.0, 10.0  # seconds for finished pictures to reach slow readers: the least, and the most within the grace
-MORE_THAN_GRACE = 5.0  # seconds that leaving may take beside the grace
-EXTRA = ("prometheus_client", "python_multipart", "starlette", "uvicorn")  # modules of the extra [http]
+LAST_SPANS = 2.0  # seconds for traces to reach their collector
+MORE_THAN_GRACE = 7.0  # seconds that leaving may take beside the grace
+EXTRAS = {  # and their modules
+    "http": ("prometheus_client", "python_multipart", "starlette", "uvicorn"),
+    "otel": ("opentelemetry",),
+}
 LAST_THREADS = 2.0  # seconds for the threads to end, once all else is put away
 
 
@@ -64,6 +69,7 @@ class Config:
     listen: listening.Address = listening.DEFAULT
     http: listening.Address | None = None  # None: no HTTP door
     metrics: listening.Address | None = None  # of a door of their own; they are at the HTTP door as well
+    traces: bool = False  # to be sent by OTLP, as the OTEL_* variables say
     devices: Mapping[str, Device] = field(default_factory=dict)  # by model
     new_device: Device = field(default_factory=Device)  # of models that are new at run time
     own_lane: Collection[str] = ()  # models with cores of their own, that work beside those on the same device
@@ -95,7 +101,8 @@ async def serve(config: Config) -> None:
     registry = Registry(max_edge=config.max_edge, on_health=changed.set)
     library = Library(registry, limit=config.memory_limit, verify=config.verify, on_change=changed.set)
     desk = Desk(Admin(library, config.models_root, config.new_device))
-    doors, observer = _http_doors(desk, config, tls, tokens)
+    traces = _traces() if config.traces else None
+    doors, observer = _http_doors(desk, config, tls, tokens, traces.observer if traces else SILENT)
     registry.observer = observer
     stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=peer_limits.options(), interceptors=[Guard(tokens, observer)] if tokens else [])
@@ -149,6 +156,8 @@ async def serve(config: Config) -> None:
         await _let_others_end(LAST_BYTES[0])
         with suppress(LoadError):  # that was told
             await (await opening).close()
+        if traces is not None:
+            await traces.close(LAST_SPANS)
         log.info("stopped")
         if stop.done():
             _end_within(LAST_THREADS, code=0)
@@ -198,30 +207,46 @@ def _access(config: Config) -> tuple[Tls | None, Tokens | None]:
     return (Tls(config.tls) if config.tls else None), (Tokens(config.tokens) if config.tokens else None)
 
 
-def _http_doors(desk: Desk, config: Config, tls: Tls | None, tokens: Tokens | None) -> tuple[dict[str, Door], Observer]:
-    """By what is there, and the observer that counts for them.
+@contextmanager
+def _extra(name: str, option: str) -> Iterator[None]:
+    """Of what imports an extra's libraries. Raises LoadError where they are not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS[name]:
+            raise
+        raise LoadError(f"{option} needs the extra [{name}]: in the checkout, pip install '.[{name}]'") from None
+
+
+def _traces() -> Sending:
+    """OpenTelemetry is met here and in traces/ alone. Raises LoadError, also for a variable OTEL_* that is bad."""
+    with _extra("otel", "--traces"):
+        from .traces.sending import Sending
+    return Sending()
+
+
+def _http_doors(
+    desk: Desk, config: Config, tls: Tls | None, tokens: Tokens | None, also: Observer
+) -> tuple[dict[str, Door], Observer]:
+    """By what is there, and the observer that counts for them and tells `also`.
 
     Their libraries are an extra, and are met here, in http/ and in metrics/. Raises LoadError where they are not there.
     """
     if config.http is None and config.metrics is None:
-        return {}, SILENT
-    try:
+        return {}, also
+    with _extra("http", "--http" if config.http else "--metrics"):
         from .http import door
         from .http.metrics import Metrics
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
-            raise
-        option = "--http" if config.http else "--metrics"
-        raise LoadError(f"{option} needs the extra [http]: in the checkout, pip install '.[http]'") from None
     metrics, found = Metrics(desk), {}
+    observer = together(metrics.observer, also)
     for told, address, routes in (
         ("the page, OpenAI's and A1111's addresses", config.http, door.all_routes),
         ("the metrics", config.metrics, door.watching_routes),
     ):
         if address is not None:
             host, _, port = address.target.rpartition(":")
-            found[told] = door.Door(routes(desk, metrics), host, int(port), tls, tokens, metrics.observer)
-    return found, metrics.observer
+            found[told] = door.Door(routes(desk, metrics), host, int(port), tls, tokens, observer)
+    return found, observer
 
 
 async def _drain(engine: Engine, calls: Calls, doors: Sequence[Door], grace: float) -> None:

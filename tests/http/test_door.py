@@ -19,6 +19,7 @@ from safelight_server.http import door
 from safelight_server.http.door import Door, all_routes
 from safelight_server.http.metrics import Metrics
 from safelight_server.http.probes import Probes
+from safelight_server.observer import SILENT
 from safelight_server.rpc.listening import Address
 from safelight_server.server import Config, _http_doors
 from starlette.applications import Starlette
@@ -47,7 +48,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LoadError, match=r"^--http needs the extra \[http\]: in the checkout, pip install '"):
-        _http_doors(Desk(), Config({}, http=Address("127.0.0.1:0")), None, None)
+        _http_doors(Desk(), Config({}, http=Address("127.0.0.1:0")), None, None, SILENT)
 
 
 def test_an_address_in_use_is_refused(http_server: HttpServer) -> None:

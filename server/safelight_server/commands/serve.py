@@ -77,6 +77,11 @@ def add(commands: Any) -> None:
         help=f"a door for Prometheus alone: PORT, ... ({METRICS_PORT}); the HTTP door has /metrics, too",
     )
     add(
+        "--traces",
+        action="store_true",
+        help="a span for each job, sent by OTLP/gRPC to OTEL_EXPORTER_OTLP_ENDPOINT (http://localhost:4317)",
+    )
+    add(
         "--device",
         action="append",
         metavar="[NAME=]DEVICE",
@@ -196,6 +201,7 @@ def config_from(arguments: argparse.Namespace) -> Config:
         listen=arguments.listen,
         http=arguments.http,
         metrics=arguments.metrics,
+        traces=arguments.traces,
         devices=devices,
         new_device=Device(
             names.get("", "CPU"), arguments.precision, arguments.cache_dir, _threads("new models", threads.get(""))

@@ -20,9 +20,10 @@ from safelight_server.observer import SILENT, Observer
 
 from .admission import Admission
 from .checkpointing import Checkpointing
+from .clock import Clock
 from .drawings import Drawing, Drawings, digest
 from .event_log import EventLog, Numbered
-from .job_runner import AT_THE_START, Beginning, Clock, JobRunner
+from .job_runner import AT_THE_START, Beginning, JobRunner
 from .mailbox import Frame
 from .slots import Slots
 from .subscribers import Subscribers
@@ -184,12 +185,11 @@ class Engine:
 
     async def _draw(self, drawing: Drawing) -> None:
         """The drawing's task: tells the subscribers everything, and its end whatever happens."""
-        subscribers, clock = drawing.subscribers, Clock()
+        subscribers, clock = drawing.subscribers, Clock(drawing.id, self.observer)
         try:
             if drawing.gate is not None:
                 await drawing.gate.wait()
             async with self._slots.take(drawing.runner.ticket, lambda position: subscribers.put(Queued(position))):
-                clock.lap("queued")
                 self.drawings.move(drawing, JobState.RUNNING)
                 state = await drawing.runner.run(clock)
         except asyncio.CancelledError:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from safelight_server.callers import calling
+from safelight_server.callers import calling, tracing
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import (
     FinishShared,
@@ -29,7 +29,7 @@ from .checkpointing import Checkpointing
 from .drawings import Drawing
 from .engine import Engine, content_of
 from .event_log import BLOCK, EventLog, Numbered
-from .job_record import Ask, JobRecord, JobView, WallClock, from_row, to_json
+from .job_record import Ask, JobRecord, JobView, WallClock, failure_of, from_row, to_json
 from .job_runner import AT_THE_START, Beginning
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,8 @@ class JobBook:
             self.engine.admit(drawing, deadline)
         else:
             self.engine.admission.check_subscribers(drawing)
-        record = JobRecord(plan.job.id, ask, drawing, self.clock.now(), calling.get().name, work.forked_from)
+        owner, trace = calling.get().name, tracing.get()
+        record = JobRecord(plan.job.id, ask, drawing, self.clock.now(), owner, work.forked_from, trace)
         self.enter(record)
         if drawing.task is None:
             self.engine.begin(drawing, record)
@@ -158,12 +159,13 @@ class JobBook:
         finally:
             gate.set()
 
-    def enter(self, record: JobRecord) -> None:
+    def enter(self, record: JobRecord, *, resumed: bool = False) -> None:
         self.live[record.id] = record
         if record.terms.request_id:
             self._by_request[record.owner, record.terms.request_id] = record.id
         record.drawing.holders.add(record)
         record.drawing.on_end.append(partial(self._drawing_ended, record))
+        self.engine.observer.job_began(record.outline(resumed=resumed))
 
     @asynccontextmanager
     async def one_at_a_time(self, name: str) -> AsyncGenerator[None, None]:
@@ -227,11 +229,16 @@ class JobBook:
 
     async def end(self, record: JobRecord) -> None:
         """Ends a job that nobody wants any more, whatever becomes of others that share its drawing."""
+        error = None
         if record.state is None and not record.drawing.state.final:
-            record.state = JobState.CANCELLED
-            record.drawing.subscribers.dismiss(record, JobCancelled(record.id))
+            record.state, error = JobState.CANCELLED, JobCancelled(record.id)
+            record.drawing.subscribers.dismiss(record, error)
             self._over(record, None)
-        await self.engine.release(record.drawing, record)
+        try:
+            await self.engine.release(record.drawing, record)
+        finally:
+            if error is not None:  # its work has ended, if it was its own
+                self._tell_end(record, error)
 
     def end_later(self, record: JobRecord) -> None:
         self.later(self.end(record))
@@ -240,6 +247,7 @@ class JobBook:
         if record.state is not None:
             return
         record.state = record.drawing.state
+        self._tell_end(record, error)
         if record.stored and isinstance(error, ShuttingDown):
             self.live.pop(record.id, None)  # it goes on when the server is there again
         else:
@@ -256,6 +264,10 @@ class JobBook:
             self.store.move(record.id, view.state, to_json(view, error), now, now + record.terms.retain)
         elif record.stored:
             self.later(self.store.delete(record.id))
+
+    def _tell_end(self, record: JobRecord, error: Exception | None) -> None:
+        state, failure = record.state or record.drawing.state, failure_of(error)
+        self.engine.observer.job_ended(record.id, state, failure.reason if failure else "")
 
     async def keep_clean(self) -> None:
         """Removes what is over its time, until it is cancelled."""

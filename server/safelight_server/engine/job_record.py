@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from safelight_server.callers import Trace
 from safelight_server.errors import JobError
 from safelight_server.events import Image, Queued, Rested, Resumed, Started
 from safelight_server.job_store.store import StoredJob
 from safelight_server.jobs import Job, JobState, OnDisconnect, Priority, Terms
+from safelight_server.observer import Outline
 
 from .drawings import Drawing
 
@@ -65,6 +67,7 @@ class JobView:
     failure: Failure | None = None
     warnings: Sequence[str] = ()
     forked_from: str = ""
+    trace: Sequence[str] = ()  # W3C's headers of the call that made it
     finished_early: bool = False
     checkpoints: Mapping[int, Sequence[int]] = field(default_factory=dict)  # steps by image
 
@@ -81,6 +84,7 @@ STORED = (
     "num_images",
     "warnings",
     "forked_from",
+    "trace",
     "finished_early",
 )
 
@@ -95,6 +99,7 @@ class JobRecord:
     created: float
     owner: str = ""
     forked_from: str = ""
+    trace: Trace = field(default_factory=Trace)
     stored: bool = False
     state: JobState | None = None  # None: that of the drawing
     watchers: int = 0
@@ -127,7 +132,27 @@ class JobRecord:
             num_images=len(drawing.plan.job.seeds),
             warnings=warnings,
             forked_from=self.forked_from,
+            trace=(self.trace.parent, self.trace.state),
             finished_early=any(isinstance(item, Image) and item.early is not None for _, item in events.lasting),
+        )
+
+    def outline(self, *, resumed: bool) -> Outline:
+        plan, job = self.drawing.plan, self.drawing.plan.job
+        height, width = job.size
+        return Outline(
+            id=self.id,
+            drawing=self.drawing.id,
+            model=job.model,
+            refiner=job.handoff.model if job.handoff else "",
+            method=job.method,
+            width=width,
+            height=height,
+            steps=plan.steps,
+            images=len(job.seeds),
+            priority=self.ask.priority.name.lower(),
+            forked_from=self.forked_from,
+            resumed=resumed,
+            trace=self.trace,
         )
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
@@ -22,29 +21,13 @@ from safelight_server.lanes.ticket import Standing, Ticket
 
 from . import receipts
 from .checkpointing import Checkpointing
+from .clock import Clock
 from .mailbox import Frame
 from .remaining_work import RemainingWork
 from .subscribers import Subscribers
 
 QUARTERS = 4  # of an image's steps: where they end it is always written down, for forks of quick jobs
 RESTED_EDGE, RESTED_QUALITY = 512, 90  # of the picture that tells how one looks that rests
-
-
-class Clock:
-    """Seconds by stage, in one job."""
-
-    def __init__(self) -> None:
-        self._began = self._lap = time.perf_counter()
-        self._seconds = dict.fromkeys(("queued", "encode", "denoise", "decode", "save"), 0.0)
-
-    def lap(self, stage: str) -> None:
-        """Counts the time since the last lap to `stage`."""
-        now = time.perf_counter()
-        self._seconds[stage] += now - self._lap
-        self._lap = now
-
-    def timings(self) -> dict[str, float]:
-        return self._seconds | {"total": time.perf_counter() - self._began}
 
 
 class Beginning(NamedTuple):
@@ -132,16 +115,15 @@ class JobRunner:
 
     async def _run(self, clock: Clock) -> JobState:
         job, first, resting = self._plan.job, self._models[0], False
+        clock.enter("encode")
         self._subscribers.put(self._beginning.resumed or self._started())
         conditionings = [
             await model.conditioner.encode(job, self.ticket, refines=job.source is not None or place > 0)
             for place, model in enumerate(self._models)
         ]
         encoded = await first.read(job, self.ticket)
-        clock.lap("encode")
         for index in range(self._beginning.images, len(job.seeds)):
-            drawn = await self._denoise(index, conditionings, encoded)
-            clock.lap("denoise")
+            drawn = await self._denoise(index, conditionings, encoded, clock)
             resting = drawn.early is None and drawn.done < self._plan.steps
             await (self._rest if resting else self._finish)(index, drawn, clock)
             if self._finishing:
@@ -165,12 +147,12 @@ class JobRunner:
 
     async def _finish(self, index: int, drawn: Drawn, clock: Clock) -> None:
         """Decodes an image, and tells its file."""
-        job = self._plan.job
-        picture = await self._models[-1].decode(drawn.latents, self.ticket, tiny=job.acceleration.tiny)
+        job, model = self._plan.job, self._models[-1]
+        clock.enter("decode", index, model.info.name)
+        picture = await model.decode(drawn.latents, self.ticket, tiny=job.acceleration.tiny)
         self.ticket.leave()
-        clock.lap("decode")
+        clock.enter("save", index)
         image = await asyncio.to_thread(self._image, index, drawn, picture)
-        clock.lap("save")
         self._subscribers.put(image)
 
     def _image(self, index: int, drawn: Drawn, picture: Pixels) -> Image:
@@ -183,13 +165,15 @@ class JobRunner:
     async def _rest(self, index: int, drawn: Drawn, clock: Clock) -> None:
         """Tells how an image looks that stays as it is."""
         job = self._plan.job
+        clock.enter("decode", index, drawn.model)
         model = next(model for model in self._models if model.info.name == drawn.model)
         picture = await model.preview(drawn.latents, None, self.ticket, RESTED_EDGE)
         data, size = await asyncio.to_thread(files.thumbnail, picture, job.size, RESTED_EDGE, RESTED_QUALITY)
-        clock.lap("decode")
         self._subscribers.put(Rested(index, drawn.done, self._plan.steps, job.seeds[index], data, size))
 
-    async def _denoise(self, index: int, conditionings: Sequence[Conditioning], encoded: Encoded | None) -> Drawn:
+    async def _denoise(
+        self, index: int, conditionings: Sequence[Conditioning], encoded: Encoded | None, clock: Clock
+    ) -> Drawn:
         """One image through all segments: its finished latents (1, channels, h, w), or x0 where it ends before."""
         plan = self._plan
         trajectories = [Trajectory(plan.job, segment, plan.job.seeds[index]) for segment in plan.segments]
@@ -200,10 +184,12 @@ class JobRunner:
         for place, (model, trajectory) in enumerate(zip(self._models, trajectories, strict=True)):
             if begun and place < begun.segment:
                 continue
+            clock.enter("denoise", index, trajectory.segment.model)
             state = begun.state if begun and place == begun.segment else state.entering(trajectory.segment)
             async with aclosing(model.denoise(trajectory, state, conditionings[place], canvas, self.ticket)) as steps:
                 async for step in steps:
                     state, self.step = step.state, self.step + 1
+                    clock.step()
                     self._tell(index, place, trajectory, step)
                     if self._finishing or (self.step >= self._last < plan.steps):
                         early = self.step if self._finishing and self.step < plan.steps else None

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from safelight_server.callers import Trace
 from safelight_server.diffusion.plan import Plan
 from safelight_server.errors import JobError
 from safelight_server.events import Done, Event, Image, Rested, Resumed, Started
@@ -97,8 +98,9 @@ class Resuming:
         ask = Ask(terms_of(row.record["terms"]), row.digest, caller=row.owner or None, priority=plan.job.priority)
         events = book.log_of(row.id, left.lasting, left.last)
         drawing = book.drawing(plan, content, ask, left.beginning, events)
-        record = JobRecord(row.id, ask, drawing, row.created, row.owner, row.record["forked_from"], stored=True)
-        book.enter(record)
+        trace = Trace(*row.record.get("trace", ()))  # older servers stored none
+        record = JobRecord(row.id, ask, drawing, row.created, row.owner, row.record["forked_from"], trace, stored=True)
+        book.enter(record, resumed=True)
         watching.expect(book, record)
         book.engine.begin(drawing, record)
         at = left.beginning.resumed or Resumed(0, 0)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight_server.access.bearer import token_in
 from safelight_server.access.tokens import Tokens
-from safelight_server.callers import EVERYBODY, Caller, Right, calling
+from safelight_server.callers import EVERYBODY, Caller, Right, calling, trace_in, tracing
 from safelight_server.errors import JobError
 from safelight_server.logs import printable, request_id
 from safelight_server.observer import SILENT, Observer
@@ -63,7 +63,7 @@ class Guard:
         if scope["type"] != "http":
             return
         headers, began, status = Headers(scope=scope), time.monotonic(), 0
-        told_caller = calling.set(EVERYBODY)
+        told_caller, told_trace = calling.set(EVERYBODY), tracing.set(trace_in(headers.items()))
         self._observer.call_began(DOOR)
         told_id = request_id.set(printable(headers.get("x-request-id", "")) or secrets.token_hex(8))
 
@@ -92,6 +92,7 @@ class Guard:
             log.info("%s %s: %d in %.3f s", scope["method"], scope["path"], status, time.monotonic() - began)
             request_id.reset(told_id)
             calling.reset(told_caller)
+            tracing.reset(told_trace)
 
     def _checked(self, method: str, path: str, headers: Headers) -> Caller:
         """Who sends a request that is to be answered. Raises JobError for all others."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from safelight_server.callers import calling
+from safelight_server.callers import calling, trace_in, tracing
 from safelight_server.errors import InvalidRequest, JobError, Unexpected, Violation
 from safelight_server.logs import printable, request_id
 from safelight_server.messages.asking import Call
@@ -71,9 +71,11 @@ class Calls:
 
 @asynccontextmanager
 async def report(context: Context, observer: Observer = SILENT) -> AsyncGenerator[str, None]:
-    """Gives the call an id, in its logs and its trailers; turns an error into the call's status."""
+    """Gives the call an id, in its logs and its trailers, and its trace; turns an error into the call's status."""
     job_id = secrets.token_hex(8)
-    sent = dict(context.invocation_metadata() or ()).get("x-request-id")
+    metadata = tuple(context.invocation_metadata() or ())
+    tracing.set(trace_in(metadata))
+    sent = dict(metadata).get("x-request-id")
     request_id.set(printable(sent) if isinstance(sent, str) else job_id)
     trailers: Trailers = (("x-request-id", request_id.get()),)
     context.set_trailing_metadata(trailers)
