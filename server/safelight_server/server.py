@@ -26,6 +26,7 @@ from .engine.engine import Engine
 from .engine.job_book import JobBook
 from .engine.resuming import Resuming
 from .errors import LoadError
+from .extras import install_line
 from .job_store.store import Store
 from .model_folder import model_config
 from .model_folder.model_config import ModelConfig
@@ -195,7 +196,7 @@ def _http_doors(desk: Desk, config: Config, tls: Tls | None, tokens: Tokens | No
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
         option = "--http" if config.http else "--metrics"
-        raise LoadError(f"{option} needs the extra [http]: in the checkout, pip install '.[http]'") from None
+        raise LoadError(f"{option} needs the extra [http]: {install_line('http')}") from None
     metrics, found = Metrics(desk), {}
     for told, address, routes in (
         ("the page, OpenAI's and A1111's addresses", config.http, door.all_routes),

@@ -46,7 +46,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
     for name in [name for name in sys.modules if name.startswith(f"{missing}.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(LoadError, match=r"^--http needs the extra \[http\]: in the checkout, pip install '"):
+    with pytest.raises(LoadError, match=r"^--http needs the extra \[http\]: .* -m pip install "):
         _http_doors(Desk(), Config({}, http=Address("127.0.0.1:0")), None, None)
 
 
