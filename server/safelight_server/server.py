@@ -102,8 +102,7 @@ async def serve(config: Config) -> None:
     await server.start()
     log.info("listening on %s, loading %s", address, ", ".join(configs))
     log.info(_where_jobs_are(config.state_dir))
-    for told, door in doors.items():
-        log.info("%s are at %s", told, await door.open())
+    await _open_all(doors, server)
     opening = asyncio.create_task(asyncio.to_thread(_open_store, config))  # a large one is read for a while
     loading = asyncio.create_task(_load(opening, registry, configs, config))
     await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -139,6 +138,18 @@ async def serve(config: Config) -> None:
         log.info("stopped")
         if stop.done():
             _end_within(LAST_THREADS, code=0)
+
+
+async def _open_all(doors: Mapping[str, Door], server: grpc.aio.Server) -> None:
+    """Raises OSError for an address in use; by then all that listened is closed."""
+    try:
+        for told, door in doors.items():
+            log.info("%s are at %s", told, await door.open())
+    except OSError:
+        for door in doors.values():
+            await door.close(0)
+        await server.stop(None)  # or its end is a traceback
+        raise
 
 
 def _open_store(config: Config) -> Store:
