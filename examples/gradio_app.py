@@ -1,4 +1,4 @@
-"""The notebooks' own form on the client: pip install gradio, start a server, then python examples/gradio_app.py."""
+"""The notebooks' own form on the client. It needs a server, and `.venv/bin/pip install gradio`."""
 
 from collections.abc import Iterator
 

@@ -83,7 +83,7 @@ TEXTS = {
     "resume": "False: a lost link ends the call; True: it goes on, for up to 5 minutes without news",
     "previews": "a preview every so many steps, 0 is none, or a Previews; default: after every step",
     "max_image_bytes": "4096 or more: larger pictures come in messages of this size and are put together here",
-    "progress": "True shows a bar (it needs tqdm, else ImportError); a function is called with each event",
+    "progress": "True shows a bar; a function is called with each event",
     "timeout": "seconds; default: the client's",
 }
 

@@ -152,12 +152,7 @@ def bar_of(args: Namespace) -> Iterator[Bar | None]:
     if args.quiet or not sys.stderr.isatty():
         yield None
         return
-    try:
-        bar = Bar()
-    except ImportError as error:
-        print(f"safelight: {error}", file=sys.stderr)
-        yield None
-        return
+    bar = Bar()
     try:
         yield bar
     finally:

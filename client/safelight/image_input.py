@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -116,7 +117,7 @@ def _open(data: bytes) -> Image.Image:
     try:
         return open_image(data)
     except UnidentifiedImageError:
-        hint = "; for HEIC: pip install pillow-heif" if data[4:8] == b"ftyp" else ""
+        hint = f"; for HEIC: {sys.executable} -m pip install pillow-heif" if data[4:8] == b"ftyp" else ""
         raise UnidentifiedImageError(f"cannot identify a picture in these {len(data)} bytes{hint}") from None
 
 

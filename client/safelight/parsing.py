@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,7 +33,7 @@ class PrintCompletion(argparse.Action):
         try:
             import shtab
         except ImportError:
-            parser.error("completion needs shtab: pip install shtab")
+            parser.error(f"completion needs shtab: {sys.executable} -m pip install shtab")
         print(shtab.complete(parser, shell=values))
         parser.exit()
 

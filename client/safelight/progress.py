@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from .events import Event, ImageDone, Progress, Queued, Started
 from .notebook import LivePicture, in_notebook
@@ -13,13 +12,12 @@ OnEvent = Callable[[Event], object]
 
 
 class Bar:
-    """A bar of all steps of all pictures, by tqdm, on stderr or in the notebook.
-
-    Raises ImportError, with the remedy, when there is no tqdm.
-    """
+    """A bar of all steps of all pictures, by tqdm, on stderr or in the notebook."""
 
     def __init__(self) -> None:
-        self._bar = _tqdm()(unit="step", dynamic_ncols=True, desc="waiting")
+        from tqdm.auto import tqdm  # here, since importing it takes as long as the rest of the client
+
+        self._bar = tqdm(unit="step", dynamic_ncols=True, desc="waiting")
         self._done: dict[int, int] = {}
         self._steps = 0
 
@@ -53,10 +51,7 @@ def previews_of(progress: bool | OnEvent) -> int:
 
 @contextmanager
 def event_handler(progress: bool | OnEvent) -> Iterator[OnEvent]:
-    """The function to call with each event: the caller's own, or that of a bar, which is closed at the end.
-
-    Raises ImportError, with the remedy, for a bar without tqdm.
-    """
+    """The function to call with each event: the caller's own, or that of a bar, which is closed at the end."""
     if callable(progress):
         yield progress
         return
@@ -66,11 +61,3 @@ def event_handler(progress: bool | OnEvent) -> Iterator[OnEvent]:
         yield lambda event: [show(event) for show in shows]
     finally:
         bar.close()
-
-
-def _tqdm() -> Any:
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError("a progress bar needs tqdm: pip install tqdm") from error
-    return tqdm

@@ -26,6 +26,7 @@ from .engine.engine import Engine
 from .engine.job_book import JobBook
 from .engine.resuming import Resuming
 from .errors import LoadError
+from .extras import install_line
 from .job_store.store import Store
 from .model_folder import model_config
 from .model_folder.model_config import ModelConfig
@@ -120,8 +121,7 @@ async def serve(config: Config) -> None:
     await server.start()
     log.info("listening on %s, loading %s", address, ", ".join(configs))
     log.info(_where_jobs_are(config.state_dir))
-    for told, door in doors.items():
-        log.info("%s are at %s", told, await door.open())
+    await _open_all(doors, server)
     opening = asyncio.create_task(asyncio.to_thread(_open_store, config))  # a large one is read for a while
     loading = asyncio.create_task(_load(opening, library, configs, config))
     await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -161,6 +161,18 @@ async def serve(config: Config) -> None:
         log.info("stopped")
         if stop.done():
             _end_within(LAST_THREADS, code=0)
+
+
+async def _open_all(doors: Mapping[str, Door], server: grpc.aio.Server) -> None:
+    """Raises OSError for an address in use; by then all that listened is closed."""
+    try:
+        for told, door in doors.items():
+            log.info("%s are at %s", told, await door.open())
+    except OSError:
+        for door in doors.values():
+            await door.close(0)
+        await server.stop(None)  # or its end is a traceback
+        raise
 
 
 def _open_store(config: Config) -> Store:
@@ -215,7 +227,7 @@ def _extra(name: str, option: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS[name]:
             raise
-        raise LoadError(f"{option} needs the extra [{name}]: in the checkout, pip install '.[{name}]'") from None
+        raise LoadError(f"{option} needs the extra [{name}]: {install_line(name)}") from None
 
 
 def _traces() -> Sending:

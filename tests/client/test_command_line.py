@@ -74,10 +74,6 @@ def test_cli_generate_with_a_bar(run: Any, monkeypatch: pytest.MonkeyPatch) -> N
         assert (code, out) == (0, "safelight-7.png\n")
         assert "vega: 100%" in err
         assert server.requests[0].preview.every_steps == 0
-        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-        code, out, err = run("generate", "p", "--address", server.address, "--force")
-        assert (code, out) == (0, "safelight-7.png\n")
-        assert "pip install tqdm" in err
 
 
 def test_cli_asks_for_less_work(run: Any) -> None:

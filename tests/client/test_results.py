@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,12 +127,6 @@ def test_progress_calls_a_function_or_shows_a_bar(connect: Connect, capsys: pyte
     assert "vega: 100%" in shown.err
     assert "2/2" in shown.err
     assert not shown.out
-
-
-def test_without_tqdm_the_remedy_is_told(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with serve() as server, pytest.raises(ImportError, match="pip install tqdm"):
-        connect(server.address).generate("p", progress=True)
 
 
 # What else the server tells

@@ -100,4 +100,4 @@ def test_completion_without_shtab_says_what_to_install(
     monkeypatch.setitem(sys.modules, "shtab", None)
     code, _, err = said(["--print-completion", "bash"], capsys)
     assert code == 2
-    assert "pip install shtab" in err
+    assert f"{sys.executable} -m pip install shtab" in err

@@ -25,6 +25,7 @@ from safelight_server.server import Config, _http_doors
 from starlette.applications import Starlette
 from support.command_line import run
 from support.http_server import HttpServer, events
+from support.servers import refused_start
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
     for name in [name for name in sys.modules if name.startswith(f"{missing}.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(LoadError, match=r"^--http needs the extra \[http\]: in the checkout, pip install '"):
+    with pytest.raises(LoadError, match=r"^--http needs the extra \[http\]: .* -m pip install "):
         _http_doors(Desk(), Config({}, http=Address("127.0.0.1:0")), None, None, SILENT)
 
 
@@ -55,6 +56,14 @@ def test_an_address_in_use_is_refused(http_server: HttpServer) -> None:
     port = int(http_server.url.rpartition(":")[2])
     with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: in use"):
         door._bind("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("option", ["--http", "--metrics"])
+def test_an_address_in_use_is_told_in_one_line(http_server: HttpServer, option: str) -> None:
+    port = int(http_server.url.rpartition(":")[2])
+    *before, said = refused_start("--listen", "127.0.0.1:0", "--ephemeral", option, port).splitlines()
+    assert said == f"safelight-server: cannot listen on 127.0.0.1:{port}: in use, or not an address of this machine"
+    assert all(" info " in line for line in before)
 
 
 def test_answers_are_not_held_back() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from safelight_server.errors import LoadError
+from safelight_server.extras import install_line
 
 from .parsing import add_command
 
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Exports a checkpoint. Raises LoadError for whatever is not as it must be; then no folder is made."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         lacks = f"export needs the extra [export], and there is no {missing[0]}"
-        raise LoadError(f"{lacks}: in the checkout, pip install torch==2.13.0 '.[export]'")
+        raise LoadError(f"{lacks}: {install_line('export')}")
     from safelight_server.export import exporter
 
     options = options_from(arguments)
