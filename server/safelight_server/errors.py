@@ -181,15 +181,15 @@ class ModelUnusable(JobError):
 
 
 class ModelTooLarge(JobError):
-    """The model does not fit into the memory that the server may take, even alone."""
+    """The model does not fit into the memory that the server may take, even when no other one is loaded."""
 
     code = "FAILED_PRECONDITION"
     reason = "MODEL_TOO_LARGE"
 
-    def __init__(self, name: str, needed: int, limit: int) -> None:
+    def __init__(self, name: str, needed: int, taken: int, limit: int) -> None:
         super().__init__(
-            f"model {name} takes about {needed / 1e9:.1f} GB, and does not fit into the {limit / 1e9:.1f} GB of "
-            "--memory-limit"
+            f"model {name} takes about {needed / 1e9:.2f} GB, and does not fit: --memory-limit is {limit / 1e9:.2f} GB, "
+            f"of which the server takes {taken / 1e9:.2f} GB without it"
         )
         self.metadata = {"needed_bytes": str(needed), "limit_bytes": str(limit)}
 

@@ -38,6 +38,7 @@ class Standing(Collector):
             ("lane_seconds_left", "Seconds of work ahead of a lane", ("lane",), _seconds_left(engine)),
             ("lane_stuck", "1 while an inference of a lane hangs", ("lane",), _stuck(engine)),
             ("model_ready", "1 while a model takes jobs", ("model",), _ready(engine)),
+            ("model_loaded", "1 while a model is loaded; a request loads one that is not", ("model",), _loaded(engine)),
             ("model_bytes", "Bytes of a model's weights; models may share files", ("model",), _bytes(engine)),
             (
                 "checkpoint_seconds",
@@ -81,6 +82,10 @@ def _stuck(engine: Engine) -> list[Sample]:
 
 def _ready(engine: Engine) -> list[Sample]:
     return [((name,), float(ready)) for name, ready in engine.health().items()]
+
+
+def _loaded(engine: Engine) -> list[Sample]:
+    return [((name,), float(name in engine.models)) for name in engine.infos]
 
 
 def _bytes(engine: Engine) -> list[Sample]:

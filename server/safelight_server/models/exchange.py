@@ -86,7 +86,7 @@ class Exchange:
             elif others:
                 await self._wait()
             else:
-                raise ModelTooLarge(one.name, footprint.resident() + one.needs, self.limit)
+                raise ModelTooLarge(one.name, one.needs, footprint.resident(), self.limit)
 
     async def _wait(self) -> None:
         self._news.clear()
