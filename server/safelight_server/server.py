@@ -75,6 +75,12 @@ class Config:
     tokens: Path | None = None  # a file of them; None: everybody may call
     insecure: bool = False  # to be open to others without both
 
+    @property
+    def addresses(self) -> dict[str, listening.Address]:
+        """Where it listens, by the option that says so."""
+        told = {"--listen": self.listen, "--http": self.http, "--metrics": self.metrics}
+        return {option: address for option, address in told.items() if address is not None}
+
 
 async def serve(config: Config) -> None:
     """Serves until SIGTERM or SIGINT; returns when all is put away. Raises LoadError, or OSError for the address.
@@ -175,9 +181,8 @@ async def _watch(
 def _access(config: Config) -> tuple[Tls | None, Tokens | None]:
     """Who may call, and how it is kept from others. Raises LoadError for what would be open to everybody."""
     if not config.insecure:
-        for option, address in (("--listen", config.listen), ("--http", config.http), ("--metrics", config.metrics)):
-            if address is not None:
-                exposure.check(option, address.target, tls=config.tls is not None, tokens=config.tokens is not None)
+        for option, address in config.addresses.items():
+            exposure.check(option, address.target, tls=config.tls is not None, tokens=config.tokens is not None)
     return (Tls(config.tls) if config.tls else None), (Tokens(config.tokens) if config.tokens else None)
 
 
@@ -188,14 +193,10 @@ def _http_doors(desk: Desk, config: Config, tls: Tls | None, tokens: Tokens | No
     """
     if config.http is None and config.metrics is None:
         return {}, SILENT
-    try:
-        from .http import door
-        from .http.metrics import Metrics
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
-            raise
-        option = "--http" if config.http else "--metrics"
-        raise LoadError(f"{option} needs the extra [http]: in the checkout, pip install '.[http]'") from None
+    check_extra(config)
+    from .http import door
+    from .http.metrics import Metrics
+
     metrics, found = Metrics(desk), {}
     for told, address, routes in (
         ("the page, OpenAI's and A1111's addresses", config.http, door.all_routes),
@@ -205,6 +206,19 @@ def _http_doors(desk: Desk, config: Config, tls: Tls | None, tokens: Tokens | No
             host, _, port = address.target.rpartition(":")
             found[told] = door.Door(routes(desk, metrics), host, int(port), tls, tokens, metrics.observer)
     return found, metrics.observer
+
+
+def check_extra(config: Config) -> None:
+    """Raises LoadError where a door is asked for, and its libraries are not there."""
+    if config.http is None and config.metrics is None:
+        return
+    try:
+        from .http import door, metrics  # noqa: F401
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        option = "--http" if config.http else "--metrics"
+        raise LoadError(f"{option} needs the extra [http]: in the checkout, pip install '.[http]'") from None
 
 
 async def _drain(engine: Engine, calls: Calls, doors: Sequence[Door], grace: float) -> None:

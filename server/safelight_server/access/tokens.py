@@ -38,6 +38,10 @@ class Tokens:
         if not self._entries.get():
             raise LoadError(f"{file}: has no token; `safelight-server token NAME --tokens {file}` makes one")
 
+    def names(self) -> list[str]:
+        """Who may call."""
+        return sorted({entry.caller.name for entry in self._entries.get()})
+
     def caller(self, token: str | None) -> Caller:
         """Whose token this is. Raises TokenMissing or TokenUnknown. It takes as long for a wrong one as for a right."""
         if not token:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 OPTION = "--config"
-NOT_IN_A_FILE = ("help", "config")
+NOT_IN_A_FILE = ("help", "config", "seals")  # seals: how `check` looks, not how a server is
 PATH = re.compile(r"(FILE|DIR)$")  # metavars of values that are paths; before an "=" stands a name
 PER_MODEL = re.compile(r"\[?NAME=\]?")  # metavars of options that may be given again, for another model
 

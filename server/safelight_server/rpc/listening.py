@@ -70,7 +70,7 @@ def _socket(text: str) -> str:
 def bind(server: grpc.aio.Server, address: Address, tls: Tls | None = None) -> str:
     """Binds it; the address as a client is to call it. Raises OSError for one that is in use, or is not ours."""
     refusal = OSError(f"cannot listen on {address.target}: in use, or not an address of this machine")
-    if address.target.startswith("unix:") and _answers(address.target.removeprefix("unix:")):
+    if address.target.startswith("unix:") and answers(address.target.removeprefix("unix:")):
         raise refusal  # gRPC would take the socket's file away from the server that listens there
     try:
         with _owner_alone():
@@ -116,7 +116,7 @@ def _owner_alone() -> Iterator[None]:
         os.umask(before)
 
 
-def _answers(path: str) -> bool:
+def answers(path: str) -> bool:
     """Whether somebody listens at a unix socket. A file that a killed server left does not answer."""
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(path) == 0
