@@ -6,10 +6,9 @@ import asyncio
 import logging
 import math
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from . import signals
 from .access import exposure
 from .access import tls as tls_files
 from .access.tls import Tls
@@ -92,7 +92,7 @@ async def serve(config: Config) -> None:
     desk = Desk()
     doors, observer = _http_doors(desk, config, tls, tokens)
     registry = Registry(max_edge=config.max_edge, observer=observer)
-    stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
+    stop = signals.first_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=peer_limits.options(), interceptors=[Guard(tokens, observer)] if tokens else [])
     status, calls = Health(), Calls(observer)
     services = {
@@ -235,25 +235,6 @@ async def _let_others_end(patience: float) -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:
         await asyncio.wait(others, timeout=patience)
-
-
-def _stop_signal(on_stop: Callable[[], None]) -> asyncio.Future[None]:
-    """Done at the first SIGTERM or SIGINT. The second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
-    numbers = signal.SIGTERM, signal.SIGINT
-
-    def on_signal() -> None:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)  # the kernel ends it, so that nothing in here can be in the way
-        if not stop.done():
-            on_stop()
-            stop.set_result(None)
-
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal)
-    return stop
 
 
 def _end_within(seconds: float, code: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import grpc
 from safelight_server.access.tls import Material, Tls
 
 HOST, PORT = "127.0.0.1", 50051
-LONGEST_SOCKET = 107  # bytes of a unix socket's path, by Linux
+LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes of a unix socket's path
 
 
 class Address(NamedTuple):
@@ -60,6 +61,8 @@ def _port(text: str) -> int:
 
 def _socket(text: str) -> str:
     path = text.removeprefix("unix:").removeprefix("//")
+    if not hasattr(socket, "AF_UNIX"):
+        raise ValueError(f"must be HOST:PORT: this system has no unix sockets for Python, so not {text!r}")
     if not path:
         raise ValueError("must be unix:PATH, with the path of a socket")
     if len(str(Path(path).absolute()).encode()) > LONGEST_SOCKET:
