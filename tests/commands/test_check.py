@@ -22,6 +22,7 @@ from safelight_server.commands import config_file, serve
 from safelight_server.commands.check import add
 from safelight_server.commands.parsing import Parser
 from safelight_server.engine import memory
+from safelight_server.errors import LoadError
 from safelight_server.job_store import database
 from safelight_server.rpc import peer_limits
 from support.access import certificates, new_tokens
@@ -90,7 +91,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert len(told) == 7, told
 
 
-def spoil(file: str) -> Callable[[Path], None]:
+def spoil(file: str) -> Callable[[Path], object]:
     return lambda folder: (folder / file).write_bytes(b"no")
 
 
@@ -103,7 +104,7 @@ def spoil(file: str) -> Callable[[Path], None]:
     ],
 )
 def test_a_model_that_is_broken_is_refused_in_the_words_of_the_server(
-    breaking: Callable[[Path], None], told: str, place: list[object], tmp_path: Path
+    breaking: Callable[[Path], object], told: str, place: list[object], tmp_path: Path
 ) -> None:
     folder = tmp_path / "broken"
     shutil.copytree(demo.FOLDERS["demo-xl"], folder)
@@ -247,7 +248,7 @@ def test_too_little_of_what_the_machine_has(place: list[object], monkeypatch: py
 
 def test_an_extra_that_is_missing(place: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(config: server.Config) -> None:
-        raise server.LoadError("--http needs the extra [http]")
+        raise LoadError("--http needs the extra [http]")
 
     monkeypatch.setattr("safelight_server.preflight.process.check_extra", refuse)
     assert any("--http needs the extra [http]" in line for line in lines("FAILED", *place, "--http=127.0.0.1:0"))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safelight import Client
+from safelight_server import demo
 from safelight_server.__main__ import parser
 from safelight_server.commands import config_file, serve
 from safelight_server.commands.parsing import Parser
+from support.servers import ServerProcess
 
 EXAMPLE = Path(__file__).parents[2] / "docs/operations/serve.toml"
 # A value of each option that takes one, as the command line has it, and never the default.
@@ -175,3 +179,16 @@ def test_the_example_is_read() -> None:
     assert (config.devices["xl"].name, config.devices["vega"].threads) == ("GPU", 4)
     assert config.tls is not None
     assert config.listen.target == "0.0.0.0:50051"
+
+
+def test_a_server_is_started_by_a_file(tmp_path: Path) -> None:
+    shutil.copytree(demo.FOLDERS["demo-xl"], tmp_path / "models/demo-xl")
+    shutil.copytree(demo.FOLDERS["demo-vega"], tmp_path / "models/demo-vega")  # which reads parts of the one beside
+    file = tmp_path / "serve.toml"
+    text = "listen = 'unix:s'\nstate-dir = 'state'\nlog-format = 'json'\n[model]\nvega = 'models/demo-vega'\n"
+    file.write_text(text, encoding="utf-8")
+    with ServerProcess("--config", str(file)) as server, Client(server.address) as client:
+        assert server.address != f"unix:{tmp_path}/s", "--listen, which the command line has, wins"
+        assert [model.name for model in client.models()] == ["vega"]
+        assert (tmp_path / "state/jobs.sqlite").is_file()
+        assert all(json.loads(line) for line in server.log().splitlines())

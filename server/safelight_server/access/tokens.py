@@ -77,7 +77,9 @@ def rights_of(text: str) -> frozenset[Right]:
 def _read(file: Path) -> list[Entry]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise LoadError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
         raise LoadError(f"{file}: cannot be read: {error}") from None
     entries: dict[bytes, Entry] = {}
     for number, line in enumerate(lines, 1):

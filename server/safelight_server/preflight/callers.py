@@ -30,7 +30,7 @@ def exposed(config: Config) -> Iterator[Finding]:
         else:
             with refusal(subject) as refused:
                 exposure.check(option, address.target, tls=config.tls is not None, tokens=config.tokens is not None)
-                yield ok(subject, "others can reach it, by TLS and with a token")
+                yield ok(subject, "others can reach it: by TLS, and with a token")
             if refused.finding:
                 yield refused.finding
 

@@ -52,9 +52,15 @@ def refusal(subject: str) -> Iterator[Refused]:
     try:
         yield refused
     except (LoadError, OSError) as error:
-        text = str(error)
-        # Most refusals name the option or the file themselves.
-        refused.finding = failed("", text) if text.startswith(subject) else failed(subject, text)
+        refused.finding = failed(*_once(subject, str(error)))
+
+
+def _once(subject: str, text: str) -> tuple[str, str]:
+    """Most refusals name the option, or its file, themselves."""
+    kind, _, value = subject.rpartition(" ")
+    if text.startswith(f"{subject}:"):
+        return subject, text.removeprefix(f"{subject}:").strip()
+    return (kind, text) if value and text.startswith(f"{value}:") else (subject, text)
 
 
 def size(count: float) -> str:

@@ -75,6 +75,8 @@ def on_devices(config: Config) -> Iterator[Finding]:
 def in_memory(config: Config) -> Iterator[Finding]:
     """Only those of a CPU count: other devices have their own."""
     needed = sum(_weights(config).values())
+    if not needed:
+        return
     free = memory.available()
     text = f"{size(needed)} of weights on the CPU, {size(free)} of memory free"
     if needed > free:
