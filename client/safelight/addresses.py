@@ -48,6 +48,8 @@ def is_loopback(target: str) -> bool:
 
 
 def _one(address: str) -> str:
+    if address.startswith(("unix:", "unix-abstract:")) and not hasattr(socket, "AF_UNIX"):
+        raise ValueError(f"cannot connect to {address!r}: this system has no unix sockets; an address is host:port")
     if _SCHEME.match(address):
         return address
     scheme, found, rest = address.rpartition("://")

@@ -6,12 +6,12 @@ import argparse
 import sys
 
 from . import __version__, logs  # noqa: F401 - logs first: it opens what the shell has closed
-from .commands import compare, demo, models, serve, token, verify
+from .commands import check, compare, demo, models, serve, token, verify
 from .commands import export as export_command
 from .commands.parsing import Parser
 from .errors import LoadError
 
-COMMANDS = (demo, serve, models, token, export_command, compare, verify)
+COMMANDS = (demo, serve, check, models, token, export_command, compare, verify)
 
 
 def main() -> None:

@@ -188,8 +188,8 @@ class ModelTooLarge(JobError):
 
     def __init__(self, name: str, needed: int, taken: int, limit: int) -> None:
         super().__init__(
-            f"model {name} takes about {needed / 1e9:.2f} GB, and does not fit: --memory-limit is {limit / 1e9:.2f} GB, "
-            f"of which the server takes {taken / 1e9:.2f} GB without it"
+            f"model {name} takes about {needed / 1e9:.2f} GB, and does not fit: --memory-limit is {limit / 1e9:.2f} "
+            f"GB, and the server has {taken / 1e9:.2f} GB without it"
         )
         self.metadata = {"needed_bytes": str(needed), "limit_bytes": str(limit)}
 

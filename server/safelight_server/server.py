@@ -6,10 +6,9 @@ import asyncio
 import logging
 import math
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from . import signals
 from .access import exposure
 from .access import tls as tls_files
 from .access.tls import Tls
@@ -90,6 +90,12 @@ class Config:
     tokens: Path | None = None  # a file of them; None: everybody may call
     insecure: bool = False  # to be open to others without both
 
+    @property
+    def addresses(self) -> dict[str, listening.Address]:
+        """Where it listens, by the option that says so."""
+        told = {"--listen": self.listen, "--http": self.http, "--metrics": self.metrics}
+        return {option: address for option, address in told.items() if address is not None}
+
 
 async def serve(config: Config) -> None:
     """Serves until SIGTERM or SIGINT; returns when all is put away. Raises LoadError, or OSError for the address.
@@ -105,7 +111,7 @@ async def serve(config: Config) -> None:
     traces = _traces() if config.traces else None
     doors, observer = _http_doors(desk, config, tls, tokens, traces.observer if traces else SILENT)
     registry.observer = observer
-    stop = _stop_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
+    stop = signals.first_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=peer_limits.options(), interceptors=[Guard(tokens, observer)] if tokens else [])
     status, calls = Health(), Calls(observer)
     services = {
@@ -213,9 +219,8 @@ async def _watch(
 def _access(config: Config) -> tuple[Tls | None, Tokens | None]:
     """Who may call, and how it is kept from others. Raises LoadError for what would be open to everybody."""
     if not config.insecure:
-        for option, address in (("--listen", config.listen), ("--http", config.http), ("--metrics", config.metrics)):
-            if address is not None:
-                exposure.check(option, address.target, tls=config.tls is not None, tokens=config.tokens is not None)
+        for option, address in config.addresses.items():
+            exposure.check(option, address.target, tls=config.tls is not None, tokens=config.tokens is not None)
     return (Tls(config.tls) if config.tls else None), (Tokens(config.tokens) if config.tokens else None)
 
 
@@ -246,9 +251,10 @@ def _http_doors(
     """
     if config.http is None and config.metrics is None:
         return {}, also
-    with _extra("http", "--http" if config.http else "--metrics"):
-        from .http import door
-        from .http.metrics import Metrics
+    check_extras(config)
+    from .http import door
+    from .http.metrics import Metrics
+
     metrics, found = Metrics(desk), {}
     observer = together(metrics.observer, also)
     for told, address, routes in (
@@ -259,6 +265,16 @@ def _http_doors(
             host, _, port = address.target.rpartition(":")
             found[told] = door.Door(routes(desk, metrics), host, int(port), tls, tokens, observer)
     return found, observer
+
+
+def check_extras(config: Config) -> None:
+    """Raises LoadError where something is asked for whose libraries are not there."""
+    if config.http is not None or config.metrics is not None:
+        with _extra("http", "--http" if config.http else "--metrics"):
+            from .http import door, metrics  # noqa: F401
+    if config.traces:
+        with _extra("otel", "--traces"):
+            from .traces import sending  # noqa: F401
 
 
 async def _drain(engine: Engine, calls: Calls, doors: Sequence[Door], grace: float) -> None:
@@ -275,25 +291,6 @@ async def _let_others_end(patience: float) -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:
         await asyncio.wait(others, timeout=patience)
-
-
-def _stop_signal(on_stop: Callable[[], None]) -> asyncio.Future[None]:
-    """Done at the first SIGTERM or SIGINT. The second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
-    numbers = signal.SIGTERM, signal.SIGINT
-
-    def on_signal() -> None:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)  # the kernel ends it, so that nothing in here can be in the way
-        if not stop.done():
-            on_stop()
-            stop.set_result(None)
-
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal)
-    return stop
 
 
 def _end_within(seconds: float, code: int) -> None:

@@ -25,11 +25,9 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--model", "just-a-name"], "--model must be NAME=DIR"),
         (["--model", "a=x", "--model", "a=x"], "--model a is given twice"),
         (["--model", "a=x", "--device", "b=CPU"], "--device b=CPU: there is no --model b; there are a"),
         (["--model", "a=x", "--device", "CPU", "--device", "GPU"], "--device is given twice for all models"),
-        (["--model", "a=x", "--threads", "a=none"], "--threads of a must be a whole number from 1 on, not 'none'"),
     ],
 )
 def test_options_that_do_not_fit_each_other(arguments: list[str], told: str) -> None:

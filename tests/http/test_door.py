@@ -15,7 +15,7 @@ from safelight_server.__main__ import parser
 from safelight_server.commands.serve import config_from
 from safelight_server.desk import Desk
 from safelight_server.errors import LoadError
-from safelight_server.http import door
+from safelight_server.http import listener
 from safelight_server.http.door import Door, all_routes
 from safelight_server.http.metrics import Metrics
 from safelight_server.http.probes import Probes
@@ -55,7 +55,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
 def test_an_address_in_use_is_refused(http_server: HttpServer) -> None:
     port = int(http_server.url.rpartition(":")[2])
     with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: in use"):
-        door._bind("127.0.0.1", port)
+        listener.bind("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("option", ["--http", "--metrics"])
@@ -68,8 +68,8 @@ def test_an_address_in_use_is_told_in_one_line(http_server: HttpServer, option: 
 
 def test_answers_are_not_held_back() -> None:
     """Where asyncio does not know that a socket is TCP, Nagle's algorithm costs 40 ms an answer."""
-    with door._bind("127.0.0.1", 0) as listener:
-        assert listener.proto == socket.IPPROTO_TCP
+    with listener.bind("127.0.0.1", 0) as opened:
+        assert opened.proto == socket.IPPROTO_TCP
 
 
 def test_while_the_models_load_each_door_says_so() -> None:

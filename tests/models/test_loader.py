@@ -61,7 +61,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "no weights": (removed("vae_decoder/openvino_model.bin"), "vae_decoder/openvino_model.bin: is missing"),
     "no tokenizer": (removed("tokenizer_2/tokenizer.json"), "tokenizer_2/tokenizer.json: is missing"),
     "spoilt tokenizer": (spoil("tokenizer/tokenizer.json"), "the tokenizer cannot be read"),
-    "spoilt graph": (spoil("unet/openvino_model.xml"), "unet/openvino_model.xml: OpenVINO on CPU says"),
+    "spoilt graph": (spoil("unet/openvino_model.xml"), "unet/openvino_model.xml: OpenVINO says"),
     "not SDXL": (rewritten("unet/config.json", addition_embed_type=None), "addition_embed_type must be 'text_time'"),
     "odd channels": (rewritten("unet/config.json", in_channels=8), "in_channels must be 4, or 9"),
     "unknown scheduler": (

@@ -39,9 +39,11 @@ def refused_start(*arguments: object) -> str:
 class ServerProcess:
     """Starts `safelight-server serve` on a free port and waits until its log says `ready`; stops it on exit."""
 
+    MODULE = "safelight_server"
+
     def __init__(self, *arguments: str, ready: str = "ready: serving") -> None:
         self._log = tempfile.NamedTemporaryFile("w+", encoding="utf-8", suffix=".log")  # noqa: SIM115 - closed in __exit__
-        command = [sys.executable, "-m", "safelight_server", "serve", "--listen", "127.0.0.1:0", *arguments]
+        command = [sys.executable, "-m", self.MODULE, "serve", "--listen", "127.0.0.1:0", *arguments]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self._log, env=environment)
         try:

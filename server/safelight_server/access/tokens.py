@@ -38,6 +38,10 @@ class Tokens:
         if not self._entries.get():
             raise LoadError(f"{file}: has no token; `safelight-server token NAME --tokens {file}` makes one")
 
+    def names(self) -> list[str]:
+        """Who may call."""
+        return sorted({entry.caller.name for entry in self._entries.get()})
+
     def caller(self, token: str | None) -> Caller:
         """Whose token this is. Raises TokenMissing or TokenUnknown. It takes as long for a wrong one as for a right."""
         if not token:
@@ -73,7 +77,9 @@ def rights_of(text: str) -> frozenset[Right]:
 def _read(file: Path) -> list[Entry]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise LoadError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
         raise LoadError(f"{file}: cannot be read: {error}") from None
     entries: dict[bytes, Entry] = {}
     for number, line in enumerate(lines, 1):

@@ -1,52 +1,114 @@
-"""safelight-server demo: the demo models behind both doors, and the page in a browser."""
+"""safelight-server demo: the demo models draw what you say; without a prompt, a page in a browser to play with."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import socket
+import sys
 import threading
 import time
 import webbrowser
+from pathlib import Path
 from typing import Any
 
+from safelight import Client, SafelightError
+
 from safelight_server import demo, logs
+from safelight_server.errors import LoadError
 from safelight_server.models.device import Device
 from safelight_server.rpc import listening
 from safelight_server.server import Config, serve
 
+from .contact_sheet import draw_all
+from .own_server import demo_server
 from .parsing import add_command
 from .serve import HTTP_PORT, address, http_address, state_dir
 
 EPILOG = """\
 examples:
+  safelight-server demo "a red apple"    draws it in four ways, with previews, and leaves two pictures in out/
   safelight-server demo                  a page to play with at http://127.0.0.1:7860, and gRPC at 127.0.0.1:50051
-  safelight-server demo --no-browser     on a machine without a screen
+  safelight-server demo --no-browser     the same on a machine without a screen
+
+The demo models ship with the server. They draw some thousand emoji on a dozen background colours, and nothing else.
+The page needs the extra [http].
 """
 PATIENCE = 30.0  # seconds until the door is open
+INTERRUPTED = 130
+# What is for one of both alone: the attribute of each option, and what it is if it is not given.
+FOR_A_PROMPT: dict[str, Any] = {"folder": Path("out"), "seed": 7}
+FOR_THE_PAGE: dict[str, Any] = {
+    "http": listening.Address(f"127.0.0.1:{HTTP_PORT}"),
+    "listen": listening.DEFAULT,
+    "no_browser": False,
+}
 
 
 def add(commands: Any) -> None:
     command = add_command(
-        commands, "demo", run, help="play with the demo models in a browser", description=__doc__, epilog=EPILOG
+        commands, "demo", run, help="draw with the demo models, at once", description=__doc__, epilog=EPILOG
     )
-    add = command.add_argument
-    add("--http", type=http_address, default=f"127.0.0.1:{HTTP_PORT}", metavar="ADDRESS", help="(%(default)s)")
-    add("--listen", type=address, default=listening.DEFAULT.target, metavar="ADDRESS", help="for gRPC (%(default)s)")
-    add("--no-browser", action="store_true", help="only say where the page is")
+    command.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to draw; without it, the page")
+    add = command.add_argument_group("with a prompt").add_argument
+    add("--folder", type=Path, metavar="DIR", help="for the pictures, and the server's log (out)")
+    add("--seed", type=int, metavar="N", help="(7)")
+    add = command.add_argument_group("without one").add_argument
+    add("--http", type=http_address, metavar="ADDRESS", help=f"of the page (127.0.0.1:{HTTP_PORT})")
+    add("--listen", type=address, metavar="ADDRESS", help=f"for gRPC ({listening.DEFAULT.target})")
+    add("--no-browser", action="store_true", default=None, help="only say where the page is")
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Raises LoadError for an option that goes with the other of both, and where no server starts."""
+    mine, other = (FOR_THE_PAGE, FOR_A_PROMPT) if arguments.prompt is None else (FOR_A_PROMPT, FOR_THE_PAGE)
+    for name in other:
+        if getattr(arguments, name) is not None:
+            word = (
+                "is for a prompt, and there is none" if arguments.prompt is None else "is for the page: give no prompt"
+            )
+            raise LoadError(f"demo: --{name.replace('_', '-')} {word}")
+    told = {name: getattr(arguments, name) for name in mine}
+    chosen = {name: mine[name] if value is None else value for name, value in told.items()}
+    if arguments.prompt is None:
+        page(**chosen)
+    else:
+        draw(arguments.prompt, **chosen)
+
+
+def draw(prompt: str, folder: Path, seed: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "server.log"
+    print(f"starting the server (its log: {log})", file=sys.stderr)
+    try:
+        with demo_server(log) as found, Client(found) as client:
+            files = draw_all(client, prompt, seed, folder)
+    except SafelightError as error:
+        sys.exit(f"safelight-server demo: {error}")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    for file in files:
+        print(file.resolve())
+    print(f"a page to play with: {_program()} demo")
+
+
+def _program() -> str:
+    """As it was called; a file of Python's own is no command."""
+    called = sys.argv[0]
+    return "safelight-server" if called.endswith(".py") else called
+
+
+def page(http: listening.Address, listen: listening.Address, no_browser: bool) -> None:
     logs.start("human", "info")
     config = Config(
         folders=dict(demo.FOLDERS),
-        listen=arguments.listen,
-        http=arguments.http,
-        state_dir=state_dir(arguments.listen),
+        listen=listen,
+        http=http,
+        state_dir=state_dir(listen),
         devices=dict.fromkeys(demo.FOLDERS, Device()),
     )
-    if not arguments.no_browser:
-        threading.Thread(target=_show, args=(arguments.http.target,), daemon=True).start()
+    if not no_browser:
+        threading.Thread(target=_show, args=(http.target,), daemon=True).start()
     asyncio.run(serve(config))
 
 

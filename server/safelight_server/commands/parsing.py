@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
+
+from . import config_file
 
 PRECISIONS = ("f32", "bf16", "f16")  # of the arithmetic on a device
 
@@ -15,10 +19,27 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
+        self._reads_files = False
 
     def error(self, message: str) -> NoReturn:
         """Exits with 2."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def read_config_files(self) -> None:
+        """From now on it has the option --config: a file may say what the command line does not."""
+        config_file.add(self)
+        self._reads_files = True
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it: what stands in the namespace before is what options have that are not given."""
+        found = super().parse_known_args(args, namespace)
+        file: Path | None = found[0].config if self._reads_files else None
+        if file is None:
+            return found
+        try:
+            return super().parse_known_args(args, argparse.Namespace(**config_file.read(self, file)))
+        except config_file.BadFile as error:
+            return self.exit(2, "".join(f"{self.prog}: {line}\n" for line in str(error).splitlines()))
 
 
 def add_command(
@@ -29,9 +50,9 @@ def add_command(
     help: str,
     description: str | None,
     epilog: str | None = None,
-) -> argparse.ArgumentParser:
+) -> Parser:
     """Adds a command that `run` runs, and returns its parser. `commands` is what add_subparsers gave."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: Parser = commands.add_parser(
         name,
         help=help,
         description=description,
@@ -41,6 +62,17 @@ def add_command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def seconds(text: str) -> float:
+    """The type of an option whose value is a time, which may be 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds from 0 on, not {text!r}")
+    return value
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -18,7 +18,7 @@ from safelight_server.models.device import Device
 from safelight_server.rpc import listening
 from safelight_server.server import Config, serve
 
-from .parsing import PRECISIONS, add_command, byte_count, whole_number
+from .parsing import PRECISIONS, Parser, add_command, byte_count, seconds, whole_number
 
 HTTP_PORT = 7860  # where A1111 is, and so where its clients look first
 METRICS_PORT = 9464  # where OpenTelemetry's exporters for Prometheus are
@@ -30,6 +30,7 @@ examples:
   safelight-server serve --model vega=./vegart-int8 --listen 0.0.0.0:50051 \\
       --tls-cert cert.pem --tls-key key.pem --tokens tokens.txt
   safelight-server serve --model xl=./sdxl-base --model vega=./vegart-int8 --device GPU --device vega=CPU
+  safelight-server serve --config serve.toml                the same options from a file: docs/operations/serve.toml
   safelight-server serve --http :7860                       and a page at http://127.0.0.1:7860
 
 A model is a folder as `safelight-server export` writes it, or optimum-cli, or optimum-intel's save_pretrained.
@@ -40,8 +41,20 @@ def add(commands: Any) -> None:
     command = add_command(
         commands, "serve", run, help="serve one or more models until SIGTERM", description=__doc__, epilog=EPILOG
     )
+    add_options(command)
+
+
+def add_options(command: Parser) -> None:
+    """All that a server can be told; `check` takes the same."""
+    command.read_config_files()
     add = command.add_argument
-    add("--model", action="append", metavar="NAME=DIR", help="a model folder and its name; the first is the default")
+    add(
+        "--model",
+        action="append",
+        type=named_folder,
+        metavar="NAME=DIR",
+        help="a model folder and its name; the first is the default",
+    )
     add(
         "--listen",
         type=address,
@@ -90,6 +103,7 @@ def add(commands: Any) -> None:
     add(
         "--threads",
         action="append",
+        type=threads,
         metavar="[NAME=]N",
         help="CPU threads; a model that has its own works beside the rest",
     )
@@ -135,7 +149,7 @@ def add(commands: Any) -> None:
         metavar="PIXELS",
         help="largest width and height (%(default)s)",
     )
-    add("--grace", type=float, default=30.0, metavar="SECONDS", help="for running jobs after SIGTERM (%(default)g)")
+    add("--grace", type=seconds, default=30.0, metavar="SECONDS", help="for running jobs after SIGTERM (%(default)g)")
     add(
         "--state-dir",
         type=Path,
@@ -153,6 +167,18 @@ def add(commands: Any) -> None:
     add("--no-verify", action="store_true", help="do not check the files' hashes before loading")
     add("--log-format", choices=sorted(logs.FORMATS), default="human", help="(%(default)s)")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(%(default)s)")
+
+
+def named_folder(text: str) -> str:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"must be NAME=DIR, not {text!r}")
+    return text
+
+
+def threads(text: str) -> str:
+    whole_number(1)(text.rpartition("=")[2])
+    return text
 
 
 def address(text: str) -> listening.Address:
@@ -183,16 +209,16 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def config_from(arguments: argparse.Namespace) -> Config:
-    """Raises LoadError for a model that is not NAME=DIR, or named twice, or given a device and not there."""
+    """Raises LoadError for a model that is named twice, or given a device and not there."""
     folders = _folders(arguments)
     names = _by_model("--device", arguments.device or (), folders)
-    threads = _by_model("--threads", arguments.threads or (), folders)
+    cores = _by_model("--threads", arguments.threads or (), folders)
     devices = {
         name: Device(
             names.get(name, names.get("", "CPU")),
             arguments.precision,
             arguments.cache_dir,
-            _threads(name, threads.get(name, threads.get(""))),
+            int(own) if (own := cores.get(name, cores.get(""))) else None,
         )
         for name in folders
     }
@@ -204,12 +230,12 @@ def config_from(arguments: argparse.Namespace) -> Config:
         traces=arguments.traces,
         devices=devices,
         new_device=Device(
-            names.get("", "CPU"), arguments.precision, arguments.cache_dir, _threads("new models", threads.get(""))
+            names.get("", "CPU"), arguments.precision, arguments.cache_dir, int(cores[""]) if "" in cores else None
         ),
         models_root=_models_root(arguments.models_root),
         memory_limit=arguments.memory_limit,
         idle_unload=arguments.idle_unload,
-        own_lane=frozenset(threads) - {""},
+        own_lane=frozenset(cores) - {""},
         slots=arguments.slots,
         queue=arguments.queue,
         share=arguments.share,
@@ -256,9 +282,7 @@ def _folders(arguments: argparse.Namespace) -> dict[str, Path]:
     if not arguments.model:
         return dict(demo.FOLDERS)
     for text in arguments.model:
-        name, equals, folder = text.partition("=")
-        if not (name and equals and folder):
-            raise LoadError(f"--model must be NAME=DIR, not {text!r}")
+        name, _, folder = text.partition("=")
         if name in folders:
             raise LoadError(f"--model {name} is given twice")
         folders[name] = Path(folder)
@@ -276,9 +300,3 @@ def _by_model(option: str, texts: Sequence[str], folders: Collection[str]) -> di
             raise LoadError(f"{option} is given twice for {name or 'all models'}")
         said[name] = value
     return said
-
-
-def _threads(name: str, text: str | None) -> int | None:
-    if text is not None and not (text.isdecimal() and int(text)):
-        raise LoadError(f"--threads of {name} must be a whole number from 1 on, not {text!r}")
-    return None if text is None else int(text)

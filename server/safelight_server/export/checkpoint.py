@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,15 +85,22 @@ def alone(folder: Path, stem: str, files: list[Path]) -> Iterator[Path]:
         stem = "pytorch_model"
     with TemporaryDirectory(prefix="safelight-") as name:
         chosen = Path(name)
-        (chosen / "config.json").symlink_to((folder / "config.json").absolute())
+        _link(chosen / "config.json", folder / "config.json")
         if len(files) == 1:
-            (chosen / f"{stem}{files[0].suffix}").symlink_to(files[0].absolute())
+            _link(chosen / f"{stem}{files[0].suffix}", files[0])
         else:
             for path in files:
-                (chosen / path.name).symlink_to(path.absolute())
+                _link(chosen / path.name, path)
             index = {"metadata": {}, "weight_map": {key: path.name for path in files for key in _names(path)}}
             (chosen / f"{stem}{files[0].suffix}.index.json").write_text(json.dumps(index), encoding="utf-8")
         yield chosen
+
+
+def _link(place: Path, file: Path) -> None:
+    try:
+        place.symlink_to(file.absolute())
+    except OSError:  # Windows lets only some users make links
+        shutil.copyfile(file, place)
 
 
 def _names(path: Path) -> Iterable[str]:

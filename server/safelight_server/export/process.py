@@ -53,7 +53,7 @@ def run(task: Task, aside: Path, on_progress: OnProgress, execute: Execute = in_
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
     if task.module == "quantize":
-        shutil.copytree(aside / task.makes[0], made / task.makes[0], copy_function=os.link)
+        shutil.copytree(aside / task.makes[0], made / task.makes[0], copy_function=_linked)
 
     def count_bytes(done: int, total: int) -> None:
         on_progress(task, task.bytes * done // max(1, total))
@@ -64,6 +64,13 @@ def run(task: Task, aside: Path, on_progress: OnProgress, execute: Execute = in_
         (made / name).rename(aside / name)
     if task.makes:
         shutil.rmtree(made)
+
+
+def _linked(file: str, place: str) -> None:
+    try:
+        os.link(file, place)
+    except OSError:  # a file system without hard links
+        shutil.copy2(file, place)
 
 
 @contextmanager

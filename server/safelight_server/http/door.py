@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import Iterator, Sequence
 
 import python_multipart  # noqa: F401 - Starlette wants it only once a form comes: it is to be missed at the start
@@ -18,7 +17,7 @@ from safelight_server.access.tokens import Tokens
 from safelight_server.desk import Desk
 from safelight_server.observer import SILENT, Observer
 
-from . import static_files
+from . import listener, static_files
 from .a1111 import routes as a1111
 from .a1111.routes import A1111
 from .api import Api
@@ -33,7 +32,6 @@ from .repeats import Repeats
 
 MOST_CONNECTIONS = 512
 IDLE = 30  # seconds without a request after which a connection is closed
-UNTAKEN = 60_000  # milliseconds after which the system cuts a connection whose reader takes nothing
 
 
 def all_routes(desk: Desk, metrics: Metrics) -> list[Route]:
@@ -86,12 +84,12 @@ class Door:
 
     async def open(self) -> str:
         """Listens, and gives the address as a browser takes it. Raises OSError for one that is in use, or not ours."""
-        listener = _bind(self._host, self._port)
+        opened = listener.bind(self._host, self._port)
         if self._tls is not None:
             self._server.config.load()
             self._server.config.ssl = self._tls.context()
-        self._serving = asyncio.create_task(self._server.serve([listener]))
-        return f"{'https' if self._tls else 'http'}://{self._host}:{listener.getsockname()[1]}"
+        self._serving = asyncio.create_task(self._server.serve([opened]))
+        return f"{'https' if self._tls else 'http'}://{self._host}:{opened.getsockname()[1]}"
 
     async def close(self, patience: float) -> None:
         """No new requests; those that run have so many seconds to send their last bytes."""
@@ -106,22 +104,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals are the process's own."""
         yield
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    refusal = OSError(f"cannot listen on {host}:{port}: in use, or not an address of this machine")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)  # by the protocol, asyncio knows that it is TCP: no delays
-    except OSError:
-        raise refusal from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN)  # connections inherit it
-        listener.bind(address)
-        listener.listen(128)
-    except OSError:
-        listener.close()
-        raise refusal from None
-    return listener

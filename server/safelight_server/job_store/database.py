@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,17 +85,33 @@ def _in_memory() -> sqlite3.Connection:
 def _open(folder: Path) -> sqlite3.Connection:
     path = folder / NAME
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite would make it readable for all
-        return _connect(path)
+        with _explained(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite would make it readable for all
+            return _connect(path)
+    except sqlite3.DatabaseError as error:
+        return _anew(path, error)
+
+
+def look(folder: Path) -> None:
+    """Changes nothing. Raises LoadError for a folder whose jobs another server stores, or another version of it."""
+    with (
+        _explained(folder),
+        closing(sqlite3.connect(f"{(folder / NAME).absolute().as_uri()}?mode=ro", 0.5, uri=True)) as connection,
+    ):
+        _version(connection)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise LoadError(f"{folder}: no jobs can be stored here: {error.strerror or error}") from None
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise LoadError(f"{folder}: another server stores its jobs here; name another --state-dir") from None
-        raise LoadError(f"{path}: cannot be used: {error}") from None
-    except sqlite3.DatabaseError as error:
-        return _anew(path, error)
+        raise LoadError(f"{folder / NAME}: cannot be used: {error}") from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -102,9 +119,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION, *UPGRADES):
-            raise sqlite3.OperationalError(f"it is of another version of Safelight ({version}, not {VERSION})")
+        version = _version(connection)
         for older in range(version or VERSION, VERSION):  # each with its number at once, or not at all
             connection.executescript(f"BEGIN; {UPGRADES[older]}; PRAGMA user_version = {older + 1}; COMMIT")
         with connection:
@@ -117,6 +132,13 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, VERSION, *UPGRADES):
+        raise sqlite3.OperationalError(f"it is of another version of Safelight ({version}, not {VERSION})")
+    return int(version)
 
 
 def _anew(path: Path, error: sqlite3.Error) -> sqlite3.Connection:

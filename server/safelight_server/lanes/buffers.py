@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import math
-import resource
+import mmap
+import sys
 from pathlib import Path
+from types import ModuleType
+
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 STATM = Path("/proc/self/statm")
 ENOUGH = 3000  # numbers more than before: with fewer, what a run at a new shape packs anew is most of what it takes
@@ -22,7 +30,7 @@ class Buffers:
     def note(self, shape: tuple[int, ...], grew: int) -> None:
         """A run of a new shape has ended, by which the process grew so many bytes. The first one packs weights, too."""
         size = math.prod(shape)
-        if self._packed and size - self._kept > max(ENOUGH, self._grown):
+        if self._packed and resource is not None and size - self._kept > max(ENOUGH, self._grown):
             self._grown = size - self._kept
             self._each = max(0, grew) / self._grown
         self._packed, self._kept = True, max(self._kept, size)
@@ -39,8 +47,10 @@ class Buffers:
 
 
 def resident() -> int:
-    """Bytes of the process that are in memory."""
+    """Bytes of the process that are in memory; on macOS, the most that ever were; on Windows 0, for it is not known."""
     try:
-        return int(STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+        return int(STATM.read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if resource is None:
+            return 0
+        return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)

@@ -16,6 +16,7 @@ from .layout import blob, is_read
 
 OnProgress = Callable[[int], None]  # called with how many more bytes are hashed
 
+AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has neither, nor such pipes
 BLOCK = 2**20
 
 
@@ -91,7 +92,7 @@ def _blocks(path: Path) -> Iterator[memoryview]:
     block = memoryview(bytearray(BLOCK))
     try:
         # What has become a link or a pipe since it was listed is neither followed nor waited for.
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb", buffering=0) as file:
+        with open(os.open(path, os.O_RDONLY | AS_IT_IS), "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError("it is not a regular file")
             while count := file.readinto(block):

@@ -10,6 +10,7 @@ import openvino as ov
 from safelight_server.lanes.buffers import resident as resident
 from safelight_server.model_folder.model_config import ModelConfig
 
+from . import inspection
 from .device import Device
 
 # Bytes in memory for each byte of weights in the files, most of which are f16. The runs that warm a model up take some
@@ -20,9 +21,7 @@ WARM = 150 * 2**20
 
 def weight_bytes(config: ModelConfig) -> int:
     """Of all its networks, as the files have them."""
-    parts = (*config.encoders, "unet", "vae_encoder", "vae_decoder")
-    parts += ("vae_tiny_decoder",) if config.has_tiny_decoder else ()
-    return sum(config.graph(part).with_suffix(".bin").stat().st_size for part in parts)
+    return sum(inspection.weights(config).values())
 
 
 def guess(config: ModelConfig, device: Device) -> int:

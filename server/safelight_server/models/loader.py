@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,12 @@ from safelight_server.diffusion.networks import Networks
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.prompt_tokenizer import PromptTokenizer, load_tokenizer
 from safelight_server.diffusion.text_encoder import TextEncoder
-from safelight_server.errors import LoadError
 from safelight_server.lanes.compiled_network import CompiledNetwork
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network
 from safelight_server.model_folder.model_config import ModelConfig
 
-from . import deepcache, fitting, surroundings
+from . import deepcache, inspection, surroundings
 from .device import Device
 from .graph_checks import check_unet, edge_multiple, max_chunks, text_outputs
 
@@ -57,8 +55,7 @@ def describe(name: str, config: ModelConfig, device: Device, *, max_edge: int) -
 
     Blocks for a second or two. Raises LoadError for a UNet that is not as the folder says.
     """
-    lane = Lane(device.name)  # on which nothing runs
-    unet = _Workshop(name, config, lane, device, lambda what: None).graph("unet")
+    unet = inspection.read_graph(ov.Core(), config, "unet")
     tokenizer = load_tokenizer(config.tokenizer(config.encoders[0]))
     return _info(name, config, device, unet, tokenizer, _halves(unet, config) is not None, max_edge)
 
@@ -128,9 +125,7 @@ class _Workshop:
         self._core = ov.Core()
 
     def graph(self, part: str) -> Any:
-        path = self._config.graph(part)
-        with self._explain(part):
-            return fitting.fit(self._core.read_model(path), part, path)
+        return inspection.read_graph(self._core, self._config, part)
 
     def network(self, part: str, outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: ()) -> Network:
         """A part as it lies in its file; the one that another model on this lane has of the same file, if so."""
@@ -157,24 +152,11 @@ class _Workshop:
         def compile() -> Any:
             return self._core.compile_model(graph, self._device.name, settings)
 
-        with self._explain(part):
+        with inspection.explained(self._config.graph(part), self._device.name):
             return CompiledNetwork(full_name, compile, outputs, weights)
-
-    @contextmanager
-    def _explain(self, part: str) -> Iterator[None]:
-        try:
-            yield
-        except RuntimeError as error:
-            path = self._config.graph(part)
-            raise LoadError(f"{path}: OpenVINO on {self._device.name} says: {_first_line(error)}") from None
 
 
 def _short(precision: str) -> str:
     return {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float": "f32", "f32": "f32"}.get(
         precision, precision
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

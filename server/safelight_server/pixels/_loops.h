@@ -21,7 +21,11 @@
 #endif
 
 /* Inlined always: a function called from a clone would itself be compiled for the baseline only. */
+#ifdef _MSC_VER
+#define INLINE static __forceinline
+#else
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 enum { BLOCK = 256, MOST_CHANNELS = 64 };
 
@@ -30,7 +34,7 @@ INLINE ptrdiff_t block(ptrdiff_t left) { return left < BLOCK ? left : BLOCK; }
 /* ---- pictures ---- */
 
 /* Splits n pixels of 3 or 4 bytes into their first three channels. */
-INLINE void split(const uint8_t *restrict pixel, ptrdiff_t channels, ptrdiff_t n, uint8_t rgb[restrict 3][BLOCK])
+INLINE void split(const uint8_t *restrict pixel, ptrdiff_t channels, ptrdiff_t n, uint8_t (*restrict rgb)[BLOCK])
 {
     for (ptrdiff_t i = 0; i < n; i++) {
         rgb[0][i] = pixel[channels * i];
@@ -47,7 +51,7 @@ INLINE void split(const uint8_t *restrict pixel, ptrdiff_t channels, ptrdiff_t n
 
 /* The reverse of split, to 3 bytes a pixel. Compilers do this one badly, so 16 pixels at a time are put in place by
  * byte shuffles: red and green first, then blue into the gaps. */
-INLINE void join(uint8_t rgb[restrict 3][BLOCK], ptrdiff_t n, uint8_t *restrict pixel)
+INLINE void join(uint8_t (*restrict rgb)[BLOCK], ptrdiff_t n, uint8_t *restrict pixel)
 {
     ptrdiff_t i = 0;
 #ifdef SHUFFLES
@@ -101,8 +105,12 @@ INLINE float unit_range(uint8_t value)
 /* Brings in the cache lines of a block soon to be written: a miss costs more than all the arithmetic. */
 INLINE void fetch(const float *next)
 {
+#ifdef _MSC_VER
+    (void)next;
+#else
     for (int i = 0; i < BLOCK; i += 64 / (int)sizeof(float))
         __builtin_prefetch(next + i, 1);
+#endif
 }
 
 PER_INSTRUCTION_SET

@@ -235,6 +235,10 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* A slot holds a function as a void *, which every system with Python has and ISO C alone does not. */
+#ifdef __GNUC__
+__extension__
+#endif
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)fill}, {0, NULL}};
 
 static struct PyModuleDef definition = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import grpc
 from safelight_server.access.tls import Material, Tls
 
 HOST, PORT = "127.0.0.1", 50051
-LONGEST_SOCKET = 107  # bytes of a unix socket's path, by Linux
+LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes of a unix socket's path
 
 
 class Address(NamedTuple):
@@ -60,6 +61,8 @@ def _port(text: str) -> int:
 
 def _socket(text: str) -> str:
     path = text.removeprefix("unix:").removeprefix("//")
+    if not hasattr(socket, "AF_UNIX"):
+        raise ValueError(f"must be HOST:PORT: this system has no unix sockets for Python, so not {text!r}")
     if not path:
         raise ValueError("must be unix:PATH, with the path of a socket")
     if len(str(Path(path).absolute()).encode()) > LONGEST_SOCKET:
@@ -70,7 +73,7 @@ def _socket(text: str) -> str:
 def bind(server: grpc.aio.Server, address: Address, tls: Tls | None = None) -> str:
     """Binds it; the address as a client is to call it. Raises OSError for one that is in use, or is not ours."""
     refusal = OSError(f"cannot listen on {address.target}: in use, or not an address of this machine")
-    if address.target.startswith("unix:") and _answers(address.target.removeprefix("unix:")):
+    if address.target.startswith("unix:") and answers(address.target.removeprefix("unix:")):
         raise refusal  # gRPC would take the socket's file away from the server that listens there
     try:
         with _owner_alone():
@@ -116,7 +119,7 @@ def _owner_alone() -> Iterator[None]:
         os.umask(before)
 
 
-def _answers(path: str) -> bool:
+def answers(path: str) -> bool:
     """Whether somebody listens at a unix socket. A file that a killed server left does not answer."""
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(path) == 0

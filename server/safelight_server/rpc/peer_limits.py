@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-import resource
+from types import ModuleType
+
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # Windows, where a process has as many sockets as the memory holds
+    resource = None
 
 MIB = 2**20
 SPARE_FILES = 128  # for models, the log, and all else that the process opens
@@ -30,6 +36,8 @@ def options() -> tuple[tuple[str, int], ...]:
 
 def most_connections() -> int:
     """Raises the process's own limit of open files as far as it may."""
+    if resource is None:
+        return MOST_CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_CONNECTIONS + SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:

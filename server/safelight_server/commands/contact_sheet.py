@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,18 +32,16 @@ ROWS = (
 )
 
 
-def main() -> None:
-    arguments = parser().parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+def draw_all(client: Client, prompt: str, seed: int, folder: Path) -> tuple[Path, Path]:
+    """Writes the first row's picture and the sheet of all rows into the folder. Raises SafelightError, OSError."""
     lines: list[tuple[str, list[Image.Image]]] = []
-    with Client() as client:
-        for row in ROWS:
-            settings = row.settings | ({"image": lines[0][1][-1]} if row.redraws else {})
-            lines.append((row.title, draw(client, row.title, arguments.prompt + row.suffix, arguments.seed, settings)))
-    lines[0][1][-1].save(arguments.folder / "picture.png")
-    sheet(lines).save(arguments.folder / "contact-sheet.png")
-    for name in ("picture.png", "contact-sheet.png"):
-        print((arguments.folder / name).resolve())
+    for row in ROWS:
+        settings = row.settings | ({"image": lines[0][1][-1]} if row.redraws else {})
+        lines.append((row.title, draw(client, row.title, prompt + row.suffix, seed, settings)))
+    picture, whole = folder / "picture.png", folder / "contact-sheet.png"
+    lines[0][1][-1].save(picture)
+    sheet(lines).save(whole)
+    return picture, whole
 
 
 def draw(client: Client, title: str, prompt: str, seed: int, settings: dict[str, Any]) -> list[Image.Image]:
@@ -78,15 +75,3 @@ def sheet(lines: list[tuple[str, list[Image.Image]]]) -> Image.Image:
             whole.paste(picture.resize((EDGE, EDGE)), (GAP + at * (EDGE + GAP), top + TITLE))
         whole.paste(pictures[-1].resize((EDGE, EDGE)), (GAP + SHOWN * (EDGE + GAP), top + TITLE))
     return whole
-
-
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(description=__doc__)
-    top.add_argument("prompt", help="what to draw")
-    top.add_argument("--folder", type=Path, default=Path("out"), help="for the pictures (%(default)s)")
-    top.add_argument("--seed", type=int, default=7, help="(%(default)s)")
-    return top
-
-
-if __name__ == "__main__":
-    main()
