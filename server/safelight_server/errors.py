@@ -194,6 +194,20 @@ class ModelTooLarge(JobError):
         self.metadata = {"needed_bytes": str(needed), "limit_bytes": str(limit)}
 
 
+class MemoryShort(JobError):
+    """The job takes more memory than there is: it is refused before any of it is taken."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "MEMORY_SHORT"
+
+    def __init__(self, needed: int, free: int) -> None:
+        super().__init__(
+            f"this takes about {needed / 1e6:.0f} MB of memory, and the server has {free / 1e6:.0f}; ask for a smaller "
+            "picture"
+        )
+        self.metadata = {"needed_bytes": str(needed), "free_bytes": str(free)}
+
+
 class ModelBroken(JobError):
     """A model folder that an operator named, and that cannot be served: who may load models is told what is wrong."""
 

@@ -18,6 +18,7 @@ from safelight_server.jobs import Job, JobState, Previews, Priority
 from safelight_server.models.always import Always, Models
 from safelight_server.observer import SILENT, Observer
 
+from . import memory
 from .admission import Admission
 from .checkpointing import Checkpointing
 from .clock import Clock
@@ -95,10 +96,11 @@ class Engine:
     def admit(self, drawing: Drawing, deadline: float | None = None) -> None:
         """Whether a drawing is let in now. `deadline` is when the caller will leave, a time.monotonic().
 
-        Raises QueueFull, DeadlineTooShort, ShuttingDown, ModelRecovering or DeviceStuck.
+        Raises QueueFull, DeadlineTooShort, ShuttingDown, MemoryShort, ModelRecovering or DeviceStuck.
         """
         self.check_room(drawing.caller)
         self._check_models(drawing.plan.models)
+        memory.check(self.models, drawing.plan)
         drawing.foreseen = self.admission.check_time(drawing.runner, deadline)
 
     def begin(self, drawing: Drawing, holder: object) -> None:

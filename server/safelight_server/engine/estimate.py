@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from safelight_server.diffusion.plan import Plan
-from safelight_server.errors import ModelUnloaded
+from safelight_server.errors import MemoryShort, ModelUnloaded
 from safelight_server.lanes.buffers import resident
 
 from .drawings import Drawing
 from .engine import Engine
-from .memory import available, peak_of
+from .memory import check, peak_of
 
 LOW, HIGH = 0.05, 0.95  # of the jobs are below, or not above
 LEAST_KNOWN = 8  # jobs: with fewer, the spread is a guess
@@ -47,9 +47,17 @@ def estimate(engine: Engine, plan: Plan, caller: object = None) -> Estimate:
         _spread(engine, work, True),
         _spread(engine, wait + work, not wait),
         resident() + more,
-        more <= available(),
+        _fits(engine, plan),
         runner.knows_its_times,
     )
+
+
+def _fits(engine: Engine, plan: Plan) -> bool:
+    try:
+        check(engine.models, plan)
+    except MemoryShort:
+        return False
+    return True
 
 
 def eta(engine: Engine, drawing: Drawing) -> Spread:

@@ -23,6 +23,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self._packed = False
+        self._shapes: set[tuple[int, ...]] = set()  # of all runs
         self._kept = 0  # the size of the largest run
         self._grown = 0  # how much larger than the runs before the one was that says most
         self._each: float | None = None  # bytes for each number of the input
@@ -30,10 +31,15 @@ class Buffers:
     def note(self, shape: tuple[int, ...], grew: int) -> None:
         """A run of a new shape has ended, by which the process grew so many bytes. The first one packs weights, too."""
         size = math.prod(shape)
+        self._shapes.add(shape)
         if self._packed and resource is not None and size - self._kept > max(ENOUGH, self._grown):
             self._grown = size - self._kept
             self._each = max(0, grew) / self._grown
         self._packed, self._kept = True, max(self._kept, size)
+
+    def has_run(self, shape: tuple[int, ...]) -> bool:
+        """Whether a run of this shape takes nothing that it does not have."""
+        return shape in self._shapes and math.prod(shape) <= self._kept
 
     def more(self, shape: tuple[int, ...]) -> int | None:
         """Bytes that a run of this shape would take beside what is kept; None: no run has shown that yet."""
@@ -41,6 +47,15 @@ class Buffers:
         if larger <= 0:
             return 0
         return None if self._each is None else round(self._each * larger)
+
+    def whole(self, shape: tuple[int, ...]) -> int | None:
+        """Bytes that a run of this shape would take if nothing were kept; None: no run has shown that yet."""
+        return None if self._each is None else round(self._each * math.prod(shape))
+
+    @property
+    def kept(self) -> int:
+        """Bytes that are kept, and can be given back."""
+        return round((self._each or 0.0) * self._kept)
 
     def give_back(self) -> None:
         self._kept = 0

@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from safelight_server.errors import DeviceStuck, ModelRecovering
+from safelight_server.errors import DeviceStuck, MemoryShort, ModelRecovering
 from safelight_server.observer import SILENT, Observer
 
 from .batching import Batching, Entry, join, split
 from .healer import Healer
 from .network import Network, Tensor
 from .queue import Queue
+from .room import Room
 from .step_times import StepTimes
 from .ticket import Ticket
 from .watchdog import limit, watch
@@ -52,6 +53,7 @@ class Lane:
         self._observer = observer
         self._healer = Healer(self._on_network, observer)
         self._on_health: list[Callable[[], None]] = []
+        self._room = Room()
         self._queue = Queue(self.step_times, self.batching)
         self._expected: set[Ticket] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -71,7 +73,7 @@ class Lane:
 
         A network that has failed is compiled anew, and what waits for it goes on waiting. Then each entry of the batch
         that failed is run again, alone. Raises InferenceFailed for an entry that fails twice, ModelRecovering if the
-        network cannot be compiled now, DeviceStuck for an inference that hangs.
+        network cannot be compiled now, DeviceStuck for an inference that hangs, MemoryShort where there is no room.
         """
         entry = Entry(network, inputs, ticket or Ticket(), goes_on=ticket is not None)
         self._queue.add(entry)
@@ -136,6 +138,7 @@ class Lane:
         network, began = batch[0].network, time.monotonic()
         try:
             inputs = join(batch)
+            await self._room.make(network, next(iter(inputs.values())).shape)
             usual = self.step_times.seconds(network.name, next(iter(inputs.values())).shape)
             watched = watch(network(inputs), limit(usual), partial(self._on_hang, batch))
             outputs = split(batch, await watched)
@@ -161,7 +164,8 @@ class Lane:
         self._observer.inference_failed(network.name, sum(entry.rows for entry in batch))
         for entry in _unanswered(batch):
             entry.failures += 1
-            if network.broken and entry.failures < TRIES:
+            alone_it_may_fit = isinstance(error, MemoryShort) and len(batch) > 1
+            if (network.broken or alone_it_may_fit) and entry.failures < TRIES:
                 self._queue.add(entry)
             else:
                 entry.outputs.set_exception(error)

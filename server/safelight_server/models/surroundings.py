@@ -13,13 +13,15 @@ from safelight_server.model_folder.model_config import ModelConfig
 
 from .device import Device
 
+# Settings that change no bit of a picture.
+NOT_SEEN = ("CACHE_DIR", "CACHE_MODE", "CPU_RUNTIME_CACHE_CAPACITY")
 # Instruction sets that OpenVINO's CPU plugin chooses its kernels by.
 SETS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16", "amx_fp16")
 
 
 def identity(config: ModelConfig, device: Device) -> str:
     """The same text: the same files, as far as that is known, compiled in the same way."""
-    settings = {key: value for key, value in device.settings().items() if key not in ("CACHE_DIR", "CACHE_MODE")}
+    settings = {key: value for key, value in device.settings().items() if key not in NOT_SEEN}
     return f"{config.manifest.seal or _files(config.folder)} {settings}"
 
 

@@ -17,7 +17,6 @@ from starlette.routing import Route
 from safelight_server.desk import Desk
 from safelight_server.engine import estimate
 from safelight_server.engine.job_record import JobRecord, JobView
-from safelight_server.engine.memory import available
 from safelight_server.errors import JobCancelled, JobError, JobNotFound, ModelNotFound, NotStarted
 from safelight_server.events import Image
 from safelight_server.http import bodies, masks
@@ -29,6 +28,7 @@ from safelight_server.http.staying import while_here
 from safelight_server.images.parameters import parameters_text, sampler_label
 from safelight_server.jobs import Previews
 from safelight_server.lanes.buffers import resident
+from safelight_server.lanes.free_memory import available
 
 from . import fields, names
 from .running import Running, Watched, progress

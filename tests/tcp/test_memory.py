@@ -1,0 +1,58 @@
+"""A server whose memory is bounded by the system: what fits is drawn, what does not is refused, and nothing fails.
+
+The long form, 1,000 jobs: pytest -m slow tests/tcp/test_memory.py -s
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import resource
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+from safelight import Busy, Client
+from safelight_server import demo
+from support.servers import ServerProcess
+
+NAMES = "demo-vega", "demo-xl"
+SIZES = range(64, 1025, 64)
+AT_ONCE = 4
+PICTURE = Path(__file__).parents[2] / "docs/page/drawing-390-dark.jpg"
+
+
+# MiB of address space, beside what the warm server has: less than the largest picture takes.
+FEW, MANY = (40, 700), pytest.param(1000, 2000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+
+
+@pytest.mark.parametrize(("jobs", "room"), [FEW, MANY])
+def test_no_inference_fails_for_want_of_memory(jobs: int, room: int) -> None:
+    models = [f"--model={name}={demo.FOLDERS[name]}" for name in NAMES]
+    with ServerProcess(*models, "--queue=64") as server:
+        process = psutil.Process(server.process.pid)
+        limit = process.memory_info().vms + room * 2**20
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (limit, limit))
+        dice = random.Random(0)
+        asked = [(dice.choice(NAMES), dice.choice(SIZES), dice.choice(SIZES), dice.random() < 0.2) for _ in range(jobs)]
+        with Client(server.address) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+            ends = Counter(pool.map(partial(_draw, client), asked))
+        print(dict(ends))
+        assert not re.search(r"network \S+ failed|Traceback", server.log()), server.log()
+        assert set(ends) == {"drawn", "MEMORY_SHORT"}, "of both there are some"
+
+
+def _draw(client: Client, asked: tuple[str, int, int, bool]) -> str:
+    model, width, height, redraws = asked
+    image = PICTURE if redraws else None
+    try:
+        if image:
+            client.refine(image, "a red apple", model=model, width=width, height=height, steps=2, strength=0.5)
+        else:
+            client.generate("a red apple", model=model, width=width, height=height, steps=1)
+    except Busy as error:
+        return error.reason
+    return "drawn"
