@@ -106,7 +106,7 @@ def test_a_lane_goes_on_after_a_run_without_room(monkeypatch: pytest.MonkeyPatch
             await lane.run(network, inputs, Ticket())
         assert not network.broken
         free[0] = 2**40
-        assert (await lane.run(network, inputs, Ticket()))["x"].tolist() == [[2, 2]]
+        assert (await lane.run(network, inputs, Ticket()))["y"].tolist() == [[2, 2]]
 
     run(test)
 
