@@ -19,7 +19,7 @@ import pytest
 import setuptools
 from safelight import Client, addresses
 from safelight_server import demo
-from safelight_server.engine import memory
+from safelight_server.lanes import free_memory
 from safelight_server.rpc import listening
 from setuptools.command.build_ext import build_ext
 from support.servers import ServerProcess
@@ -112,10 +112,10 @@ def test_unix_sockets_are_refused_where_there_are_none(monkeypatch: pytest.Monke
 
 def test_a_machine_that_does_not_tell_its_memory_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError))
-    installed = memory.available()
+    installed = free_memory.available()
     assert 2**28 < installed < sys.maxsize
     monkeypatch.delattr(os, "sysconf")
-    assert memory.available() == sys.maxsize
+    assert free_memory.available() == sys.maxsize
 
 
 # ---- the C extension ----

@@ -8,34 +8,32 @@ import math
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 
+from . import doors as doors_of
 from . import signals
 from .access import exposure
-from .access import tls as tls_files
 from .access.tls import Tls
 from .access.tokens import Tokens
+from .config import Config
 from .desk import Desk
 from .engine.engine import Engine
 from .engine.job_book import JobBook
 from .engine.resuming import Resuming
 from .errors import LoadError
-from .extras import install_line
 from .job_store.store import Store
 from .model_folder import model_config
 from .model_folder.model_config import ModelConfig
 from .models import start
 from .models.admin import Admin
-from .models.device import Device
 from .models.library import Library
 from .models.registry import Registry
-from .observer import SILENT, Observer, together
+from .observer import SILENT
 from .rpc import health, listening, peer_limits, reflection
 from .rpc.calls import Calls
 from .rpc.guard import Guard
@@ -50,51 +48,13 @@ from .rpc.service import NAME, ImageService
 
 if TYPE_CHECKING:
     from .http.door import Door
-    from .traces.sending import Sending
 
 log = logging.getLogger(__name__)
 
 LAST_BYTES = 1.0, 10.0  # seconds for finished pictures to reach slow readers: the least, and the most within the grace
 LAST_SPANS = 2.0  # seconds for traces to reach their collector
 MORE_THAN_GRACE = 7.0  # seconds that leaving may take beside the grace
-EXTRAS = {  # and their modules
-    "http": ("prometheus_client", "python_multipart", "starlette", "uvicorn"),
-    "otel": ("opentelemetry",),
-}
 LAST_THREADS = 2.0  # seconds for the threads to end, once all else is put away
-
-
-@dataclass(frozen=True)
-class Config:
-    folders: Mapping[str, Path]
-    listen: listening.Address = listening.DEFAULT
-    http: listening.Address | None = None  # None: no HTTP door
-    metrics: listening.Address | None = None  # of a door of their own; they are at the HTTP door as well
-    traces: bool = False  # to be sent by OTLP, as the OTEL_* variables say
-    devices: Mapping[str, Device] = field(default_factory=dict)  # by model
-    new_device: Device = field(default_factory=Device)  # of models that are new at run time
-    own_lane: Collection[str] = ()  # models with cores of their own, that work beside those on the same device
-    slots: int = 16
-    queue: int = 32
-    share: int | None = None  # jobs of one caller at a time; None: as many as there is room for
-    max_wait: float = 600.0  # seconds of work before a new job
-    max_edge: int = 2048
-    grace: float = 30.0
-    state_dir: Path | None = None  # where jobs are stored; None: in memory
-    store_bytes: int = 4 * 2**30
-    verify: bool = True
-    models_root: Path | None = None  # below which lie the folders that may be loaded at run time; None: none may
-    memory_limit: int | None = None  # bytes of the process, for a model to be loaded
-    idle_unload: float | None = None  # seconds until a model that nobody asks for is unloaded
-    tls: tls_files.Files | None = None
-    tokens: Path | None = None  # a file of them; None: everybody may call
-    insecure: bool = False  # to be open to others without both
-
-    @property
-    def addresses(self) -> dict[str, listening.Address]:
-        """Where it listens, by the option that says so."""
-        told = {"--listen": self.listen, "--http": self.http, "--metrics": self.metrics}
-        return {option: address for option, address in told.items() if address is not None}
 
 
 async def serve(config: Config) -> None:
@@ -108,8 +68,8 @@ async def serve(config: Config) -> None:
     registry = Registry(max_edge=config.max_edge, on_health=changed.set)
     library = Library(registry, limit=config.memory_limit, verify=config.verify, on_change=changed.set)
     desk = Desk(Admin(library, config.models_root, config.new_device))
-    traces = _traces() if config.traces else None
-    doors, observer = _http_doors(desk, config, tls, tokens, traces.observer if traces else SILENT)
+    traces = doors_of.sending() if config.traces else None
+    doors, observer = doors_of.http(desk, config, tls, tokens, traces.observer if traces else SILENT)
     registry.observer = observer
     stop = signals.first_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=peer_limits.options(), interceptors=[Guard(tokens, observer)] if tokens else [])
@@ -127,7 +87,7 @@ async def serve(config: Config) -> None:
     await server.start()
     log.info("listening on %s, loading %s", address, ", ".join(configs))
     log.info(_where_jobs_are(config.state_dir))
-    await _open_all(doors, server)
+    await doors_of.open_all(doors, server)
     opening = asyncio.create_task(asyncio.to_thread(_open_store, config))  # a large one is read for a while
     loading = asyncio.create_task(_load(opening, library, configs, config))
     await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -167,18 +127,6 @@ async def serve(config: Config) -> None:
         log.info("stopped")
         if stop.done():
             _end_within(LAST_THREADS, code=0)
-
-
-async def _open_all(doors: Mapping[str, Door], server: grpc.aio.Server) -> None:
-    """Raises OSError for an address in use; by then all that listened is closed."""
-    try:
-        for told, door in doors.items():
-            log.info("%s are at %s", told, await door.open())
-    except OSError:
-        for door in doors.values():
-            await door.close(0)
-        await server.stop(None)  # or its end is a traceback
-        raise
 
 
 def _open_store(config: Config) -> Store:
@@ -222,59 +170,6 @@ def _access(config: Config) -> tuple[Tls | None, Tokens | None]:
         for option, address in config.addresses.items():
             exposure.check(option, address.target, tls=config.tls is not None, tokens=config.tokens is not None)
     return (Tls(config.tls) if config.tls else None), (Tokens(config.tokens) if config.tokens else None)
-
-
-@contextmanager
-def _extra(name: str, option: str) -> Iterator[None]:
-    """Of what imports an extra's libraries. Raises LoadError where they are not there."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRAS[name]:
-            raise
-        raise LoadError(f"{option} needs the extra [{name}]: {install_line(name)}") from None
-
-
-def _traces() -> Sending:
-    """OpenTelemetry is met here and in traces/ alone. Raises LoadError, also for a variable OTEL_* that is bad."""
-    with _extra("otel", "--traces"):
-        from .traces.sending import Sending
-    return Sending()
-
-
-def _http_doors(
-    desk: Desk, config: Config, tls: Tls | None, tokens: Tokens | None, also: Observer
-) -> tuple[dict[str, Door], Observer]:
-    """By what is there, and the observer that counts for them and tells `also`.
-
-    Their libraries are an extra, and are met here, in http/ and in metrics/. Raises LoadError where they are not there.
-    """
-    if config.http is None and config.metrics is None:
-        return {}, also
-    check_extras(config)
-    from .http import door
-    from .http.metrics import Metrics
-
-    metrics, found = Metrics(desk), {}
-    observer = together(metrics.observer, also)
-    for told, address, routes in (
-        ("the page, OpenAI's and A1111's addresses", config.http, door.all_routes),
-        ("the metrics", config.metrics, door.watching_routes),
-    ):
-        if address is not None:
-            host, _, port = address.target.rpartition(":")
-            found[told] = door.Door(routes(desk, metrics), host, int(port), tls, tokens, observer)
-    return found, observer
-
-
-def check_extras(config: Config) -> None:
-    """Raises LoadError where something is asked for whose libraries are not there."""
-    if config.http is not None or config.metrics is not None:
-        with _extra("http", "--http" if config.http else "--metrics"):
-            from .http import door, metrics  # noqa: F401
-    if config.traces:
-        with _extra("otel", "--traces"):
-            from .traces import sending  # noqa: F401
 
 
 async def _drain(engine: Engine, calls: Calls, doors: Sequence[Door], grace: float) -> None:

@@ -16,14 +16,15 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from safelight_server import demo, server
+from safelight_server import demo
 from safelight_server.callers import Right
 from safelight_server.commands import config_file, serve
 from safelight_server.commands.check import add
 from safelight_server.commands.parsing import Parser
-from safelight_server.engine import memory
+from safelight_server.config import Config
 from safelight_server.errors import LoadError
 from safelight_server.job_store import database
+from safelight_server.lanes import free_memory
 from safelight_server.rpc import peer_limits
 from support.access import certificates, new_tokens
 from support.command_line import run
@@ -235,11 +236,11 @@ def test_a_state_dir_is_looked_at_and_left_as_it_is(place: list[object], tmp_pat
 
 
 def test_too_little_of_what_the_machine_has(place: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 2**20)
+    monkeypatch.setattr(free_memory, "available", lambda: 2**20)
     assert any("serve fewer models" in line for line in lines("FAILED", *place))
-    monkeypatch.setattr(memory, "available", lambda: 26_000_000)
+    monkeypatch.setattr(free_memory, "available", lambda: 26_000_000)
     assert any("little is left for pictures" in line for line in lines("warning", *place))
-    monkeypatch.setattr(memory, "available", lambda: 2**40)
+    monkeypatch.setattr(free_memory, "available", lambda: 2**40)
     monkeypatch.setattr(peer_limits, "most_connections", lambda: 7)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: argparse.Namespace(free=2**20))
     assert any("7 connections at a time: raise the limit" in line for line in lines("warning", *place))
@@ -247,7 +248,7 @@ def test_too_little_of_what_the_machine_has(place: list[object], monkeypatch: py
 
 
 def test_an_extra_that_is_missing(place: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(config: server.Config) -> None:
+    def refuse(config: Config) -> None:
         raise LoadError("--http needs the extra [http]")
 
     monkeypatch.setattr("safelight_server.preflight.process.check_extras", refuse)

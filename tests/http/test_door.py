@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from safelight_server import doors
 from safelight_server.__main__ import parser
 from safelight_server.commands.serve import config_from
+from safelight_server.config import Config
 from safelight_server.desk import Desk
 from safelight_server.errors import LoadError
 from safelight_server.http import listener
@@ -21,7 +23,6 @@ from safelight_server.http.metrics import Metrics
 from safelight_server.http.probes import Probes
 from safelight_server.observer import SILENT
 from safelight_server.rpc.listening import Address
-from safelight_server.server import Config, _http_doors
 from starlette.applications import Starlette
 from support.command_line import run
 from support.http_server import HttpServer, events
@@ -49,7 +50,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LoadError, match=r"^--http needs the extra \[http\]: .* -m pip install "):
-        _http_doors(Desk(), Config({}, http=Address("127.0.0.1:0")), None, None, SILENT)
+        doors.http(Desk(), Config({}, http=Address("127.0.0.1:0")), None, None, SILENT)
 
 
 def test_an_address_in_use_is_refused(http_server: HttpServer) -> None:

@@ -19,8 +19,8 @@ from safelight.v1 import images_pb2 as pb
 from safelight.v1 import jobs_pb2 as jobs
 from safelight.v1.images_pb2_grpc import ImageServiceStub
 from safelight.v1.jobs_pb2_grpc import JobServiceStub
+from safelight_server.doors import sending
 from safelight_server.errors import LoadError
-from safelight_server.server import _traces
 from safelight_server.traces import seldom
 from support.collector import Caller, collect, told
 from support.http_server import SMALL as MODEL
@@ -138,7 +138,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LoadError, match=r"^--traces needs the extra \[otel\]: .* -m pip install .*opentelemetry-sdk"):
-        _traces()
+        sending()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, mi
 def test_a_bad_variable_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(LoadError, match=rf"^--traces: {name} .*{told}") as raised:
-        _traces()
+        sending()
     assert "\n" not in str(raised.value)
 
 

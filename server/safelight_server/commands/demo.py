@@ -15,10 +15,11 @@ from typing import Any
 from safelight import Client, SafelightError
 
 from safelight_server import demo, logs
+from safelight_server.config import Config
 from safelight_server.errors import LoadError
 from safelight_server.models.device import Device
 from safelight_server.rpc import listening
-from safelight_server.server import Config, serve
+from safelight_server.server import serve
 
 from .contact_sheet import draw_all
 from .own_server import demo_server

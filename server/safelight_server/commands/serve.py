@@ -12,11 +12,12 @@ from typing import Any
 
 from safelight_server import demo, logs
 from safelight_server.access import tls
+from safelight_server.config import Config
 from safelight_server.errors import LoadError
 from safelight_server.models import devices as machine
 from safelight_server.models.device import Device
 from safelight_server.rpc import listening
-from safelight_server.server import Config, serve
+from safelight_server.server import serve
 
 from .parsing import PRECISIONS, Parser, add_command, byte_count, seconds, whole_number
 

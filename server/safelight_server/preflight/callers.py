@@ -12,7 +12,7 @@ from typing import Any
 
 from safelight_server.access import exposure, tls
 from safelight_server.access.tokens import Tokens
-from safelight_server.server import Config
+from safelight_server.config import Config
 
 from .finding import Finding, ok, refusal, warning
 

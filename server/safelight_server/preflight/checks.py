@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from safelight_server.server import Config
+from safelight_server.config import Config
 
 from . import callers, folders, places, process
 from .finding import Finding

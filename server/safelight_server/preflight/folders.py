@@ -7,12 +7,12 @@ import math
 import time
 from collections.abc import Iterator
 
-from safelight_server.engine import memory
+from safelight_server.config import Config
+from safelight_server.lanes import free_memory
 from safelight_server.model_folder import model_config, seal
 from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.models import devices, inspection, surroundings
 from safelight_server.models.device import Device
-from safelight_server.server import Config
 
 from .finding import Finding, failed, ok, refusal, size, warning
 
@@ -75,9 +75,10 @@ def on_devices(config: Config) -> Iterator[Finding]:
 def in_memory(config: Config) -> Iterator[Finding]:
     """Only those of a CPU count: other devices have their own."""
     needed = sum(_weights(config).values())
+    needed = min(needed, config.memory_limit or needed)  # under a limit, models take turns
     if not needed:
         return
-    free = memory.available()
+    free = free_memory.available()
     text = f"{size(needed)} of weights on the CPU, {size(free)} of memory free"
     if needed > free:
         yield failed("memory", f"{text}: serve fewer models, or INT8 ones (export --int8), or free some")

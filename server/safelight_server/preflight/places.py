@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from safelight_server.config import Config
 from safelight_server.http import listener
 from safelight_server.job_store import database
 from safelight_server.rpc import listening
-from safelight_server.server import Config
 
 from .finding import Finding, failed, ok, refusal, size, warning
 

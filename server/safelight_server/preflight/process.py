@@ -6,9 +6,10 @@ import platform
 from collections.abc import Iterator
 
 from safelight_server import __version__
+from safelight_server.config import Config
+from safelight_server.doors import check_extras
 from safelight_server.models import surroundings
 from safelight_server.rpc import peer_limits
-from safelight_server.server import Config, check_extras
 
 from .finding import Finding, ok, refusal, warning
 
