@@ -10,6 +10,8 @@ from pathlib import Path
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read as grpc is imported; it tells of every server that leaves
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# The tests start hundreds of processes. Each would translate all sources anew, which is half of what its start costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import grpc
 import pytest

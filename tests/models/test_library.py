@@ -26,13 +26,13 @@ from safelight_server.errors import (
 from safelight_server.jobs import Job, Terms
 from safelight_server.model_folder import model_config
 from safelight_server.models import footprint
-from safelight_server.models.device import Device
 from safelight_server.models.known import ModelState
 from safelight_server.models.library import Library
 from safelight_server.models.registry import Registry
+from support import compiled
 from support.engines import CONFIGS, VEGA, XL, draw, events_of, plan, run
 
-DEVICE = Device(precision="f32")
+DEVICE = compiled.device()
 UNLOADED, LOADED = ModelState.UNLOADED, ModelState.LOADED
 
 
