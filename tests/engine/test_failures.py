@@ -40,7 +40,7 @@ def test_nobody_loses_anything_but_the_job_that_fails(
 
     async def test() -> None:
         lane = Lane("CPU")
-        config, device = model_config.read(folder), compiled.device()
+        config, device = model_config.read(folder), compiled.device(of="failures")
         model = loader.load("demo-xl", config, lane, device, lambda what: None, max_edge=512)
         if joined:
             allow_all_batches(model)

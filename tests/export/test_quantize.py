@@ -88,7 +88,7 @@ def draw(folder: Path | str) -> Pixels:
     """One small picture, as the server draws it."""
 
     async def drawn() -> Pixels:
-        model = await Registry(max_edge=512).load("m", model_config.read(Path(folder)), compiled.device())
+        model = await Registry(max_edge=512).load("m", model_config.read(Path(folder)), compiled.device(of="quantize"))
         prompts = Prompts("a red apple", "a red apple")
         job = Job(
             id="job",

@@ -42,7 +42,7 @@ class Compiled:
     """A graph ready to run; of what it is given it takes what it reads."""
 
     def __init__(self, graph: Any, **settings: str) -> None:
-        settings = {"CACHE_DIR": str(compiled.folder()), **settings}
+        settings = {"CACHE_DIR": str(compiled.folder("halves")), **settings}
         self._network = CORE.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **settings})
         self.from_cache = bool(self._network.get_property("LOADED_FROM_CACHE"))
 

@@ -79,7 +79,7 @@ def saved(folder: Path, part: str, change: Change) -> Path:
 
 def load(folder: Path) -> Pipeline:
     config = model_config.read(folder)
-    return loader.load("demo-xl", config, Lane("CPU"), compiled.device(), lambda what: None, max_edge=512)
+    return loader.load("demo-xl", config, Lane("CPU"), compiled.device(of="fitting"), lambda what: None, max_edge=512)
 
 
 def drawn(model: Pipeline, *seeds: int) -> list[bytes]:

@@ -23,6 +23,7 @@ from safelight_server.errors import (
     ModelUnloaded,
     ModelUnusable,
 )
+from safelight_server.events import Image
 from safelight_server.jobs import Job, Terms
 from safelight_server.model_folder import model_config
 from safelight_server.models import batch_profile, footprint
@@ -130,7 +131,7 @@ async def _draw_and_tell(engine: Engine, job: Job, began: asyncio.Event) -> list
     files = []
     async for event in events_of(engine, plan(job)):
         began.set()
-        if hasattr(event, "receipt"):
+        if isinstance(event, Image):
             files.append(event.data)
     return files
 

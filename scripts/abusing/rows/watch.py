@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from safelight_server import demo
-
 from abusing.calls import WATCH
 from abusing.finding import Effort, Finding, at_most
 from abusing.frames import BareClient
 from abusing.plain import COMMAND
-from abusing.process import Server
+from abusing.process import VEGA, Server
 
 GRACE = 5
-MODEL = f"--model=demo-vega={demo.FOLDERS['demo-vega']}"  # one will do: nothing is drawn
 MORE = 4  # seconds that leaving may take beyond that
 
 
 def measure(effort: Effort) -> Iterator[Finding]:
     for window, name in ((65535, "open"), (0, "closed")):
-        with Server(MODEL, "--no-verify", f"--grace={GRACE}") as server:
+        with Server(VEGA, "--no-verify", f"--grace={GRACE}") as server:
             took = _leaving(server, window, GRACE + 20)
         yield at_most(f"from SIGTERM to the end, window {name}", took, GRACE + MORE, " s", control=window > 0)
     if not effort.quick:
