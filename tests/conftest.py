@@ -10,6 +10,8 @@ from pathlib import Path
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read as grpc is imported; it tells of every server that leaves
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# The tests start hundreds of processes. Each would translate all sources anew, which is half of what its start costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import grpc
 import pytest
@@ -18,6 +20,27 @@ from support.clients import connect as connect
 from support.pixel_cases import low as low
 from support.servers import ServerProcess
 from support.tiny_models import MODELS
+
+# Files that take half a minute and more, the longest first.
+LONG = (
+    "tests/models/test_library.py",
+    "tests/export/test_quantize.py",
+    "tests/export/test_process.py",
+    "tests/samplers/test_table.py",
+    "tests/tcp/test_job_store.py",
+    "tests/models/test_fitting.py",
+    "tests/scripts/test_abuse.py",
+    "tests/export/test_exporter.py",
+    "tests/tcp/test_client_jobs.py",
+    "tests/lanes/test_compiled_network.py",
+    "tests/tcp/test_reference.py",
+    "tests/commands/test_compare.py",
+    "tests/traces/test_sent.py",
+    "tests/engine/test_failures.py",
+    "tests/test_examples.py",
+    "tests/tcp/test_server.py",
+    "tests/tcp/test_leaving.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,6 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker and hasattr(os, "sched_setaffinity"):  # Linux has it
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long files come first: when one that was begun as the last is at work, the other worker has nothing to do."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        places = {(config.rootpath / name).resolve(strict=True): place for place, name in enumerate(LONG)}
+        items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from safelight_server import demo
+
 SERVE = [sys.executable, "-m", "safelight_server", "serve", "--listen", "127.0.0.1:0", "--precision=f32"]
+VEGA = f"--model=demo-vega={demo.FOLDERS['demo-vega']}"  # the model of abusing.calls.SMALL, and no other
 READY = 240  # seconds for a server to be ready, on a machine that has other things to do
 
 

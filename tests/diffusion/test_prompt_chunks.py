@@ -15,7 +15,7 @@ from safelight_server.jobs import Prompts
 from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.models import loader
-from safelight_server.models.device import Device
+from support import compiled
 from support.engines import XL
 from support.tiny_models import MODELS
 
@@ -51,8 +51,7 @@ def peers(folders: dict[str, str]) -> Peers:
     from support import tiny_pipelines
 
     config = model_config.read(Path(folders["base"]))
-    device = Device(precision="f32")
-    ours = loader.load("base", config, Lane("CPU"), device, lambda what: None, max_edge=512)
+    ours = loader.load("base", config, Lane("CPU"), compiled.device(), lambda what: None, max_edge=512)
     return Peers(ours, tiny_pipelines.pipeline(MODELS["base"]))
 
 

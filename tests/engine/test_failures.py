@@ -18,7 +18,7 @@ from safelight_server.jobs import Job, Sizes
 from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.models import loader
-from safelight_server.models.device import Device
+from support import compiled
 from support.broken_graphs import FATAL, break_unet
 from support.engines import VEGA, XL, draw, load, run
 from support.networks import allow_all_batches
@@ -40,7 +40,7 @@ def test_nobody_loses_anything_but_the_job_that_fails(
 
     async def test() -> None:
         lane = Lane("CPU")
-        config, device = model_config.read(folder), Device(precision="f32")
+        config, device = model_config.read(folder), compiled.device(of="failures")
         model = loader.load("demo-xl", config, lane, device, lambda what: None, max_edge=512)
         if joined:
             allow_all_batches(model)

@@ -12,7 +12,7 @@ from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
 from safelight_server.events import Preview, Progress
 from safelight_server.jobs import EXACT, Acceleration, Job, Previews, Prompts
-from safelight_server.models.device import Device
+from support import compiled
 from support.engines import VEGA, XL, Inferences, draw, events_of, load, plan, run
 from support.networks import allow_all_batches, batches_change_bits
 
@@ -22,7 +22,7 @@ from support.networks import allow_all_batches, batches_change_bits
 def test_joined_pictures_are_those_drawn_alone(job: Job, precision: str | None) -> None:
     async def test() -> None:
         inferences = Inferences()
-        model = load(job.model, device=Device(precision=precision), observer=inferences)
+        model = load(job.model, device=compiled.device(precision), observer=inferences)
         if await batches_change_bits(model):
             pytest.skip("this processor rounds batches otherwise, so a server joins none here")
         allow_all_batches(model)

@@ -11,8 +11,8 @@ from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.engine import Engine
 from safelight_server.events import Progress
 from safelight_server.lanes.lane import Lane
-from safelight_server.models.device import Device
 from safelight_server.observer import Observer
+from support import compiled
 from support.engines import VEGA, XL, draw, events_of, load, plan, run
 
 
@@ -56,7 +56,7 @@ def test_two_lanes_of_one_thread_each_work_at_the_same_time() -> None:
     observer = Spans()
 
     async def test() -> None:
-        device = Device(threads=1)
+        device = compiled.device(None, threads=1)
         models = {name: load(name, Lane("CPU", observer), device) for name in ("demo-xl", "demo-vega")}
         engine = Engine(models, slots=4, queue=0)
         jobs = [XL, VEGA, replace(XL, seeds=(8,)), replace(VEGA, seeds=(8,), steps=8)]

@@ -39,10 +39,24 @@ def exported(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+class Samples(dict[str, Path]):
+    """The samples that calibration records of a model: a folder of unet/ and, for base, vae_decoder/.
+
+    They are recorded when they are first asked for: most files need those of one model.
+    """
+
+    def __init__(self, folders: dict[str, str], output: Path) -> None:
+        super().__init__()
+        self._folders, self._output = folders, output
+
+    def __missing__(self, name: str) -> Path:
+        self[name] = record(name, self._folders[name], self._output / name)
+        return self[name]
+
+
 @pytest.fixture(scope="session")
 def samples(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The samples that calibration records of some models: a folder of unet/ and, for base, vae_decoder/."""
-    return {name: record(name, folders[name], tmp_path_factory.mktemp(name)) for name in COUNTS}
+    return Samples(folders, tmp_path_factory.mktemp("samples"))
 
 
 def record(name: str, model: str, output: Path) -> Path:

@@ -25,7 +25,7 @@ MODELS = ("base", "vega", "refiner", "int8")
 @pytest.fixture(scope="module")
 def client(exported: Path) -> Iterator[Client]:
     models = [f"--model={name}={exported / name}" for name in MODELS]
-    with ServerProcess(*models, "--precision=f32") as process, Client(process.address) as client:
+    with ServerProcess(*models, "--precision=f32", compiles=True) as process, Client(process.address) as client:
         assert process.log().count("files are those that were exported") == len(MODELS)
         yield client
 

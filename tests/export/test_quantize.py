@@ -19,8 +19,8 @@ from safelight_server.diffusion.plan import Trajectory, make_plan
 from safelight_server.errors import LoadError
 from safelight_server.jobs import Job, Prompts, Scheduler
 from safelight_server.model_folder import model_config
-from safelight_server.models.device import Device
 from safelight_server.models.registry import Registry
+from support import compiled
 from support.samples import recorded
 
 pytest.importorskip("nncf")
@@ -88,7 +88,7 @@ def draw(folder: Path | str) -> Pixels:
     """One small picture, as the server draws it."""
 
     async def drawn() -> Pixels:
-        model = await Registry(max_edge=512).load("m", model_config.read(Path(folder)), Device("CPU", "f32"))
+        model = await Registry(max_edge=512).load("m", model_config.read(Path(folder)), compiled.device(of="quantize"))
         prompts = Prompts("a red apple", "a red apple")
         job = Job(
             id="job",

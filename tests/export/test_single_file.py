@@ -271,7 +271,7 @@ def drawn(
         theirs.set_progress_bar_config(disable=True)
         export(files[kind], folder / kind, "--weights", "f32")
     with (
-        ServerProcess(f"--model={kind}={folder / kind}", "--precision=f32") as process,
+        ServerProcess(f"--model={kind}={folder / kind}", "--precision=f32", compiles=True) as process,
         Client(process.address) as client,
     ):
         yield kind, client, theirs

@@ -56,7 +56,7 @@ def test_what_was_written_to_is_never_let_go(tmp_path: Path) -> None:
 
 
 def test_a_server_holds_no_weights_twice() -> None:
-    with ServerProcess() as process:
+    with ServerProcess(compiles=True) as process:
         held = resident("openvino_model.bin", str(process.process.pid))
     assert len(held) == 8, "each file is mapped once"
     # Tables that are looked up stay where they are, in part; all else is packed anew.

@@ -17,6 +17,7 @@ from safelight_server.models.deepcache import Halves, halves
 from safelight_server.pixels import kernels
 from safelight_server.samplers.noise import randn
 from safelight_server.samplers.table import make_schedule
+from support import compiled
 
 Array = np.ndarray[Any, Any]
 Inputs = dict[str, Array]
@@ -41,6 +42,7 @@ class Compiled:
     """A graph ready to run; of what it is given it takes what it reads."""
 
     def __init__(self, graph: Any, **settings: str) -> None:
+        settings = {"CACHE_DIR": str(compiled.folder("halves")), **settings}
         self._network = CORE.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **settings})
         self.from_cache = bool(self._network.get_property("LOADED_FROM_CACHE"))
 

@@ -23,7 +23,7 @@ from safelight_server.errors import LoadError
 from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.models import fitting, loader
-from safelight_server.models.device import Device
+from support import compiled
 from support.engines import XL, draw
 from support.networks import allow_all_batches
 
@@ -79,7 +79,7 @@ def saved(folder: Path, part: str, change: Change) -> Path:
 
 def load(folder: Path) -> Pipeline:
     config = model_config.read(folder)
-    return loader.load("demo-xl", config, Lane("CPU"), Device(precision="f32"), lambda what: None, max_edge=512)
+    return loader.load("demo-xl", config, Lane("CPU"), compiled.device(of="fitting"), lambda what: None, max_edge=512)
 
 
 def drawn(model: Pipeline, *seeds: int) -> list[bytes]:

@@ -11,11 +11,11 @@ from safelight_server import demo
 from safelight_server.engine.engine import Engine
 from safelight_server.errors import LoadError
 from safelight_server.model_folder import model_config
-from safelight_server.models.device import Device
 from safelight_server.models.registry import Registry
+from support import compiled
 from support.engines import CONFIGS, VEGA, XL, draw, run
 
-DEVICE = Device(precision="f32")
+DEVICE = compiled.device()
 
 
 def test_models_find_who_can_take_their_latents_over() -> None:

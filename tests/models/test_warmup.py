@@ -13,8 +13,8 @@ from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.model_folder.model_config import Latents
 from safelight_server.models import loader, warmup
-from safelight_server.models.device import Device
 from safelight_server.pixels import kernels
+from support import compiled
 from support.engines import load, run
 
 
@@ -33,7 +33,7 @@ def test_the_preview_map_is_the_decoder_where_the_decoder_is_linear() -> None:
 def test_the_preview_map_of_a_model_is_nearer_than_its_mean_colour(folders: dict[str, str]) -> None:
     async def test() -> None:
         config = model_config.read(Path(folders["base"]))
-        model = loader.load("m", config, Lane("CPU"), Device(), lambda what: None, max_edge=512)
+        model = loader.load("m", config, Lane("CPU"), compiled.device(None), lambda what: None, max_edge=512)
         await warmup.warm(model, lambda what: None)
         latents = np.random.default_rng(5).standard_normal((1, 4, 8, 8)).astype(np.float32).repeat(2, 2).repeat(2, 3)
         picture = (await model.decode(latents)).reshape(16, 8, 16, 8, 3).mean(axis=(1, 3))

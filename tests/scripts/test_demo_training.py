@@ -178,6 +178,6 @@ def test_every_stage_runs_and_what_comes_out_is_served(tmp_path: Path) -> None:
     ]
     subprocess.run(command, check=True, cwd=SCRIPTS)
     models = [f"--model={name}={tmp_path / 'd' / name}" for name in ("demo-xl", "demo-vega", "demo-refiner")]
-    with ServerProcess(*models) as process, Client(process.address) as client:
+    with ServerProcess(*models, compiles=True) as process, Client(process.address) as client:
         assert client.generate("an owl", refiner="demo-refiner").image.size == (SIZE, SIZE)
         assert client.generate("an owl", model="demo-vega").image.size == (SIZE, SIZE)

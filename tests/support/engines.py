@@ -24,6 +24,8 @@ from safelight_server.models import loader
 from safelight_server.models.device import Device
 from safelight_server.observer import SILENT, Observer
 
+from support import compiled
+
 STORE = Store(None, 2**28)
 BOOKS: WeakKeyDictionary[Engine, JobBook] = WeakKeyDictionary()
 CONFIGS = {name: model_config.read(folder) for name, folder in demo.FOLDERS.items()}
@@ -68,7 +70,7 @@ class Inferences(Observer):
 def load(name: str, lane: Lane | None = None, device: Device | None = None, observer: Observer = SILENT) -> Pipeline:
     """A demo model, in f32 on a lane of its own, if nothing else is said; it is not warmed up."""
     lane = lane or Lane("CPU", observer)
-    device = device or Device(precision="f32")
+    device = device or compiled.device()
     return loader.load(name, CONFIGS[name], lane, device, lambda what: None, max_edge=512)
 
 

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 
+from support import compiled
+
 
 def models(folders: dict[str, str], *names: str) -> list[str]:
-    """Options for these models, or for all; what one server has compiled, the next ones find: half their start."""
-    return [f"--cache-dir={_compiled()}", *(f"--model={name}={folders[name]}" for name in names or folders)]
-
-
-@cache
-def _compiled() -> str:
-    folder = tempfile.mkdtemp(prefix="safelight-compiled-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    """Options for these models, or for all."""
+    return [f"--model={name}={folders[name]}" for name in names or folders]
 
 
 def refused_start(*arguments: object) -> str:
@@ -37,13 +29,14 @@ def refused_start(*arguments: object) -> str:
 
 
 class ServerProcess:
-    """Starts `safelight-server serve` on a free port and waits until its log says `ready`; stops it on exit."""
+    """Starts `safelight-server serve` on a free port and waits until its log says `ready`; stops it on exit.
 
     MODULE = "safelight_server"
 
-    def __init__(self, *arguments: str, ready: str = "ready: serving") -> None:
+    def __init__(self, *arguments: str, ready: str = "ready: serving", compiles: bool = False) -> None:
         self._log = tempfile.NamedTemporaryFile("w+", encoding="utf-8", suffix=".log")  # noqa: SIM115 - closed in __exit__
-        command = [sys.executable, "-m", self.MODULE, "serve", "--listen", "127.0.0.1:0", *arguments]
+        cache = () if compiles else (f"--cache-dir={compiled.folder()}",)
+        command = [sys.executable, "-m", self.MODULE, "serve", "--listen", "127.0.0.1:0", *cache, *arguments]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self._log, env=environment)
         try:

@@ -73,7 +73,7 @@ def test_an_afternoon(owned: Path, tmp_path: Path) -> None:
     run(*export, tmp_path / "styled", "--lora", f"{owned / 'style.safetensors'}:0.8")
     models = [f"--model={name}={tmp_path / name}" for name in ("styled", "plain")]
     picture, again, other = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
-    with ServerProcess(*models, "--precision=f32") as server:
+    with ServerProcess(*models, "--precision=f32", compiles=True) as server:
         run("safelight", "generate", "a red (apple:1.2)", "-o", picture, *SMALL, address=server.address)
         run("safelight", "again", picture, "-o", again, "-q", address=server.address)
         run("safelight", "generate", "a red (apple:1.2)", "-o", other, *SMALL, "--model=plain", address=server.address)

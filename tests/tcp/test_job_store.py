@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import sqlite3
@@ -28,6 +29,7 @@ from support.pictures import mask, opened, picture
 from support.servers import ServerProcess, models
 
 JOB: dict[str, Any] = {"model": "base", "prompt": "a red apple", "steps": 40, "seed": 11, "width": 128, "height": 128}
+TWO: dict[str, Any] = {"steps": 60, "num_images": 2}
 KINDS: dict[str, dict[str, Any]] = {
     "base": {"scheduler": "euler_ancestral"},
     "multistep": {"scheduler": "dpmpp_2m_karras", "num_images": 2, "steps": 20},
@@ -63,6 +65,25 @@ class Restarted:
 @pytest.fixture
 def restarted(tmp_path: Path, folders: dict[str, str]) -> Restarted:
     return Restarted(tmp_path / "state", models(folders, "base"))
+
+
+@pytest.fixture(scope="module")
+def left(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The store of a server that was ended at a job, and the job's id: the grace is too short for its two images."""
+    restarted = Restarted(tmp_path_factory.mktemp("left") / "state", models(folders, "base"))
+    with restarted.run("--grace=0.2") as (server, jobs, _):
+        job_id = jobs.Submit(request(**TWO)).job.id
+        while step(jobs, job_id) < 3:
+            time.sleep(0.01)
+        assert server.stop() == 0
+    return restarted.folder, job_id
+
+
+@pytest.fixture
+def ended(left: tuple[Path, str], restarted: Restarted) -> str:
+    """The id of the job in the store of `restarted`, which is a copy of `left`."""
+    shutil.copytree(left[0], restarted.folder)
+    return left[1]
 
 
 @pytest.fixture
@@ -132,39 +153,24 @@ def test_jobs_of_a_killed_server_go_on_to_the_same_bits(restarted_with_refiner: 
         assert not any("begins again" in warning for warning in warnings)
 
 
-def test_a_drain_writes_down_where_its_jobs_are(restarted: Restarted) -> None:
-    with restarted.run("--grace=0.2") as (server, jobs, _):
-        job_id = jobs.Submit(request(steps=100, num_images=2)).job.id
-        while not step(jobs, job_id):
-            time.sleep(0.01)
-        assert server.stop() == 0
-    with restarted.run() as (server, jobs, _):
-        resumed = [response.resumed for response in attach(jobs, job_id) if response.HasField("resumed")]
+def test_a_drain_writes_down_where_its_jobs_are(ended: str, restarted: Restarted) -> None:
+    with restarted.run() as (_, jobs, _):
+        resumed = [response.resumed for response in attach(jobs, ended) if response.HasField("resumed")]
         assert len(resumed) == 1
         assert resumed[0].step or resumed[0].image_index
         assert not resumed[0].warning
 
 
-def test_what_has_changed_is_never_mixed(restarted: Restarted) -> None:
-    with restarted.run("--grace=0.1") as (server, jobs, _):
-        job_id = jobs.Submit(request(steps=100)).job.id
-        while not step(jobs, job_id):
-            time.sleep(0.01)
-        server.stop()
-    with restarted.run("--threads=1") as (server, jobs, _):
-        told = attach(jobs, job_id)
+def test_what_has_changed_is_never_mixed(ended: str, restarted: Restarted) -> None:
+    with restarted.run("--threads=1") as (_, jobs, _):
+        told = attach(jobs, ended)
         (resumed,) = (response.resumed for response in told if response.HasField("resumed"))
         assert resumed.step == 0
         assert "not the same" in resumed.warning
-        assert pixels(told) == pixels(attach(jobs, jobs.Submit(request(steps=100)).job.id))
+        assert pixels(told) == pixels(attach(jobs, jobs.Submit(request(**TWO)).job.id))
 
 
-def test_a_damaged_checkpoint_is_not_taken_up(restarted: Restarted) -> None:
-    with restarted.run("--grace=0.1") as (server, jobs, _):
-        job_id = jobs.Submit(request(steps=100)).job.id
-        while step(jobs, job_id) < 3:
-            time.sleep(0.01)
-        server.stop()
+def test_a_damaged_checkpoint_is_not_taken_up(ended: str, restarted: Restarted) -> None:
     with sqlite3.connect(restarted.folder / "jobs.sqlite") as database:
         (count,) = database.execute("SELECT COUNT(*) FROM checkpoints").fetchone()
         assert count
@@ -172,8 +178,8 @@ def test_a_damaged_checkpoint_is_not_taken_up(restarted: Restarted) -> None:
             "UPDATE checkpoints SET state = CAST(substr(state, 1, 5000) || x'00' || substr(state, 5002) AS BLOB)"
         )
     database.close()
-    with restarted.run() as (server, jobs, _):
-        (resumed,) = (response.resumed for response in attach(jobs, job_id) if response.HasField("resumed"))
+    with restarted.run() as (_, jobs, _):
+        (resumed,) = (response.resumed for response in attach(jobs, ended) if response.HasField("resumed"))
         assert "damaged" in resumed.warning
 
 

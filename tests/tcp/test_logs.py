@@ -14,6 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from safelight.v1 import images_pb2 as pb
 from safelight.v1.images_pb2_grpc import ImageServiceStub
+from support import compiled
 from support.asking import JOB, LONG
 from support.raw_http2 import DATA, RawClient
 from support.servers import ServerProcess, models
@@ -28,7 +29,8 @@ def serving(folders: dict[str, str], redirect: str) -> Iterator[tuple[subprocess
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-    serve = ["-m", "safelight_server", "serve", "--listen", address, "--no-verify", *models(folders, "base")]
+    options = ["--listen", address, f"--cache-dir={compiled.folder()}", "--no-verify", *models(folders, "base")]
+    serve = ["-m", "safelight_server", "serve", *options]
     command = ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, *serve]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process, grpc.insecure_channel(address) as channel:
         try:

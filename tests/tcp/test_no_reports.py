@@ -43,7 +43,7 @@ def files(home: Path) -> list[str]:
 
 def test_a_server_asks_nobody_and_leaves_nothing(watched: tuple[Path, Path]) -> None:
     notes, home = watched
-    with ServerProcess() as process:
+    with ServerProcess(compiles=True) as process:
         assert process.stop() == 0
     assert (notes.read_text(), files(home)) == ("", [])
 

@@ -12,13 +12,13 @@ import grpc
 
 from abusing.calls import GENERATE, ask, channel, ended, job, run
 from abusing.finding import Effort, Finding, at_least, at_most
-from abusing.process import Server
+from abusing.process import VEGA, Server
 
 WORKERS = 6  # of each kind
 
 
 def measure(effort: Effort) -> Iterator[Finding]:
-    with Server("--slots=1", "--queue=64", "--no-verify") as server:
+    with Server(VEGA, "--slots=1", "--queue=64", "--no-verify") as server:
         stayed, left = run(_both(server.address, effort.pick(40.0, 5.0)))
     yield at_least("neighbours that cancelled in time", left["CANCELLED"], 10, control=True)
     yield at_least("jobs of others that finished meanwhile", stayed["OK"], 5, control=True)

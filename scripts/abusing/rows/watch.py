@@ -9,7 +9,7 @@ from abusing.calls import WATCH
 from abusing.finding import Effort, Finding, at_most
 from abusing.frames import BareClient
 from abusing.plain import COMMAND
-from abusing.process import Server
+from abusing.process import VEGA, Server
 
 GRACE = 5
 MORE = 4  # seconds that leaving may take beyond that
@@ -17,7 +17,7 @@ MORE = 4  # seconds that leaving may take beyond that
 
 def measure(effort: Effort) -> Iterator[Finding]:
     for window, name in ((65535, "open"), (0, "closed")):
-        with Server("--no-verify", f"--grace={GRACE}") as server:
+        with Server(VEGA, "--no-verify", f"--grace={GRACE}") as server:
             took = _leaving(server, window, GRACE + 20)
         yield at_most(f"from SIGTERM to the end, window {name}", took, GRACE + MORE, " s", control=window > 0)
     if not effort.quick:
