@@ -31,6 +31,9 @@ def refused_start(*arguments: object) -> str:
 class ServerProcess:
     """Starts `safelight-server serve` on a free port and waits until its log says `ready`; stops it on exit.
 
+    What one server has compiled, the next ones find; `compiles` makes it compile everything itself.
+    """
+
     MODULE = "safelight_server"
 
     def __init__(self, *arguments: str, ready: str = "ready: serving", compiles: bool = False) -> None:
