@@ -89,7 +89,7 @@ def test_the_last_spans_are_sent_at_the_end_and_a_resumed_job_goes_on_in_its_tra
 ) -> None:
     caller = Caller()
     long = pb.GenerateRequest(
-        **SMALL | {"steps": 60, "width": 256, "height": 256},
+        **SMALL | {"steps": 60, "width": 128, "height": 128},
         scheduler="euler",
         num_images=2,
         on_disconnect=pb.ON_DISCONNECT_KEEP,
