@@ -26,10 +26,20 @@ VALUES = {
     "device": "xl=GPU",
     "threads": "xl=3",
     "precision": "bf16",
+    "memory-limit": "24G",
     "log-format": "json",
     "log-level": "debug",
 }
-NUMBERS = {"slots": 3, "queue": 0, "share": 5, "max-wait": 7, "max-edge": 512, "grace": 1.5, "store-limit": 99}
+NUMBERS = {
+    "slots": 3,
+    "queue": 0,
+    "share": 5,
+    "max-wait": 7,
+    "max-edge": 512,
+    "grace": 1.5,
+    "store-limit": 99,
+    "idle-unload": 11,
+}
 
 
 def options() -> Parser:

@@ -117,7 +117,7 @@ def _converted(key: str, action: argparse.Action, value: Any, name: str = "") ->
         raise ValueError(f"{key} must be one of {', '.join(map(str, action.choices))}, not {value!r}")
     if isinstance(value, float) and not isinstance(made, (int, float)):
         raise ValueError(f"{key} must be text in quotes, not {value!r}")
-    if isinstance(value, str) and isinstance(made, (int, float)):
+    if isinstance(value, str) and isinstance(made, (int, float)) and not value[-1:].isalpha():  # "24G" has its quotes
         raise ValueError(f"{key} must be a number, which has no quotes, not {value!r}")
     return made
 
