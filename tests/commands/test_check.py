@@ -269,3 +269,8 @@ def test_options_that_do_not_fit_each_other() -> None:
     assert lines("FAILED", "--model=a=x", "--device=b=CPU") == [
         "FAILED   --device b=CPU: there is no --model b; there are a"
     ]
+
+
+def test_a_root_of_models_must_be_a_folder(tmp_path: Path) -> None:
+    assert lines("ok", f"--models-root={tmp_path}")
+    assert any("is no folder" in line for line in lines("FAILED", f"--models-root={tmp_path / 'nothing'}"))

@@ -233,7 +233,7 @@ def config_from(arguments: argparse.Namespace) -> Config:
         new_device=Device(
             names.get("", "CPU"), arguments.precision, arguments.cache_dir, int(cores[""]) if "" in cores else None
         ),
-        models_root=_models_root(arguments.models_root),
+        models_root=arguments.models_root,
         memory_limit=arguments.memory_limit,
         idle_unload=arguments.idle_unload,
         own_lane=frozenset(cores) - {""},
@@ -259,13 +259,6 @@ def state_dir(listen: listening.Address) -> Path | None:
     told = os.environ.get("XDG_STATE_HOME", "")
     home = Path(told) if os.path.isabs(told) else Path("~/.local/state").expanduser()
     return home / "safelight" / re.sub(r"[^A-Za-z0-9.]+", "-", listen.target).strip("-")
-
-
-def _models_root(folder: Path | None) -> Path | None:
-    """Raises LoadError where there is none."""
-    if folder is not None and not folder.is_dir():
-        raise LoadError(f"--models-root {folder}: is no folder")
-    return folder
 
 
 def _tls(arguments: argparse.Namespace) -> tls.Files | None:

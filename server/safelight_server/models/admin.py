@@ -25,9 +25,11 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Admin:
-    """`root`: new models lie below it; None: there are none. They run on `device`."""
+    """`root`: new models lie below it; None: there are none. They run on `device`. Raises LoadError for no folder."""
 
     def __init__(self, library: Library, root: Path | None, device: Device) -> None:
+        if root is not None and not root.is_dir():
+            raise LoadError(f"--models-root {root}: is no folder")
         self.library, self._root, self._device = library, root, device
 
     async def load(self, name: str, folder: str = "") -> Known:

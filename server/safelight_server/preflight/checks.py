@@ -20,6 +20,7 @@ def run(config: Config, *, seals: bool) -> Iterator[Finding]:
         process.extras,
         folders.models,
         partial(folders.seals, hashed=seals),
+        folders.root,
         folders.on_devices,
         folders.in_memory,
         callers.exposed,

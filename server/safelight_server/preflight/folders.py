@@ -63,6 +63,16 @@ def _bytes_a_second() -> float:
     return SAMPLE / (time.perf_counter() - began)
 
 
+def root(config: Config) -> Iterator[Finding]:
+    if config.models_root is None:
+        return
+    subject = f"--models-root {config.models_root}"
+    if config.models_root.is_dir():
+        yield ok(subject, "models below it may be loaded while the server runs")
+    else:
+        yield failed(subject, "is no folder: make it, or name another")
+
+
 def on_devices(config: Config) -> Iterator[Finding]:
     for name in dict.fromkeys(device.name for device in config.devices.values()):
         with refusal(f"--device {name}") as refused:
