@@ -11,12 +11,15 @@ from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
+import openvino as ov
 import pytest
+from safelight_server import demo
 from safelight_server.errors import LoadError
 from safelight_server.lanes.compiled_network import CompiledNetwork
 from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.models import loader
+from safelight_server.models.batch_profile import random_row
 from safelight_server.models.device import Device
 from support import compiled, engines
 
@@ -128,6 +131,31 @@ def test_one_graph_with_two_sets_of_weights_is_two_networks(folders: dict[str, s
         lane = Lane("CPU")
         assert decoded(lane, device, "one") != decoded(lane, device, "other")
         assert decoded(Lane("CPU"), device, "other") == decoded(lane, device, "other")
+
+
+def test_a_cache_gives_no_weights_of_another_file(tmp_path: Path) -> None:
+    """Two folders of one UNet, whose files of weights are laid out differently, as two tools write them."""
+    other = tmp_path / "other"
+    shutil.copytree(demo.FOLDERS["demo-xl"], other, ignore=shutil.ignore_patterns("safelight.json"))
+    graph = ov.Core().read_model(other / "unet/openvino_model.xml")
+    graph.reshape({"timestep": [1]})
+    ov.save_model(graph, tmp_path / "saved.xml", compress_to_fp16=True)
+    for end in ("xml", "bin"):
+        (tmp_path / f"saved.{end}").replace(other / f"unet/openvino_model.{end}")
+
+    def outputs(folder: Path, cache: Path | None) -> list[bytes]:
+        device = Device(precision="f32", cache=cache)
+        model = loader.load("m", model_config.read(folder), Lane("CPU"), device, lambda what: None, max_edge=512)
+        assert model.networks.shallow_unet is not None
+        found = []
+        for network in (model.networks.unet, model.networks.shallow_unet):
+            row = random_row(network, 16, 0, 32) | {"timestep": np.array([500])}
+            found.append(asyncio.run(network(row))["out_sample"].tobytes())
+        return found
+
+    right = outputs(demo.FOLDERS["demo-xl"], None)
+    outputs(other, tmp_path / "cache")
+    assert outputs(demo.FOLDERS["demo-xl"], tmp_path / "cache") == right
 
 
 def test_a_second_start_compiles_nothing(tmp_path: Path) -> None:

@@ -54,7 +54,12 @@ def mutated(seed: bytes, random: random.Random) -> bytes:
     return bytes(body)
 
 
-SERVICES = ("safelight.v1.ImageService", "safelight.v1.JobService", "google.longrunning.Operations")
+SERVICES = (
+    "safelight.v1.ImageService",
+    "safelight.v1.JobService",
+    "safelight.v1.ModelService",
+    "google.longrunning.Operations",
+)
 
 
 def test_list_tells_of_the_whole_the_service_and_each_model(channel: grpc.Channel, folders: dict[str, str]) -> None:

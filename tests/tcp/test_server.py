@@ -148,7 +148,7 @@ def test_an_idle_server_leaves_its_port_at_once(folders: dict[str, str]) -> None
 def test_a_model_with_threads_of_its_own_has_a_lane_of_its_own(folders: dict[str, str]) -> None:
     two = models(folders, "base", "vega_lcm")
     with ServerProcess(*two, "--threads=vega_lcm=1", "--no-verify") as process:
-        lanes = dict(re.findall(r"model (\S+) is loaded and warm: .* on (.*)", process.log()))
+        lanes = dict(re.findall(r"model (\S+) is loaded and warm: .* on (.*?);", process.log()))
         with grpc.insecure_channel(process.address) as channel:
             assert generate(ImageServiceStub(channel), model="vega_lcm")
     assert lanes == {"base": "CPU", "vega_lcm": "CPU of vega_lcm"}

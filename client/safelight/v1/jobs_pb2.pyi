@@ -145,7 +145,7 @@ class FinishJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class ForkRequest(_message.Message):
-    __slots__ = ("job_id", "step", "image_index", "changes", "request_id", "on_disconnect", "grace", "retain", "stop_at_step")
+    __slots__ = ("job_id", "step", "image_index", "changes", "request_id", "on_disconnect", "grace", "retain", "stop_at_step", "wait_for_model")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     IMAGE_INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -155,6 +155,7 @@ class ForkRequest(_message.Message):
     GRACE_FIELD_NUMBER: _ClassVar[int]
     RETAIN_FIELD_NUMBER: _ClassVar[int]
     STOP_AT_STEP_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FOR_MODEL_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     step: int
     image_index: int
@@ -164,7 +165,8 @@ class ForkRequest(_message.Message):
     grace: _duration_pb2.Duration
     retain: _duration_pb2.Duration
     stop_at_step: int
-    def __init__(self, job_id: _Optional[str] = ..., step: _Optional[int] = ..., image_index: _Optional[int] = ..., changes: _Optional[_Union[ForkChanges, _Mapping]] = ..., request_id: _Optional[str] = ..., on_disconnect: _Optional[_Union[_images_pb2.OnDisconnect, str]] = ..., grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retain: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stop_at_step: _Optional[int] = ...) -> None: ...
+    wait_for_model: bool
+    def __init__(self, job_id: _Optional[str] = ..., step: _Optional[int] = ..., image_index: _Optional[int] = ..., changes: _Optional[_Union[ForkChanges, _Mapping]] = ..., request_id: _Optional[str] = ..., on_disconnect: _Optional[_Union[_images_pb2.OnDisconnect, str]] = ..., grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retain: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stop_at_step: _Optional[int] = ..., wait_for_model: bool = ...) -> None: ...
 
 class ForkChanges(_message.Message):
     __slots__ = ("prompt", "negative_prompt", "guidance_scale", "seed", "model", "scheduler")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -146,6 +147,7 @@ class _Workshop:
         weights = self._config.graph(part).with_suffix(".bin")
         self._on_progress(f"compiling {full_name}")
         if self._device.cache:
+            settings["CACHE_DIR"] = str(self._device.cache / _fingerprint(weights))
             # A cache without weights finds those of a graph that was read before only if it is told where they are.
             settings["WEIGHTS_PATH"] = str(weights)
 
@@ -154,6 +156,17 @@ class _Workshop:
 
         with inspection.explained(self._config.graph(part), self._device.name):
             return CompiledNetwork(full_name, compile, outputs, weights)
+
+
+def _fingerprint(weights: Path) -> str:
+    """The name of a cache of its own for each file of weights.
+
+    OpenVINO finds a graph in its cache by what it calculates, and reads its weights then from their places in the file:
+    in another file of the same weights they may lie elsewhere.
+    """
+    found = weights.resolve()
+    stat = found.stat()
+    return hashlib.sha256(f"{found} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:16]
 
 
 def _short(precision: str) -> str:
