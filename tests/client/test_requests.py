@@ -38,6 +38,7 @@ def test_every_field_of_the_contract_can_be_sent(connect: Connect) -> None:
             refiner=safelight.Refiner("refiner", 0.75), output=safelight.Output("jpeg", 80),
             priority="interactive", acceleration=safelight.Acceleration(3, 0.5, True),
             prompt_syntax="weighted", request_id="mine", on_disconnect="keep", grace=5, retain=0.5, stop_at_step=2,
+            wait_for_model=False,
         )  # fmt: skip
         request = server.requests[0]
     assert request == pb.GenerateRequest(
@@ -52,6 +53,7 @@ def test_every_field_of_the_contract_can_be_sent(connect: Connect) -> None:
         acceleration=pb.Acceleration(deep_cache_interval=3, guidance_until=0.5, tiny_decoder=True),
         prompt_syntax=pb.PROMPT_SYNTAX_WEIGHTED, request_id="mine", on_disconnect=pb.ON_DISCONNECT_KEEP,
         grace=Duration(seconds=5), retain=Duration(nanos=500_000_000), stop_at_step=2,
+        wait_for_model=False,
     )  # fmt: skip
     assert {field.name for field, _ in request.ListFields()} == set(pb.GenerateRequest.DESCRIPTOR.fields_by_name)
 

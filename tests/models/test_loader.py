@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import locale
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -163,7 +164,9 @@ def test_a_second_start_compiles_nothing(tmp_path: Path) -> None:
         networks = engines.load("demo-xl", device=Device(cache=tmp_path)).networks.all()
         return {network.name: cast(CompiledNetwork, network).from_cache for network in networks}
 
+    spoken = locale.setlocale(locale.LC_ALL)
     assert not any(from_cache().values())
     second = from_cache()
+    assert locale.setlocale(locale.LC_ALL) == spoken
     assert "demo-xl/unet_shallow" in second
     assert all(second.values()), second

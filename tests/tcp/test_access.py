@@ -19,7 +19,7 @@ import grpc
 import httpx
 import pytest
 from google.longrunning import operations_proto_pb2
-from safelight.v1 import images_pb2, jobs_pb2
+from safelight.v1 import images_pb2, jobs_pb2, models_pb2
 from safelight_server.callers import Right
 from safelight_server.desk import Desk
 from safelight_server.http.door import all_routes
@@ -35,6 +35,7 @@ UNKNOWN = {"/safelight.v1.ImageService/Paint", "/nobody.Knows/This", "/grpc.heal
 SERVICES = (
     images_pb2.DESCRIPTOR.services_by_name["ImageService"],
     jobs_pb2.DESCRIPTOR.services_by_name["JobService"],
+    models_pb2.DESCRIPTOR.services_by_name["ModelService"],
     operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"],
 )
 METHODS = {f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import locale
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +103,7 @@ def _info(
 
 def _networks(workshop: _Workshop, config: ModelConfig, unet: Any, halves: deepcache.Halves | None) -> Networks:
     """Compiles all parts, AT_ONCE at a time, the largest first."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with _same_locale(), ThreadPoolExecutor(AT_ONCE) as pool:
         full = pool.submit(workshop.compiled, "unet", halves.full if halves else unet)
         encoders = [pool.submit(workshop.encoder, part) for part in reversed(config.encoders)]
         shallow = pool.submit(workshop.compiled, "unet_shallow", halves.shallow, of="unet") if halves else None
@@ -116,6 +118,16 @@ def _networks(workshop: _Workshop, config: ModelConfig, unet: Any, halves: deepc
         vae_decoder=vae_decoder.result(),
         tiny_decoder=tiny_decoder.result() if tiny_decoder else None,
     )
+
+
+@contextmanager
+def _same_locale() -> Iterator[None]:
+    """OpenVINO sets the process's locale to C while it reads its cache; two threads at once leave it there."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 class _Workshop:
