@@ -156,9 +156,10 @@ async def _watch(
     told: set[str] = set()
     while not stop.done():
         changed.clear()
-        status.drop(told - engine.health().keys())
-        told = set(engine.health())
-        status.set({**dict.fromkeys(("", *services), engine.ready), **engine.health()})
+        health = engine.health()
+        status.drop(told - health.keys())
+        told = set(health)
+        status.set({**dict.fromkeys(("", *services), engine.ready), **health})
         news = asyncio.create_task(changed.wait())
         await asyncio.wait((news, stop), return_when=asyncio.FIRST_COMPLETED)
         news.cancel()

@@ -25,8 +25,9 @@ from safelight_server.errors import (
 )
 from safelight_server.events import Image
 from safelight_server.jobs import Job, Terms
+from safelight_server.lanes.buffers import resident
 from safelight_server.model_folder import model_config
-from safelight_server.models import batch_profile, footprint
+from safelight_server.models import batch_profile
 from safelight_server.models.known import ModelState
 from safelight_server.models.library import Library
 from safelight_server.models.registry import Registry
@@ -216,7 +217,7 @@ def test_under_a_limit_the_one_goes_that_nobody_wanted_for_longest() -> None:
             await library.load(name)
         right = await draw(engine, VEGA)  # so that the refiner is the one that nobody wanted for longest
         needs = library.known["demo-xl"].needs
-        limited = await _with_limit(library, footprint.resident() + needs - 1)
+        limited = await _with_limit(library, resident() + needs - 1)
         assert await draw(limited, XL)
         assert [one.state for one in library.known.values()] == [LOADED, UNLOADED, LOADED]
         assert await draw(limited, replace(VEGA, id="again")) == right
@@ -232,13 +233,13 @@ async def _with_limit(library: Library, limit: int) -> Engine:
 def test_what_does_not_fit_alone_is_refused_and_what_waits_for_room_gets_it() -> None:
     async def test() -> None:
         library = await library_of("demo-xl", "demo-vega")
-        engine = await _with_limit(library, footprint.resident() // 2)
+        engine = await _with_limit(library, resident() // 2)
         with pytest.raises(ModelTooLarge) as refused:
             await draw(engine, XL)
         assert refused.value.code == "FAILED_PRECONDITION"
         library.limit = None
         await library.load("demo-xl")
-        library.limit = footprint.resident() + library.known["demo-vega"].needs - 1
+        library.limit = resident() + library.known["demo-vega"].needs - 1
         began = asyncio.Event()
         drawing = asyncio.create_task(_draw_and_tell(engine, XL, began))
         await began.wait()
@@ -257,7 +258,7 @@ def test_two_jobs_that_each_need_two_models_do_not_wait_for_each_other() -> None
         library = await library_of("demo-xl", "demo-vega", "demo-refiner")
         xl, vega, refiner = "demo-xl", "demo-vega", "demo-refiner"
         await library.load("demo-xl")
-        library.limit = footprint.resident() + library.known["demo-vega"].needs  # two of three
+        library.limit = resident() + library.known["demo-vega"].needs  # two of three
 
         async def use(names: Sequence[str]) -> None:
             for _ in range(3):

@@ -1,4 +1,4 @@
-"""The contract: the fields that Generate and Refine have in common are declared alike in both requests."""
+"""The contract: what Generate and Refine share is declared alike, and what makes a job has all of its terms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 from safelight.v1 import images_pb2 as pb
+from safelight.v1 import jobs_pb2
+from safelight_server.contract import terms
 
 COMMON = range(1, 27)  # the numbers of these fields
 
@@ -34,3 +36,9 @@ def test_no_other_field_is_common() -> None:
     own = [REFINE[number] for number in REFINE.keys() - COMMON]
     assert {field.name for field in own}.isdisjoint(field.name for field in GENERATE.values())
     assert min(field.number for field in own) >= 32
+
+
+@pytest.mark.parametrize("request_type", [pb.GenerateRequest, pb.RefineRequest, jobs_pb2.ForkRequest])
+def test_what_makes_a_job_has_all_of_its_terms(request_type: Any) -> None:
+    """They are read alike from each of these."""
+    assert set(terms.FIELDS) <= set(request_type.DESCRIPTOR.fields_by_name)

@@ -45,6 +45,22 @@ def test_no_inference_fails_for_want_of_memory(jobs: int, room: int) -> None:
         assert set(ends) == {"drawn", "MEMORY_SHORT"}, "of both there are some"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_peak_of_a_job_is_foreseen() -> None:
+    """Within a tenth, of larger and larger pictures."""
+    models = [f"--model={name}={demo.FOLDERS[name]}" for name in NAMES]
+    with ServerProcess(*models) as server, Client(server.address) as client:
+        process = psutil.Process(server.process.pid)
+        for edge in (128, 256, 384, 512, 640, 768):
+            for name in NAMES:
+                foreseen = client.estimate("a red apple", model=name, width=edge, height=edge, steps=1).peak_bytes
+                client.generate("a red apple", model=name, width=edge, height=edge, steps=1)
+                peak = process.memory_info().rss
+                print(f"{name}, {edge} px: {foreseen / 1e6:.0f} MB foreseen, {peak / 1e6:.0f} taken")
+                assert abs(foreseen / peak - 1) < 0.1
+
+
 def _draw(client: Client, asked: tuple[str, int, int, bool]) -> str:
     model, width, height, redraws = asked
     image = PICTURE if redraws else None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from safelight_server.desk import Desk
-from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.engine.admission import seconds_left
 from safelight_server.engine.engine import Engine
 from safelight_server.jobs import JobState, Priority
 from safelight_server.lanes.lane import Lane
+from safelight_server.model_folder.model_config import ModelConfig
+from safelight_server.models import inspection
 
 Sample = tuple[tuple[str, ...], float]
 STATES = JobState.QUEUED, JobState.RUNNING
@@ -89,18 +89,11 @@ def _loaded(engine: Engine) -> list[Sample]:
 
 
 def _bytes(engine: Engine) -> list[Sample]:
-    return [((name,), sum(map(_size, _weights(model)))) for name, model in engine.models.items()]
+    return [((name,), _weights(model.config)) for name, model in engine.models.items()]
 
 
-def _weights(model: Pipeline) -> set[Path]:
-    """The files with the weights of its networks, some of which have several graphs."""
-    parts = {network.name.partition("/")[2] for network in model.networks.all()}
-    parts.discard("unet_shallow")  # which is made of the UNet's
-    return {model.config.graph(part).with_suffix(".bin").resolve() for part in parts}
-
-
-def _size(path: Path) -> int:
+def _weights(config: ModelConfig) -> float:
     try:
-        return path.stat().st_size
-    except OSError:
+        return sum(inspection.weights(config).values())
+    except OSError:  # the folder was taken away
         return 0

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from safelight_server.errors import ModelTooLarge
+from safelight_server.lanes.buffers import resident
 
 from . import checking, footprint
 from .known import Known, ModelState
@@ -77,7 +78,7 @@ class Exchange:
 
     async def _make_room(self, one: Known, beside: Sequence[Known]) -> None:
         """Unloads others until it fits, the one first that was wanted least lately. Jobs are waited for."""
-        while self.limit is not None and footprint.resident() + one.needs > self.limit:
+        while self.limit is not None and resident() + one.needs > self.limit:
             others = [known for known in self._known.values() if known.name in self._registry.models]
             others = [known for known in others if known not in beside]
             idle = [known for known in others if self.can_go(known)]
@@ -86,7 +87,7 @@ class Exchange:
             elif others:
                 await self._wait()
             else:
-                raise ModelTooLarge(one.name, one.needs, footprint.resident(), self.limit)
+                raise ModelTooLarge(one.name, one.needs, resident(), self.limit)
 
     async def _wait(self) -> None:
         self._news.clear()
@@ -99,7 +100,7 @@ class Exchange:
         await asyncio.shield(self._changing)
 
     async def _load(self, one: Known, on_progress: OnProgress) -> None:
-        config, began, before = one.info.config, time.monotonic(), footprint.resident()
+        config, began, before = one.info.config, time.monotonic(), resident()
         self._move(one, ModelState.LOADING)
         try:
             await self._check(one)
@@ -110,7 +111,7 @@ class Exchange:
             self._move(one, ModelState.FAILED)
             raise
         one.info, one.wanted = model.info, time.monotonic()
-        one.seconds, one.memory = one.wanted - began, max(1, footprint.resident() - before)
+        one.seconds, one.memory = one.wanted - began, max(1, resident() - before)
         self._move(one, ModelState.LOADED)
         log.info(one.told())
 
@@ -121,12 +122,12 @@ class Exchange:
         one.is_checked = False
 
     async def _unload(self, one: Known) -> None:
-        before = footprint.resident()
+        before = resident()
         self._move(one, ModelState.UNLOADED)  # first: from here on, nobody begins a job on it
         await self._registry.unload(one.name)
         await asyncio.to_thread(footprint.give_back)
-        given = max(0, before - footprint.resident())
-        log.info("model %s is unloaded: %s given back", one.name, footprint.told(given))
+        given = max(0, before - resident())
+        log.info("model %s is unloaded: %s given back", one.name, footprint.size(given))
 
     def _move(self, one: Known, state: ModelState) -> None:
         one.state = state

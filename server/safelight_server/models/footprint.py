@@ -7,7 +7,6 @@ from functools import cache
 
 import openvino as ov
 
-from safelight_server.lanes.buffers import resident as resident
 from safelight_server.model_folder.model_config import ModelConfig
 
 from . import inspection
@@ -47,6 +46,9 @@ def give_back() -> None:
         return
 
 
-def told(count: int) -> str:
+def size(count: float) -> str:
     """Bytes, for people."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    for unit, number in (("GB", 1e9), ("MB", 1e6)):
+        if count >= number:
+            return f"{count / number:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from safelight_server.diffusion.model_info import ModelInfo
+from safelight_server.lanes.buffers import resident
 
 from . import footprint
 from .device import Device
@@ -58,6 +59,6 @@ class Known:
         config, weights = self.info.config, footprint.weight_bytes(self.info.config)
         return (
             f"model {self.name} is loaded and warm: {config.kind}, {self.info.precision} on {self.lane}; "
-            f"{footprint.told(weights)} of weights in {self.seconds:.1f} s, {footprint.told(self.memory)} more memory, "
-            f"{footprint.told(footprint.resident())} in all"
+            f"{footprint.size(weights)} of weights in {self.seconds:.1f} s, {footprint.size(self.memory)} more memory, "
+            f"{footprint.size(resident())} in all"
         )

@@ -19,9 +19,10 @@ from safelight_server.errors import (
     ModelUnusable,
     QueueFull,
 )
+from safelight_server.lanes.buffers import resident
 from safelight_server.model_folder.model_config import ModelConfig
 
-from . import footprint, loader
+from . import loader
 from .device import Device
 from .exchange import Exchange
 from .known import Known, ModelState
@@ -85,7 +86,7 @@ class Library:
 
     def fits(self, name: str) -> bool:
         """Whether there is room for a model, without unloading others. Raises ModelNotFound."""
-        return self.limit is None or footprint.resident() + self.find(name).needs <= self.limit
+        return self.limit is None or resident() + self.find(name).needs <= self.limit
 
     @property
     def limit(self) -> int | None:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from safelight_server.errors import LoadError, ModelTooLarge
+from safelight_server.lanes.buffers import resident
 from safelight_server.model_folder.model_config import ModelConfig
 
 from . import checking, footprint, loader
@@ -40,14 +41,14 @@ async def load_all(
         def on_progress(what: str) -> None:
             log.debug("%s", what)
             bar.set_description_str(what)
-            bar.set_postfix_str(footprint.told(footprint.resident()))
+            bar.set_postfix_str(footprint.size(resident()))
             bar.update()
 
         for name, config in configs.items():
             device = devices.get(name, Device())
             one = await library.add(name, config, device, f"{device.name} of {name}" if name in own_lane else None)
             if verify:
-                on_progress(f"{name}: checking {footprint.told(footprint.weight_bytes(config))}")
+                on_progress(f"{name}: checking {footprint.size(footprint.weight_bytes(config))}")
                 await checking.check_files(one)
         for place, name in enumerate(configs):
             if place and not library.fits(name):

@@ -61,11 +61,3 @@ def _once(subject: str, text: str) -> tuple[str, str]:
     if text.startswith(f"{subject}:"):
         return subject, text.removeprefix(f"{subject}:").strip()
     return (kind, text) if value and text.startswith(f"{value}:") else (subject, text)
-
-
-def size(count: float) -> str:
-    """Bytes, for people."""
-    for unit, number in (("GB", 1e9), ("MB", 1e6)):
-        if count >= number:
-            return f"{count / number:.1f} {unit}"
-    return f"{count / 1e3:.1f} kB"

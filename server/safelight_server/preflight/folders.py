@@ -13,8 +13,9 @@ from safelight_server.model_folder import model_config, seal
 from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.models import devices, inspection, surroundings
 from safelight_server.models.device import Device
+from safelight_server.models.footprint import size
 
-from .finding import Finding, failed, ok, refusal, size, warning
+from .finding import Finding, failed, ok, refusal, warning
 
 SAMPLE = 2**24  # bytes that are hashed to learn how fast this machine does it
 ROOM = 0.8  # of the memory that the weights may take: pictures need some, too

@@ -11,9 +11,10 @@ from pathlib import Path
 from safelight_server.config import Config
 from safelight_server.http import listener
 from safelight_server.job_store import database
+from safelight_server.models.footprint import size
 from safelight_server.rpc import listening
 
-from .finding import Finding, failed, ok, refusal, size, warning
+from .finding import Finding, failed, ok, refusal, warning
 
 LEAST = 2**26  # bytes on the disk below which the store is of no use
 

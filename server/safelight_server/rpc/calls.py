@@ -6,8 +6,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -25,7 +26,9 @@ log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Trailers = tuple[tuple[str, str | bytes], ...]
+Handlers = dict[str, Any]
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 DOOR = "grpc"  # as observers know it
 
@@ -41,6 +44,17 @@ def parse(message_type: type[M], body: bytes) -> M:
     except DecodeError:
         rule = f"these {len(body)} bytes are no {message_type.DESCRIPTOR.full_name}"
         raise InvalidRequest([Violation("request", rule)]) from None
+
+
+def unary_handlers(methods: Mapping[str, tuple[Any, T]], answer: Callable[[Any, T, bytes, Context], Any]) -> Handlers:
+    """Of methods that take one message and give one: of each, by name, the type of its request and what answers it.
+
+    `answer` is given both, then the bytes of a call and its context.
+    """
+    return {
+        name: grpc.unary_unary_rpc_method_handler(partial(answer, request, method), response_serializer=serialize)
+        for name, (request, method) in methods.items()
+    }
 
 
 class Calls:

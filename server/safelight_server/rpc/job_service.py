@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from functools import partial
 from typing import Any
 
 import grpc
@@ -17,7 +16,7 @@ from safelight_server.messages.asking import Call
 from safelight_server.messages.job_calls import JobCalls
 
 from . import answer_size
-from .calls import Calls, Context, call_of, deadline_of, parse, serialize
+from .calls import Calls, Context, call_of, deadline_of, parse, serialize, unary_handlers
 
 NAME = pb.DESCRIPTOR.services_by_name["JobService"].full_name
 Answer = Callable[[Any, Call], Awaitable[Any]]
@@ -41,12 +40,7 @@ class JobService:
             "Estimate": (pb.EstimateRequest, self._jobs.estimate),
             "Verify": (pb.VerifyRequest, self._jobs.verify),
         }
-        methods: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(
-                partial(self._answer, request, answer), response_serializer=serialize
-            )
-            for name, (request, answer) in unary.items()
-        }
+        methods = unary_handlers(unary, self._answer)
         methods["Attach"] = grpc.unary_stream_rpc_method_handler(self.attach, response_serializer=serialize)
         return grpc.method_handlers_generic_handler(NAME, methods)
 

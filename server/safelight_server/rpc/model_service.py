@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import grpc
@@ -12,7 +11,7 @@ from safelight.v1 import models_pb2 as pb
 from safelight_server.desk import Desk
 from safelight_server.messages.model_calls import ModelCalls
 
-from .calls import Calls, Context, parse, serialize
+from .calls import Calls, Context, parse, unary_handlers
 
 NAME = pb.DESCRIPTOR.services_by_name["ModelService"].full_name
 Answer = Callable[[Any], Awaitable[Any]]
@@ -29,13 +28,7 @@ class ModelService:
             "LoadModel": (pb.LoadModelRequest, self._models.load),
             "UnloadModel": (pb.UnloadModelRequest, self._models.unload),
         }
-        methods: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(
-                partial(self._answer, request, answer), response_serializer=serialize
-            )
-            for name, (request, answer) in unary.items()
-        }
-        return grpc.method_handlers_generic_handler(NAME, methods)
+        return grpc.method_handlers_generic_handler(NAME, unary_handlers(unary, self._answer))
 
     async def _answer(self, request: Any, answer: Answer, body: bytes, context: Context) -> Any:
         async with self._calls.count(context):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
-from functools import partial
 from typing import Any
 
 import grpc
@@ -22,7 +21,7 @@ from safelight_server.jobs import JobState
 from safelight_server.messages import events, jobs
 
 from . import answer_size
-from .calls import Calls, Context, parse, serialize
+from .calls import Calls, Context, parse, unary_handlers
 
 NAME = pb.DESCRIPTOR.services_by_name["Operations"].full_name
 PREFIX = "jobs/"
@@ -45,13 +44,7 @@ class Operations:
             "DeleteOperation": (pb.DeleteOperationRequest, self.delete),
             "WaitOperation": (pb.WaitOperationRequest, self.wait),
         }
-        handlers: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(
-                partial(self._answer, request, answer), response_serializer=serialize
-            )
-            for name, (request, answer) in methods.items()
-        }
-        return grpc.method_handlers_generic_handler(NAME, handlers)
+        return grpc.method_handlers_generic_handler(NAME, unary_handlers(methods, self._answer))
 
     async def _answer(self, request: Any, answer: Answer, body: bytes, context: Context) -> Any:
         async with self._calls.count(context):
