@@ -202,9 +202,7 @@ def _conclude(result: Result, args: Namespace) -> None:
 
 
 def _table(found: list[Model]) -> str:
-    rows: list[tuple[str, ...]] = [
-        ("NAME", "KIND", "SIZE", "STEPS", "GUIDANCE", "SCHEDULER", "RUNS ON", "REFINERS", "STATE")
-    ]
+    rows: list[tuple[str, ...]] = [HEAD]
     rows += [_row(model) for model in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
