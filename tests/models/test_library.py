@@ -157,6 +157,21 @@ def test_an_unload_that_is_given_up_changes_nothing() -> None:
     run(test)
 
 
+def test_of_two_unloads_one_that_is_given_up_does_not_stop_the_other() -> None:
+    async def test() -> None:
+        library = await library_of("demo-vega")
+        await library.load("demo-vega")
+        async with library.held(["demo-vega"]):
+            first, second = (asyncio.create_task(library.unload("demo-vega")) for _ in range(2))
+            await asyncio.sleep(0.01)
+            first.cancel()
+            await asyncio.wait({first})
+        await second
+        assert states(library) == [UNLOADED]
+
+    run(test)
+
+
 def test_a_caller_who_leaves_while_it_loads_leaves_a_model_that_works() -> None:
     async def test() -> None:
         library = await library_of("demo-vega")

@@ -11,7 +11,7 @@ from contextlib import aclosing, suppress
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan
-from safelight_server.errors import DeviceStuck, ModelRecovering, ShuttingDown
+from safelight_server.errors import DeviceStuck, MemoryShort, ModelRecovering, ShuttingDown
 from safelight_server.events import Event, Preview, Queued
 from safelight_server.images import files
 from safelight_server.jobs import Job, JobState, Previews, Priority
@@ -102,6 +102,16 @@ class Engine:
         self._check_models(drawing.plan.models)
         memory.check(self.models, drawing.plan)
         drawing.foreseen = self.admission.check_time(drawing.runner, deadline)
+
+    async def wait_for_memory(self, plan: Plan, short: MemoryShort) -> None:
+        """Until there may be more: of models that nobody draws with, which go, or of jobs that are over.
+
+        Raises `short` where that would not be enough, or nothing is left to wait for.
+        """
+        running = [drawing.plan for drawing in self.drawings.all() if drawing.state is JobState.RUNNING]
+        later = self.library.could_give(plan.models) + memory.taken_by(self.models, running)
+        if short.needed > short.free + later or not await self.library.give(plan.models):
+            raise short
 
     def begin(self, drawing: Drawing, holder: object) -> None:
         """Begins what was let in, for a job that holds it."""

@@ -17,6 +17,7 @@ from safelight_server.errors import (
     JobCancelled,
     JobError,
     JobNotFound,
+    MemoryShort,
     RequestIdReused,
     ShuttingDown,
     StoreFull,
@@ -88,9 +89,15 @@ class JobBook:
     async def _new(self, ask: Ask, work: Work) -> str:
         plan = work.plan
         deadline = None if ask.terms.on_disconnect is OnDisconnect.KEEP else ask.deadline
-        held = self.engine.library.held(plan.models, wait=ask.terms.wait_for_model, deadline=deadline)
-        async with held:
-            return await self._begin(ask, work, deadline)
+        wait = ask.terms.wait_for_model
+        while True:
+            try:
+                async with self.engine.library.held(plan.models, wait=wait, deadline=deadline):
+                    return await self._begin(ask, work, deadline)
+            except MemoryShort as short:
+                if not wait:
+                    raise
+                await self.engine.wait_for_memory(plan, short)  # holding nothing: no two wait for each other
 
     async def _begin(self, ask: Ask, work: Work, deadline: float | None) -> str:
         """Its models are held; once it has begun, its drawing keeps them."""

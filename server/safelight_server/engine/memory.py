@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from safelight_server.diffusion.pipeline import Pipeline
@@ -70,6 +70,11 @@ def check(models: Mapping[str, Pipeline], plan: Plan, available: Callable[[], in
     free = available() + sum(network.buffers.kept for network in _networks(models))
     if needed > free:
         raise MemoryShort(needed, free)
+
+
+def taken_by(models: Mapping[str, Pipeline], plans: Iterable[Plan]) -> int:
+    """Bytes that jobs at work may have taken and that no network keeps yet, at most: they are free after them."""
+    return sum(max((run.whole for run in runs_of(models, plan)), default=0) for plan in plans)
 
 
 def peak_of(models: Mapping[str, Pipeline], plan: Plan) -> int:

@@ -63,6 +63,7 @@ class MemoryShort(JobError):
             f"this takes about {needed / 1e6:.0f} MB of memory, and the server has {free / 1e6:.0f}; ask for a smaller "
             "picture"
         )
+        self.needed, self.free = needed, free
         self.metadata = {"needed_bytes": str(needed), "free_bytes": str(free)}
 
 

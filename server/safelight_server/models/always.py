@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
@@ -35,6 +36,10 @@ class Models(Protocol):
 
     def freed(self, names: Iterable[str]) -> None: ...
 
+    def could_give(self, beside: Collection[str]) -> int: ...
+
+    async def give(self, beside: Collection[str]) -> bool: ...
+
 
 class Always:
     """Some models, none of which comes or goes."""
@@ -43,6 +48,7 @@ class Always:
         self.models = models
         self.known: Mapping[str, Known] = {}  # that come and go
         self.in_use: Callable[[str], bool] = lambda name: False
+        self._news = asyncio.Event()
 
     @property
     def infos(self) -> Mapping[str, ModelInfo]:
@@ -58,4 +64,16 @@ class Always:
         return nullcontext()
 
     def freed(self, names: Iterable[str]) -> None:
-        """Nobody waits for that."""
+        """Nobody waits for that, but `give`."""
+        self._news.set()
+
+    def could_give(self, beside: Collection[str]) -> int:
+        return 0
+
+    async def give(self, beside: Collection[str]) -> bool:
+        """Once a job is over, if there is one."""
+        if not any(map(self.in_use, self.models)):
+            return False
+        self._news.clear()
+        await self._news.wait()
+        return True

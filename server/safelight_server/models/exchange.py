@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -58,7 +58,7 @@ class Exchange:
     async def rest(self, one: Known) -> None:
         """Waits until it has no jobs."""
         while self._is_busy(one):
-            await self._wait()
+            await self.news()
 
     async def load(self, one: Known, beside: Sequence[Known], on_progress: OnProgress) -> None:
         """In the turn: loads it, if it is not; those `beside` stay. Raises ModelTooLarge or LoadError."""
@@ -76,20 +76,27 @@ class Exchange:
     def can_go(self, one: Known) -> bool:
         return one.state is ModelState.LOADED and not self._is_busy(one)
 
+    def idle(self, beside: Collection[str]) -> list[Known]:
+        """Those that can go, without those beside them."""
+        return [one for one in self._known.values() if one.name not in beside and self.can_go(one)]
+
+    async def unload_idle(self, beside: Collection[str]) -> None:
+        """In the turn: the one of them that was wanted least lately."""
+        await self._to_the_end(self._unload(min(self.idle(beside), key=lambda one: one.wanted)))
+
     async def _make_room(self, one: Known, beside: Sequence[Known]) -> None:
         """Unloads others until it fits, the one first that was wanted least lately. Jobs are waited for."""
         while self.limit is not None and resident() + one.needs > self.limit:
-            others = [known for known in self._known.values() if known.name in self._registry.models]
-            others = [known for known in others if known not in beside]
-            idle = [known for known in others if self.can_go(known)]
-            if idle:
-                await self._to_the_end(self._unload(min(idle, key=lambda known: known.wanted)))
-            elif others:
-                await self._wait()
+            names = [known.name for known in beside]
+            if self.idle(names):
+                await self.unload_idle(names)
+            elif any(name not in names for name in self._registry.models):
+                await self.news()
             else:
                 raise ModelTooLarge(one.name, one.needs, resident(), self.limit)
 
-    async def _wait(self) -> None:
+    async def news(self) -> None:
+        """Waits until a job is over."""
         self._news.clear()
         await self._news.wait()
 

@@ -39,6 +39,7 @@ class Known:
     failed: float = -math.inf  # when it could not be loaded, a time.monotonic()
     is_checked: bool = False  # its files, since it was loaded last
     holds: int = 0  # of those who are about to begin a job
+    unloads: int = 0  # of those who wait for it to be unloaded
 
     @property
     def name(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from safelight_server.diffusion.model_info import ModelInfo
 from safelight_server.diffusion.pipeline import Pipeline
@@ -114,7 +114,8 @@ class Library:
         ones = [self.find(name, "model") for name in names]
         if missing := [one for one in ones if one.state is not ModelState.LOADED]:
             self._check(missing, wait, deadline)
-            await self._bring(ones)
+            with self._waits(sum(one.seconds for one in missing)):
+                await self._bring(ones)
         else:
             self._hold(ones, 1)
         try:
@@ -128,6 +129,25 @@ class Library:
         for one in [self._known[name] for name in names if name in self._known]:
             one.wanted = time.monotonic()
         self._exchange.freed()
+
+    def could_give(self, beside: Collection[str]) -> int:
+        """Bytes of the models that are loaded beside those."""
+        return sum(self._known[name].memory for name in self.models if name not in beside)
+
+    async def give(self, beside: Collection[str]) -> bool:
+        """Unloads a model beside those, or waits until a job is over. False: there is none, and nothing to wait for.
+
+        Raises QueueFull where too many wait.
+        """
+        with self._waits():
+            async with self._exchange.turn():
+                if self._exchange.idle(beside):
+                    await self._exchange.unload_idle(beside)
+                    return True
+            if not any(map(self._is_busy, self._known.values())):
+                return False
+            await self._exchange.news()
+            return True
 
     async def load(self, name: str, on_progress: OnProgress = lambda what: None) -> Known:
         """Loads a model, if it is not. Raises ModelNotFound, ModelTooLarge or LoadError."""
@@ -145,13 +165,15 @@ class Library:
         async with self._exchange.turn():
             if one.state is ModelState.LOADED:
                 one.state = ModelState.LEAVING
+        one.unloads += 1
         try:
             await self._exchange.rest(one)  # others have their turn meanwhile
             async with self._exchange.turn():
                 if one.state is ModelState.LEAVING:
                     await self._exchange.unload(one)
         finally:
-            if one.state is ModelState.LEAVING:  # whoever wanted it has left
+            one.unloads -= 1
+            if one.state is ModelState.LEAVING and not one.unloads:  # all who wanted it have left
                 one.state = ModelState.LOADED
 
     async def unload_idle(self, seconds: float) -> None:
@@ -171,8 +193,6 @@ class Library:
         for one in missing:
             if now < one.failed + AFTER_FAILURE:
                 raise ModelUnusable(one.name, one.failed + AFTER_FAILURE - now)
-        if self._waiting >= MOST_WAITING:
-            raise QueueFull(self._waiting, seconds)
         if not wait:
             self._wish(missing)
             raise ModelLoading(missing[0].name, seconds)
@@ -195,15 +215,22 @@ class Library:
 
         Who waits for the turn holds nothing, so that no two can wait for each other.
         """
+        async with self._exchange.turn():
+            while missing := [one for one in ones if one.state is not ModelState.LOADED]:
+                try:
+                    await self._exchange.load(missing[0], ones, lambda what: None)
+                except LoadError as error:
+                    raise ModelUnusable(missing[0].name, AFTER_FAILURE) from error
+            self._hold(ones, 1)
+
+    @contextmanager
+    def _waits(self, seconds: float = 0.0) -> Iterator[None]:
+        """For a call that waits. Raises QueueFull where too many do; `seconds` is what this one waits for."""
+        if self._waiting >= MOST_WAITING:
+            raise QueueFull(self._waiting, seconds)
         self._waiting += 1
         try:
-            async with self._exchange.turn():
-                while missing := [one for one in ones if one.state is not ModelState.LOADED]:
-                    try:
-                        await self._exchange.load(missing[0], ones, lambda what: None)
-                    except LoadError as error:
-                        raise ModelUnusable(missing[0].name, AFTER_FAILURE) from error
-                self._hold(ones, 1)
+            yield
         finally:
             self._waiting -= 1
 
