@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .v1 import images_pb2 as pb
 from .wire import read
@@ -48,13 +49,14 @@ class Model:
     limits: Limits
     defaults: Defaults
     schedulers: tuple[str, ...]
-    precision: str  # as the device runs it: "f32", "bf16", "f16"
+    precision: str  # as the device runs the UNet: "f32", "bf16", "f16"
     device: str  # "CPU", "GPU.0", ...
     has_tiny_decoder: bool  # so that previews are sharper
     refiners: tuple[str, ...]  # names of models that may take over from this one
     has_deep_cache: bool  # Acceleration.deep_cache_interval is possible
     state: str = "loaded"  # or "loading", "unloaded" (the next request loads it), "failed"
     memory_bytes: int = 0  # what it added to the server's memory; 0 while it is not loaded
+    precisions: Mapping[str, str] = field(default_factory=dict)  # of each part: "unet", "vae_decoder", ...
 
 
 def models_from(response: pb.ListModelsResponse) -> list[Model]:
@@ -71,4 +73,5 @@ def model_from(model: pb.Model) -> Model:
         limits=read(Limits, model.limits),
         defaults=read(Defaults, model.defaults),
         state=MODEL_STATES.get(model.state, "loaded"),
+        precisions=dict(model.precisions),
     )

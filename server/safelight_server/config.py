@@ -10,6 +10,8 @@ from .access import tls as tls_files
 from .models.device import Device
 from .rpc import listening
 
+VERIFY = ("once", "always", "never")  # once: until their sizes, times or inodes change
+
 
 @dataclass(frozen=True)
 class Config:
@@ -29,7 +31,8 @@ class Config:
     grace: float = 30.0
     state_dir: Path | None = None  # where jobs are stored; None: in memory
     store_bytes: int = 4 * 2**30
-    verify: bool = True
+    verify: str = "once"  # how the models' files are checked: one of VERIFY
+    cache: Path | None = None  # a folder for what the next start need not do; None: it does all of it
     models_root: Path | None = None  # below which lie the folders that may be loaded at run time; None: none may
     memory_limit: int | None = None  # bytes of the process, for a model to be loaded
     idle_unload: float | None = None  # seconds until a model that nobody asks for is unloaded

@@ -29,10 +29,12 @@ from .errors import LoadError
 from .job_store.store import Store
 from .model_folder import model_config
 from .model_folder.model_config import ModelConfig
-from .models import start
+from .models import compile_cache, start
 from .models.admin import Admin
 from .models.library import Library
+from .models.notes import Notes
 from .models.registry import Registry
+from .models.verified import Verified
 from .observer import SILENT
 from .rpc import health, listening, peer_limits, reflection
 from .rpc.calls import Calls
@@ -65,8 +67,9 @@ async def serve(config: Config) -> None:
     tls, tokens = _access(config)
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
     changed = asyncio.Event()
-    registry = Registry(max_edge=config.max_edge, on_health=changed.set)
-    library = Library(registry, limit=config.memory_limit, verify=config.verify, on_change=changed.set)
+    registry = Registry(max_edge=config.max_edge, notes=Notes(_within(config, "measured")), on_health=changed.set)
+    verified = None if config.verify == "never" else Verified(_within(config, "verified"))
+    library = Library(registry, limit=config.memory_limit, verified=verified, on_change=changed.set)
     desk = Desk(Admin(library, config.models_root, config.new_device))
     traces = doors_of.sending() if config.traces else None
     doors, observer = doors_of.http(desk, config, tls, tokens, traces.observer if traces else SILENT)
@@ -89,7 +92,7 @@ async def serve(config: Config) -> None:
     log.info(_where_jobs_are(config.state_dir))
     await doors_of.open_all(doors, server)
     opening = asyncio.create_task(asyncio.to_thread(_open_store, config))  # a large one is read for a while
-    loading = asyncio.create_task(_load(opening, library, configs, config))
+    loading = asyncio.create_task(_load(opening, library, configs, config, verified))
     await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
     try:
         if not stop.done():
@@ -134,12 +137,25 @@ def _open_store(config: Config) -> Store:
 
 
 async def _load(
-    opening: asyncio.Task[Store], library: Library, configs: Mapping[str, ModelConfig], config: Config
+    opening: asyncio.Task[Store],
+    library: Library,
+    configs: Mapping[str, ModelConfig],
+    config: Config,
+    verified: Verified | None,
 ) -> Store:
     """The store first: what is wrong with it is told before minutes go into models."""
     store = await asyncio.shield(opening)  # it is closed in any case
-    await start.load_all(library, configs, config.devices, config.own_lane, verify=config.verify)
+    if config.cache is not None:
+        await asyncio.to_thread(compile_cache.tidy, config.cache)
+    await start.load_all(library, configs, config.devices, config.own_lane, verified=verified)
     return store
+
+
+def _within(config: Config, name: str) -> Path | None:
+    """A folder of the cache. What is checked always is not written down."""
+    if config.cache is None or (name == "verified" and config.verify == "always"):
+        return None
+    return config.cache / name
 
 
 def _where_jobs_are(folder: Path | None) -> str:

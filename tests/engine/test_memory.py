@@ -34,11 +34,16 @@ def _needed(engine: Engine) -> int:
 
 async def _library(monkeypatch: Patch) -> Library:
     monkeypatch.setattr(batch_profile, "PATIENCE", 0.0)
-    library = Library(Registry(max_edge=512), verify=False)
+    library = Library(Registry(max_edge=512), verified=None)
     for name in ("demo-vega", "demo-xl"):
         await library.add(name, CONFIGS[name], compiled.device())
         await library.load(name)
     return library
+
+
+async def _running(engine: Engine, name: str) -> None:
+    while not (drawing := engine.drawings.get(name)) or drawing.state is not JobState.RUNNING:  # noqa: ASYNC110 - nothing else tells
+        await asyncio.sleep(0.001)
 
 
 def test_a_model_that_nobody_draws_with_goes_for_a_job_that_lacks_memory(monkeypatch: Patch) -> None:
@@ -65,12 +70,11 @@ def test_a_job_waits_for_memory_that_others_hold_while_they_draw(monkeypatch: Pa
     async def test() -> None:
         models = await _library(monkeypatch) if comes_and_goes else {n: load(n) for n in ("demo-vega", "demo-xl")}
         engine = Engine(models, slots=4, queue=8)
-        monkeypatch.setattr(memory, "taken_by", lambda models, plans: sum(2 * needed for _ in plans))
         needed = _needed(engine)
+        monkeypatch.setattr(memory, "taken_by", lambda models, plans: sum(2 * needed for _ in plans))
         _leave(monkeypatch, lambda: 0 if engine.drawings.get("first") else needed)
         first = asyncio.create_task(draw(engine, replace(XL, id="first", steps=8)))
-        while not (drawing := engine.drawings.get("first")) or drawing.state is not JobState.RUNNING:
-            await asyncio.sleep(0.001)
+        await _running(engine, "first")
         large = asyncio.create_task(draw(engine, LARGE))
         await asyncio.sleep(0.05)
         assert not first.done()
@@ -87,8 +91,7 @@ def test_a_job_that_would_not_fit_after_the_others_does_not_wait(monkeypatch: Pa
         _leave(monkeypatch, lambda: 0 if engine.drawings.get("first") else 10**12)
         monkeypatch.setattr(memory, "taken_by", lambda models, plans: 0)
         first = asyncio.create_task(draw(engine, replace(XL, id="first", steps=8)))
-        while not engine.drawings.get("first"):
-            await asyncio.sleep(0.001)
+        await _running(engine, "first")
         with pytest.raises(MemoryShort):
             await draw(engine, LARGE)
         assert not first.done()
@@ -104,6 +107,6 @@ def test_a_job_that_can_never_fit_is_refused_and_one_that_needs_nothing_new_is_n
     with pytest.raises(MemoryShort) as refused:
         memory.check(models, large, lambda: needed - 1)
     assert refused.value.metadata == {"needed_bytes": str(needed), "free_bytes": str(needed - 1)}
-    for run in memory.runs_of(models, large):
-        run.network.buffers.note(run.shape, 0)
+    for one in memory.runs_of(models, large):
+        one.network.buffers.note(one.shape, 0)
     memory.check(models, large, lambda: 0)

@@ -40,7 +40,7 @@ def network(layers: int = 1, wrap: Callable[[Any], Any] | None = None) -> Compil
         compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return Wrapped(compiled, wrap) if wrap else compiled
 
-    return CompiledNetwork("slow", compile)
+    return CompiledNetwork("slow", lambda precision: compile())
 
 
 class Wrapped:
@@ -83,7 +83,7 @@ def test_ports_without_a_name_go_by_their_number() -> None:
     async def run() -> None:
         x = ops.parameter([-1, 2], np.float32)
         model = ov.Model([ops.result(ops.negative(x))], [x])
-        net = CompiledNetwork("nameless", lambda: ov.Core().compile_model(model, "CPU"))
+        net = CompiledNetwork("nameless", lambda precision: ov.Core().compile_model(model, "CPU"))
         (y,) = (await net({net.input: np.ones((1, 2))})).values()
         assert y.tolist() == [[-1, -1]]
 
@@ -150,7 +150,7 @@ def test_cancelling_at_a_change_of_shape_stops_at_once_and_leaves_no_mixture_beh
         return {**fixed, "timestep": np.array([500])}
 
     async def run() -> None:
-        net = CompiledNetwork("unet", compile)
+        net = CompiledNetwork("unet", lambda precision: compile())
         right = {width: (await net(inputs(width)))["out_sample"] for width in (8, 32, 16)}
         began = time.perf_counter()
         await net(inputs(16))

@@ -34,7 +34,7 @@ class Fragile(FakeNetwork):
             raise InferenceFailed(self.name)
         return outputs
 
-    def load(self) -> None:
+    def load(self, precision: str = "") -> None:
         self.loads += 1
         if self.loads <= self.refusals:
             raise RuntimeError("no memory")

@@ -31,6 +31,7 @@ from safelight_server.models import batch_profile
 from safelight_server.models.known import ModelState
 from safelight_server.models.library import Library
 from safelight_server.models.registry import Registry
+from safelight_server.models.verified import Verified
 from support import compiled
 from support.engines import CONFIGS, VEGA, XL, draw, events_of, plan, run
 
@@ -47,7 +48,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def library_of(*names: str, limit: int | None = None) -> Library:
     """Nothing is loaded."""
-    library = Library(Registry(max_edge=512), limit=limit, verify=False)
+    library = Library(Registry(max_edge=512), limit=limit, verified=None)
     for name in names:
         await library.add(name, CONFIGS[name], DEVICE)
     return library
@@ -70,9 +71,9 @@ def test_what_is_known_of_a_model_before_it_is_loaded_is_what_is_known_after() -
         assert not library.models
         for name in before:
             await library.load(name)
-            assert replace(library.infos[name], tokenizer=None) == replace(
-                before[name], precision="f32", tokenizer=None
-            )
+            loaded = library.infos[name]
+            assert set(loaded.precisions.values()) == {loaded.precision} == {"f32"}
+            assert replace(loaded, precision="", precisions={}, tokenizer=None) == replace(before[name], tokenizer=None)
 
     run(test)
 
@@ -310,7 +311,7 @@ def test_a_model_that_cannot_be_loaded_is_said_so_and_tried_again_later(tmp_path
         shutil.copytree(demo.FOLDERS[name], tmp_path / name)
 
     async def test() -> None:
-        library = Library(Registry(max_edge=512), verify=True)
+        library = Library(Registry(max_edge=512), verified=Verified())
         await library.add("m", model_config.read(folder), DEVICE)
         engine = engine_of(library)
         job = replace(VEGA, model="m")

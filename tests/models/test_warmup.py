@@ -13,6 +13,8 @@ from safelight_server.lanes.lane import Lane
 from safelight_server.model_folder import model_config
 from safelight_server.model_folder.model_config import Latents
 from safelight_server.models import loader, warmup
+from safelight_server.models.learning import Learning
+from safelight_server.models.notes import Notes
 from safelight_server.pixels import kernels
 from support import compiled
 from support.engines import load, run
@@ -34,7 +36,7 @@ def test_the_preview_map_of_a_model_is_nearer_than_its_mean_colour(folders: dict
     async def test() -> None:
         config = model_config.read(Path(folders["base"]))
         model = loader.load("m", config, Lane("CPU"), compiled.device(None), lambda what: None, max_edge=512)
-        await warmup.warm(model, lambda what: None)
+        await warmup.warm(model, Learning(Notes(), model.config, compiled.device(None)), lambda what: None)
         latents = np.random.default_rng(5).standard_normal((1, 4, 8, 8)).astype(np.float32).repeat(2, 2).repeat(2, 3)
         picture = (await model.decode(latents)).reshape(16, 8, 16, 8, 3).mean(axis=(1, 3))
         preview = await model.preview(latents, tiny=False)
@@ -49,7 +51,7 @@ def test_what_the_large_batches_took_is_given_back(monkeypatch: pytest.MonkeyPat
 
     async def test() -> None:
         model = load("demo-vega")
-        await warmup.warm(model, lambda what: None)
+        await warmup.warm(model, Learning(Notes(), model.config, compiled.device(None)), lambda what: None)
         assert trimmed == [network.name for network in model.networks.all()]
 
     run(test)

@@ -41,7 +41,7 @@ class FakeNetwork:
         self._log.append((self.name, len(inputs["x"])))
         return {"y": inputs["x"] * 2}
 
-    def load(self) -> None: ...
+    def load(self, precision: str = "") -> None: ...
 
     def trim(self) -> None: ...
 
@@ -85,7 +85,7 @@ class Breakable:
             raise InferenceFailed(self.name)
         return await self._inner(inputs)
 
-    def load(self) -> None:
+    def load(self, precision: str = "") -> None:
         if self.loading is not None:
             self.loading.wait(60)
         self.broken = False

@@ -38,8 +38,8 @@ class ServerProcess:
 
     def __init__(self, *arguments: str, ready: str = "ready: serving", compiles: bool = False) -> None:
         self._log = tempfile.NamedTemporaryFile("w+", encoding="utf-8", suffix=".log")  # noqa: SIM115 - closed in __exit__
-        cache = () if compiles else (f"--cache-dir={compiled.folder()}",)
-        command = [sys.executable, "-m", self.MODULE, "serve", "--listen", "127.0.0.1:0", *cache, *arguments]
+        cache = "--no-cache" if compiles else f"--cache-dir={compiled.folder()}"
+        command = [sys.executable, "-m", self.MODULE, "serve", "--listen", "127.0.0.1:0", cache, *arguments]
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self._log, env=environment)
         try:

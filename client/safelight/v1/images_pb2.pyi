@@ -459,16 +459,25 @@ class Receipt(_message.Message):
     def __init__(self, generate: _Optional[_Union[GenerateRequest, _Mapping]] = ..., refine: _Optional[_Union[RefineRequest, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelSeal, _Mapping]]] = ..., safelight_version: _Optional[str] = ..., openvino_version: _Optional[str] = ..., processor: _Optional[str] = ..., pixels_sha256: _Optional[str] = ..., image_sha256: _Optional[str] = ..., mask_sha256: _Optional[str] = ..., finished_early_at_step: _Optional[int] = ..., forked_from: _Optional[str] = ...) -> None: ...
 
 class ModelSeal(_message.Message):
-    __slots__ = ("name", "seal", "precision", "device")
+    __slots__ = ("name", "seal", "precision", "device", "precisions")
+    class PrecisionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
+    PRECISIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     seal: str
     precision: str
     device: str
-    def __init__(self, name: _Optional[str] = ..., seal: _Optional[str] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
+    precisions: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., seal: _Optional[str] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., precisions: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Rested(_message.Message):
     __slots__ = ("image_index", "step", "steps", "seed", "data", "width", "height")
@@ -541,7 +550,14 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "kind", "limits", "defaults", "schedulers", "precision", "device", "has_tiny_decoder", "refiners", "has_deep_cache", "state", "memory_bytes")
+    __slots__ = ("name", "kind", "limits", "defaults", "schedulers", "precision", "device", "has_tiny_decoder", "refiners", "has_deep_cache", "state", "memory_bytes", "precisions")
+    class PrecisionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -554,6 +570,7 @@ class Model(_message.Message):
     HAS_DEEP_CACHE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PRECISIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ModelKind
     limits: Limits
@@ -566,7 +583,8 @@ class Model(_message.Message):
     has_deep_cache: bool
     state: ModelState
     memory_bytes: int
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., defaults: _Optional[_Union[Defaults, _Mapping]] = ..., schedulers: _Optional[_Iterable[str]] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., has_tiny_decoder: bool = ..., refiners: _Optional[_Iterable[str]] = ..., has_deep_cache: bool = ..., state: _Optional[_Union[ModelState, str]] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+    precisions: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., defaults: _Optional[_Union[Defaults, _Mapping]] = ..., schedulers: _Optional[_Iterable[str]] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., has_tiny_decoder: bool = ..., refiners: _Optional[_Iterable[str]] = ..., has_deep_cache: bool = ..., state: _Optional[_Union[ModelState, str]] = ..., memory_bytes: _Optional[int] = ..., precisions: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("min_edge", "max_edge", "edge_multiple", "max_steps", "max_images", "max_prompt_tokens")

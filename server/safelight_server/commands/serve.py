@@ -12,7 +12,7 @@ from typing import Any
 
 from safelight_server import demo, logs
 from safelight_server.access import tls
-from safelight_server.config import Config
+from safelight_server.config import VERIFY, Config
 from safelight_server.errors import LoadError
 from safelight_server.models import devices as machine
 from safelight_server.models.device import Device
@@ -126,8 +126,19 @@ def add_options(command: Parser) -> None:
         metavar="SECONDS",
         help="unload a model that nobody has asked for in this time; the next request loads it again",
     )
-    add("--precision", choices=PRECISIONS, help="of the arithmetic (the device's own choice)")
-    add("--cache-dir", type=Path, metavar="DIR", help="keep compiled models here: a faster second start")
+    add(
+        "--precision",
+        choices=("auto", "device", *PRECISIONS),
+        default="auto",
+        help="of the arithmetic; auto: the fastest, measured once; device: the device's own choice (%(default)s)",
+    )
+    add(
+        "--cache-dir",
+        type=Path,
+        metavar="DIR",
+        help="for what the next start need not do: compiled graphs, what was measured and checked (~/.cache/safelight)",
+    )
+    add("--no-cache", action="store_true", help="keep nothing for the next start")
     add("--slots", type=whole_number(1), default=16, metavar="N", help="jobs drawn at a time, in turns (%(default)s)")
     add("--queue", type=whole_number(0), default=32, metavar="N", help="jobs that may wait for a slot (%(default)s)")
     add(
@@ -165,7 +176,13 @@ def add_options(command: Parser) -> None:
         metavar="MIB",
         help="for stored jobs; the oldest that has ended goes first (%(default)s)",
     )
-    add("--no-verify", action="store_true", help="do not check the files' hashes before loading")
+    add(
+        "--verify",
+        choices=VERIFY,
+        default="once",
+        help="check the files' SHA-256 before loading; once: until their sizes or times change (%(default)s)",
+    )
+    add("--no-verify", action="store_const", const="never", dest="verify", help="the same as --verify never")
     add("--log-format", choices=sorted(logs.FORMATS), default="human", help="(%(default)s)")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(%(default)s)")
 
@@ -214,25 +231,28 @@ def config_from(arguments: argparse.Namespace) -> Config:
     folders = _folders(arguments)
     names = _by_model("--device", arguments.device or (), folders)
     cores = _by_model("--threads", arguments.threads or (), folders)
-    devices = {
-        name: Device(
-            names.get(name, names.get("", "CPU")),
-            arguments.precision,
-            arguments.cache_dir,
-            int(own) if (own := cores.get(name, cores.get(""))) else None,
+    cache = None if arguments.no_cache else arguments.cache_dir or cache_dir()
+
+    def device(name: str) -> Device:
+        """Of a model; "": of one that is new at run time."""
+        own = cores.get(name, cores.get(""))
+        return Device(
+            name=names.get(name, names.get("", "CPU")),
+            precision=arguments.precision if arguments.precision in PRECISIONS else None,
+            measures=arguments.precision == "auto",
+            cache=cache,
+            threads=int(own) if own else None,
         )
-        for name in folders
-    }
+
     return Config(
         folders=folders,
         listen=arguments.listen,
         http=arguments.http,
         metrics=arguments.metrics,
         traces=arguments.traces,
-        devices=devices,
-        new_device=Device(
-            names.get("", "CPU"), arguments.precision, arguments.cache_dir, int(cores[""]) if "" in cores else None
-        ),
+        devices={name: device(name) for name in folders},
+        new_device=device(""),
+        cache=cache,
         models_root=arguments.models_root,
         memory_limit=arguments.memory_limit,
         idle_unload=arguments.idle_unload,
@@ -245,7 +265,7 @@ def config_from(arguments: argparse.Namespace) -> Config:
         grace=arguments.grace,
         state_dir=None if arguments.ephemeral else arguments.state_dir or state_dir(arguments.listen),
         store_bytes=arguments.store_limit * 2**20,
-        verify=not arguments.no_verify,
+        verify=arguments.verify,
         tls=_tls(arguments),
         tokens=arguments.tokens,
         insecure=arguments.insecure,
@@ -256,9 +276,17 @@ def state_dir(listen: listening.Address) -> Path | None:
     """By the XDG rules, a folder for each address; None: in memory, for a port of the system's choice is no address."""
     if listen.target.endswith(":0"):
         return None
-    told = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(told) if os.path.isabs(told) else Path("~/.local/state").expanduser()
-    return home / "safelight" / re.sub(r"[^A-Za-z0-9.]+", "-", listen.target).strip("-")
+    return _home("XDG_STATE_HOME", "~/.local/state") / re.sub(r"[^A-Za-z0-9.]+", "-", listen.target).strip("-")
+
+
+def cache_dir() -> Path:
+    """By the XDG rules."""
+    return _home("XDG_CACHE_HOME", "~/.cache")
+
+
+def _home(variable: str, usual: str) -> Path:
+    told = os.environ.get(variable, "")
+    return (Path(told) if os.path.isabs(told) else Path(usual).expanduser()) / "safelight"
 
 
 def _tls(arguments: argparse.Namespace) -> tls.Files | None:

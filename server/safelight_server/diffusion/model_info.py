@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from safelight_server.model_folder.model_config import ModelConfig
 
@@ -24,7 +25,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """`precision` is of its arithmetic: "f32", "bf16" or "f16"; `device` as OpenVINO names it.
+    """`precision` is of the UNet's arithmetic: "f32", "bf16" or "f16"; `precisions` of each part's.
+
+    `device` is as OpenVINO names it.
 
     What its pictures hang on beside the request: `identity` says which files these are, and how they are compiled;
     `runtime` is OpenVINO's version, `processor` what the arithmetic is done by.
@@ -41,6 +44,7 @@ class ModelInfo:
     identity: str = ""
     runtime: str = ""
     processor: str = ""
+    precisions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seal(self) -> str:

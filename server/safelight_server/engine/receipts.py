@@ -35,15 +35,17 @@ def pixels_digest(picture: Pixels) -> str:
 
 def surroundings(infos: Sequence[ModelInfo]) -> dict[str, Any]:
     """Models, versions and the processor, as a receipt names them."""
-    models = [
-        {"name": info.name, "seal": info.seal, "precision": info.precision, "device": info.device} for info in infos
-    ]
     return {
-        "models": models,
+        "models": [_model(info) for info in infos],
         "safelightVersion": __version__,
         "openvinoVersion": infos[0].runtime,
         "processor": infos[0].processor,
     }
+
+
+def _model(info: ModelInfo) -> dict[str, Any]:
+    told = {"name": info.name, "seal": info.seal, "precision": info.precision, "device": info.device}
+    return told | ({"precisions": dict(info.precisions)} if info.precisions else {})
 
 
 def hangs_on(infos: Sequence[ModelInfo]) -> str:

@@ -63,16 +63,22 @@ class _Graph:
 class CompiledNetwork:
     """A Network in this process: a compiled graph and its one infer request.
 
-    `compile` gives the compiled graph, and is called again to heal a network that has failed.
+    `compile` gives the compiled graph in a precision ("": as the device does), and is called again to heal a network
+    that has failed.
     `outputs` names the outputs that are worth copying out; all of them if there are none. `weights` is the file that
     the graph's constants are read from.
     """
 
     def __init__(
-        self, name: str, compile: Callable[[], Any], outputs: Sequence[str] = (), weights: Path | None = None
+        self,
+        name: str,
+        compile: Callable[[str], Any],
+        outputs: Sequence[str] = (),
+        weights: Path | None = None,
+        precision: str = "",
     ) -> None:
         self.name = name
-        self._compile = compile
+        self._compile, self._asked = compile, precision
         self._outputs = tuple(outputs)
         self._weights = weights
         # A thread of its own to wait in: the pool that reads and writes pictures may be full.
@@ -81,10 +87,11 @@ class CompiledNetwork:
         self.buffers = Buffers()
         self.load()
 
-    def load(self) -> None:
+    def load(self, precision: str = "") -> None:
         """Compiles the graph, or compiles it anew; blocks for seconds. Until that is done, the network is `broken`."""
+        self._asked = precision or self._asked
         self._graph = None  # before the next one is made: there may be memory for one alone
-        self._graph = graph = _Graph(self._compile(), self._outputs)
+        self._graph = graph = _Graph(self._compile(self._asked), self._outputs)
         self.buffers = Buffers()
         self.shapes, self.precision = graph.shapes, _precision(graph.compiled)
 
@@ -197,11 +204,16 @@ def _shape(port: Any) -> Shape:
 
 
 def _precision(compiled: Any) -> str:
-    """How the device calculates, as OpenVINO spells it; virtual devices, as AUTO, do not say."""
+    """How the device calculates; virtual devices, as AUTO, do not say."""
     try:
-        return str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        return short_precision(str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string()))
     except RuntimeError:
         return "unknown"
+
+
+def short_precision(told: str) -> str:
+    """ "f32", "bf16" or "f16", however OpenVINO spells it."""
+    return {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float": "f32"}.get(told, told)
 
 
 async def _settle(waiting: asyncio.Future[Any]) -> BaseException | None:

@@ -37,7 +37,7 @@ class Network(Protocol):
 
     @property
     def precision(self) -> str:
-        """Of its arithmetic, as OpenVINO spells it."""
+        """Of its arithmetic: "f32", "bf16" or "f16"."""
         ...
 
     @property
@@ -52,8 +52,8 @@ class Network(Protocol):
         """
         ...
 
-    def load(self) -> None:
-        """Makes it ready, or ready again; blocks for seconds."""
+    def load(self, precision: str = "") -> None:
+        """Makes it ready, or ready again, in that precision from now on, if one is given; blocks for seconds."""
         ...
 
     def trim(self) -> None:

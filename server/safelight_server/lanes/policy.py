@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ class Ready(NamedTuple):
     slack: float | None  # seconds until its deadline, less `remaining`; None: no deadline
     order: int  # of arrival, for ties
     caller: object = None  # who asked for it; jobs of None stand each for itself
+    unserved: float = math.inf  # seconds since another job of its caller was served
 
 
 class Tuning(NamedTuple):
@@ -62,7 +64,10 @@ def rank(ready: Sequence[Ready], tuning: Tuning = TUNING) -> list[Urgency]:
 def line_up(ready: Sequence[Ready], tuning: Tuning = TUNING) -> list[Ready]:
     """Each caller's jobs stand in one line: a job counts the work before it as its own, and earns nothing by waiting.
 
-    So all callers get on equally, however many jobs one of them has; and with one job each, nothing changes.
+    So all callers get on equally, however many jobs one of them has; and with one job each, nothing changes. In the
+    line, a job is the sooner first the longer it has waited. The first one has waited, for the other callers, no longer
+    than since another of its line was served: or each job of a caller with many would come to its turn with all the
+    seconds in which the others ran.
     """
     lined, ahead = list(ready), dict[object, float]()
     for i in sorted(range(len(ready)), key=lambda i: urgency(ready[i], tuning)):
@@ -70,6 +75,8 @@ def line_up(ready: Sequence[Ready], tuning: Tuning = TUNING) -> list[Ready]:
         if one.caller in ahead:
             late = one.slack if one.slack is not None and one.slack < 0 else None
             lined[i] = one._replace(remaining=one.remaining + ahead[one.caller], waited=0.0, slack=late)
+        elif one.unserved < one.waited:
+            lined[i] = one._replace(waited=one.unserved)
         if one.caller is not None:
             ahead[one.caller] = ahead.get(one.caller, 0.0) + one.remaining
     return lined

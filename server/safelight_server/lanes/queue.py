@@ -68,10 +68,7 @@ class Queue:
         return self._step_times.seconds(entry.network.name, entry.shape)
 
     def _ready(self, entry: Entry, now: float) -> policy.Ready:
-        """As the policy sees it. A job has waited no longer than since another job of its caller was served.
-
-        Otherwise each job of a caller with many would come to its turn with all the seconds in which the others ran.
-        """
+        """As the policy sees it."""
         ready = entry.ticket.ready(now, self.estimate(entry))
         last, ended = self._last_served.get(ready.caller, (entry.ticket, 0.0))
-        return ready if last is entry.ticket else ready._replace(waited=min(ready.waited, now - ended))
+        return ready if last is entry.ticket else ready._replace(unserved=now - ended)

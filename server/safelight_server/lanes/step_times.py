@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict, deque
+from collections.abc import Iterable
+from typing import Any
 
 from .network import Shape
 
-KEPT = 5  # of the last runs: their median shrugs off a first run, which prepares the graph for a new shape
+# Of the last runs. Their median shrugs off a first run, which prepares the graph for a new shape, and the very first
+# one, which packs the weights; of two, the lower is taken.
+KEPT = 5
 
 
 class StepTimes:
@@ -30,11 +34,19 @@ class StepTimes:
             return 0.0
         size = math.prod(shape)
         nearest = min(seen, key=lambda other: abs(math.log(math.prod(other) / size)))
-        return statistics.median(seen[nearest]) * size / math.prod(nearest)
+        return statistics.median_low(seen[nearest]) * size / math.prod(nearest)
 
     def knows(self, network: str, shape: Shape) -> bool:
         """Whether this very shape has run."""
         return shape in self._seen[network]
+
+    def told(self, network: str) -> list[list[Any]]:
+        """The seconds of each shape that ran, in lists and numbers: for `recall`."""
+        return [[list(shape), statistics.median_low(seen)] for shape, seen in self._seen.get(network, {}).items()]
+
+    def recall(self, network: str, told: Iterable[Any]) -> None:
+        for shape, seconds in told:
+            self.observe(network, tuple(shape), seconds)
 
     def forget(self, network: str) -> None:
         self._seen.pop(network, None)

@@ -177,6 +177,7 @@ def model(info: ModelInfo) -> pb.Model:
         ),
         schedulers=schedulers_for(config.scheduler_config),
         precision=info.precision,
+        precisions=info.precisions,
         device=info.device,
         has_tiny_decoder=config.has_tiny_decoder,
         refiners=info.refiners,

@@ -1,9 +1,11 @@
-"""Reads a JSON object from a file that may hold anything at all, or be no file."""
+"""Reads a JSON object from a file that may hold anything at all, or be no file; and writes one, whole or not at all."""
 
 from __future__ import annotations
 
 import json
+import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +27,11 @@ def read(path: Path) -> tuple[bytes, dict[str, Any]]:
     if not isinstance(value, dict):
         raise ValueError(f"it must hold a JSON object, not {type(value).__name__}")
     return raw, value
+
+
+def write(path: Path, value: Mapping[str, Any]) -> None:
+    """In a folder that is made if it is not there. Who reads it meanwhile finds the file as it was. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    aside.replace(path)

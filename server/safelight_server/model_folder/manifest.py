@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Manifest:
     shared: tuple[tuple[str, str], ...] = ()  # (part, folder beside)
     unet_hash: str = ""  # the SHA-256 of the UNet's weights, where the folder is sealed
     seal: str = ""  # of the whole folder, where it has one
+    hashes: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of its files, where it has one
 
     def part(self, name: str) -> Path:
         """Where a part is read from: a folder in this one, or in the one beside that shares it."""
@@ -79,6 +80,7 @@ def parse(folder: Path, values: Mapping[str, Any]) -> Manifest:
         shared=tuple(shared.items()),
         unet_hash=str(values.get("files", {}).get("unet/openvino_model.bin", "")),
         seal=str(values.get("seal", "")),
+        hashes={str(path): str(digest) for path, digest in values.get("files", {}).items()},
     )
 
 

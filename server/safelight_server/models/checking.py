@@ -12,15 +12,26 @@ from safelight_server.model_folder import model_config, seal
 
 from . import surroundings
 from .known import Known
+from .verified import Verified
 
 log = logging.getLogger(__name__)
 
+FOUND = {True: "files are those that were exported", False: "has no seal; its files are not checked"}
 
-async def check_files(one: Known) -> None:
-    """Raises LoadError where a file of the folder is not the one that was exported. It reads all of them."""
-    sealed = await _is_sealed(one.info.config.folder)
-    found = "files are those that were exported" if sealed else "has no seal; its files are not checked"
-    log.info("model %s: %s", one.name, found)
+
+async def check_files(one: Known, verified: Verified) -> None:
+    """Raises LoadError where a file of the folder is not the one that was exported.
+
+    It reads all of them, except where that was done before and they are as they were then.
+    """
+    folder, sealed = one.info.config.folder, one.info.config.manifest.seal
+    if await asyncio.to_thread(verified.knows, folder, sealed):
+        log.info("model %s: files are as they were when they were checked", one.name)
+    else:
+        stamps = await asyncio.to_thread(verified.stamps, folder)
+        found = await _is_sealed(folder)
+        log.info("model %s: %s", one.name, FOUND[found])
+        await asyncio.to_thread(verified.note, folder, sealed, stamps)
     one.is_checked = True
 
 

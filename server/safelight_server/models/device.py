@@ -13,21 +13,23 @@ KEPT_FOR_SHAPES = 500
 
 @dataclass(frozen=True)
 class Device:
-    """Where and how to run. `precision` is "f32", "bf16" or "f16", of the arithmetic; None: the device chooses."""
+    """Where and how to run. `precision` is "f32", "bf16" or "f16", of the arithmetic; None: the device chooses, or it
+    `measures` which is the fastest here, network by network. `cache` is a folder for what the next start need not do.
+    """
 
     name: str = "CPU"  # as OpenVINO calls it
     precision: str | None = None
     cache: Path | None = None
     threads: int | None = None  # of a CPU; None: one for each core
+    measures: bool = False
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, precision: str = "") -> dict[str, Any]:
+        """In this precision, if one is given."""
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if self.name == "CPU":
             settings["CPU_RUNTIME_CACHE_CAPACITY"] = KEPT_FOR_SHAPES
-        if self.precision:
-            settings["INFERENCE_PRECISION_HINT"] = self.precision
+        if precision or self.precision:
+            settings["INFERENCE_PRECISION_HINT"] = precision or self.precision
         if self.threads:
             settings["INFERENCE_NUM_THREADS"] = self.threads
-        if self.cache:
-            settings |= {"CACHE_DIR": str(self.cache), "CACHE_MODE": "OPTIMIZE_SIZE"}
         return settings

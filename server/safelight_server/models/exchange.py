@@ -16,13 +16,14 @@ from . import checking, footprint
 from .known import Known, ModelState
 from .loader import OnProgress
 from .registry import Registry
+from .verified import Verified
 
 log = logging.getLogger(__name__)
 
 
 class Exchange:
     """`limit`: bytes that the process may take for a model to be loaded; None: as many as there are.
-    `verify`: a model's files are checked before they are loaded.
+    `verified`: how a model's files are checked before they are loaded; None: they are not.
 
     `is_busy` says whether there are jobs that a model draws, or is about to; `freed` is called when there are fewer.
     `on_change` is called when a model stands in another way.
@@ -33,11 +34,11 @@ class Exchange:
         registry: Registry,
         known: Mapping[str, Known],
         limit: int | None,
-        verify: bool,
+        verified: Verified | None,
         is_busy: Callable[[Known], bool],
         on_change: Callable[[], None],
     ) -> None:
-        self._registry, self._known, self.limit, self._verify = registry, known, limit, verify
+        self._registry, self._known, self.limit, self._verified = registry, known, limit, verified
         self._is_busy, self._on_change = is_busy, on_change
         self._lock = asyncio.Lock()
         self._changing: asyncio.Task[None] | None = None
@@ -111,7 +112,9 @@ class Exchange:
         self._move(one, ModelState.LOADING)
         try:
             await self._check(one)
-            model = await self._registry.load(one.name, config, one.device, lane=one.lane, on_progress=on_progress)
+            model = await self._registry.load(
+                one.name, config, one.device, lane=one.lane, limit=self.limit, on_progress=on_progress
+            )
         except BaseException as error:
             one.failed = time.monotonic()
             log.error("model %s could not be loaded: %s", one.name, error)
@@ -124,8 +127,8 @@ class Exchange:
 
     async def _check(self, one: Known) -> None:
         await checking.check_unchanged(one)
-        if self._verify and not one.is_checked:
-            await checking.check_files(one)
+        if self._verified is not None and not one.is_checked:
+            await checking.check_files(one, self._verified)
         one.is_checked = False
 
     async def _unload(self, one: Known) -> None:

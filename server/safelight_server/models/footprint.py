@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
-
-import openvino as ov
 
 from safelight_server.model_folder.model_config import ModelConfig
 
 from . import inspection
 from .device import Device
+from .precision import usual
 
 # Bytes in memory for each byte of weights in the files, most of which are f16. The runs that warm a model up take some
 # as well, which do not grow with the weights.
@@ -25,17 +23,7 @@ def weight_bytes(config: ModelConfig) -> int:
 
 def guess(config: ModelConfig, device: Device) -> int:
     """Bytes that a model takes which was not loaded yet."""
-    return round(weight_bytes(config) * TIMES[device.precision or _usual(device.name)]) + WARM
-
-
-@cache
-def _usual(device: str) -> str:
-    """The precision that a device takes by itself."""
-    try:
-        told = ov.Core().get_property(device, "INFERENCE_PRECISION_HINT").to_string()
-    except RuntimeError:  # virtual devices, as AUTO, do not say
-        return "f32"
-    return {"bf16": "bf16", "f16": "f16", "bfloat16": "bf16", "float16": "f16"}.get(told, "f32")
+    return round(weight_bytes(config) * TIMES[device.precision or usual(device.name)]) + WARM
 
 
 def give_back() -> None:

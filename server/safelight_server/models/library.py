@@ -28,6 +28,7 @@ from .exchange import Exchange
 from .known import Known, ModelState
 from .loader import OnProgress
 from .registry import Registry, with_refiners
+from .verified import Verified
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ LOOK = 5.0  # seconds between two looks for models that nobody asks for, at most
 
 class Library:
     """`limit`: bytes that the process may take for a model to be loaded; None: as many as there are.
-    `verify`: a model's files are checked before they are loaded.
+    `verified`: how a model's files are checked before they are loaded; None: they are not.
 
     `in_use` says whether there are jobs that a model draws: whoever draws sets it, and calls `freed` when one is over.
     `on_change` is called when a model stands in another way.
@@ -49,7 +50,7 @@ class Library:
         registry: Registry,
         *,
         limit: int | None = None,
-        verify: bool = True,
+        verified: Verified | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.models: Mapping[str, Pipeline] = registry.models  # those that are loaded
@@ -57,7 +58,7 @@ class Library:
         self.in_use: Callable[[str], bool] = lambda name: False
         self._max_edge, self._on_change = registry.max_edge, on_change
         self._known: dict[str, Known] = {}
-        self._exchange = Exchange(registry, self._known, limit, verify, self._is_busy, self._changed)
+        self._exchange = Exchange(registry, self._known, limit, verified, self._is_busy, self._changed)
         self._waiting = 0
         self._wishes: dict[tuple[str, ...], asyncio.Task[None]] = {}  # of those who did not wait
 

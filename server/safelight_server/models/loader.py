@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import locale
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network
 from safelight_server.model_folder.model_config import ModelConfig
 
-from . import deepcache, inspection, surroundings
+from . import compile_cache, deepcache, inspection, surroundings
 from .device import Device
 from .graph_checks import check_unet, edge_multiple, max_chunks, text_outputs
 
@@ -40,15 +39,25 @@ def progress_total(config: ModelConfig) -> int:
 
 
 def load(
-    name: str, config: ModelConfig, lane: Lane, device: Device, on_progress: OnProgress, *, max_edge: int
+    name: str,
+    config: ModelConfig,
+    lane: Lane,
+    device: Device,
+    on_progress: OnProgress,
+    *,
+    max_edge: int,
+    precision: Callable[[str], str] = lambda part: "",
 ) -> Pipeline:
-    """Compiles a model; blocks for seconds to minutes. Raises LoadError for graphs that are not as the folder says."""
-    workshop = _Workshop(name, config, lane, device, on_progress)
+    """Compiles a model; blocks for seconds to minutes. `precision` says of a part in which; "": as the device does.
+
+    Raises LoadError for graphs that are not as the folder says.
+    """
+    workshop = _Workshop(name, config, lane, device, on_progress, precision)
     unet = workshop.graph("unet")
     halves = _halves(unet, config)
     networks = _networks(workshop, config, unet, halves)
     info = _info(name, config, device, unet, networks.encoders[0].tokenizer, halves is not None, max_edge)
-    info = replace(info, precision=_short(networks.unet.precision))
+    info = replace(info, precision=networks.unet.precision)
     nothing = np.zeros((config.latents.channels, 3), np.float32), np.zeros(3, np.float32)
     return Pipeline(info, lane, networks, config.latent_rgb or nothing)
 
@@ -133,9 +142,17 @@ def _same_locale() -> Iterator[None]:
 class _Workshop:
     """Reads and compiles the parts of one folder for a lane's device."""
 
-    def __init__(self, name: str, config: ModelConfig, lane: Lane, device: Device, on_progress: OnProgress) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: ModelConfig,
+        lane: Lane,
+        device: Device,
+        on_progress: OnProgress,
+        precision: Callable[[str], str],
+    ) -> None:
         self._name, self._config, self._lane, self._device, self._on_progress = name, config, lane, device, on_progress
-        self._core = ov.Core()
+        self._core, self._precision = ov.Core(), precision
 
     def graph(self, part: str) -> Any:
         return inspection.read_graph(self._core, self._config, part)
@@ -155,33 +172,13 @@ class _Workshop:
 
     def compiled(self, name: str, graph: Any, *, of: str | None = None, outputs: Sequence[str] = ()) -> Network:
         """A graph that was read from the file of the part `name`, or made from that of the part `of`."""
-        part, full_name, settings = of or name, f"{self._name}/{name}", self._device.settings()
-        weights = self._config.graph(part).with_suffix(".bin")
+        part, full_name = of or name, f"{self._name}/{name}"
+        weights, device = self._config.graph(part).with_suffix(".bin"), self._device
         self._on_progress(f"compiling {full_name}")
-        if self._device.cache:
-            settings["CACHE_DIR"] = str(self._device.cache / _fingerprint(weights))
-            # A cache without weights finds those of a graph that was read before only if it is told where they are.
-            settings["WEIGHTS_PATH"] = str(weights)
 
-        def compile() -> Any:
-            return self._core.compile_model(graph, self._device.name, settings)
+        def compile(precision: str) -> Any:
+            with compile_cache.settings(device.cache, weights, name) as cached:
+                return self._core.compile_model(graph, device.name, device.settings(precision) | cached)
 
-        with inspection.explained(self._config.graph(part), self._device.name):
-            return CompiledNetwork(full_name, compile, outputs, weights)
-
-
-def _fingerprint(weights: Path) -> str:
-    """The name of a cache of its own for each file of weights.
-
-    OpenVINO finds a graph in its cache by what it calculates, and reads its weights then from their places in the file:
-    in another file of the same weights they may lie elsewhere.
-    """
-    found = weights.resolve()
-    stat = found.stat()
-    return hashlib.sha256(f"{found} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:16]
-
-
-def _short(precision: str) -> str:
-    return {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float": "f32", "f32": "f32"}.get(
-        precision, precision
-    )
+        with inspection.explained(self._config.graph(part), device.name):
+            return CompiledNetwork(full_name, compile, outputs, weights, self._precision(part))

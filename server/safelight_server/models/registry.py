@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
 from safelight_server.diffusion.model_info import ModelInfo
@@ -17,13 +18,16 @@ from safelight_server.observer import SILENT, Observer
 
 from . import loader, warmup
 from .device import Device
+from .learning import Learning
 from .loader import OnProgress
+from .notes import Notes
 
 MakeLane = Callable[[str, Observer], Lane]
 
 
 class Registry:
-    """`max_edge`: the largest width and height, in pixels, that a model may be asked for.
+    """`max_edge`: the largest width and height, in pixels, that a model may be asked for. `notes`: what was learnt of
+    graphs before.
 
     `on_health` is called when a network has broken or is ready again, and when a device is stuck or not.
     """
@@ -32,11 +36,13 @@ class Registry:
         self,
         *,
         max_edge: int,
+        notes: Notes | None = None,
         observer: Observer = SILENT,
         make_lane: MakeLane = Lane,
         on_health: Callable[[], None] = lambda: None,
     ) -> None:
         self.max_edge, self.observer, self._make_lane, self._on_health = max_edge, observer, make_lane, on_health
+        self._notes = notes or Notes()
         self._lanes: dict[str, Lane] = {}
         self._models: dict[str, Pipeline] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -53,9 +59,11 @@ class Registry:
         device: Device,
         *,
         lane: str | None = None,
+        limit: int | None = None,
         on_progress: OnProgress = lambda what: None,
     ) -> Pipeline:
-        """Loads a model and warms it up, on the lane of that name: by default, the device's.
+        """Loads a model and warms it up, on the lane of that name: by default, the device's. `limit`: bytes that the
+        process may take.
 
         Models on one lane take turns; models on two work at the same time. Raises LoadError, and leaves nothing then.
         """
@@ -65,7 +73,8 @@ class Registry:
             self._lanes[key].on_health(self._on_health)
         async with self._one_at_a_time:
             try:
-                model = await self._load(name, config, device, self._lanes[key], on_progress)
+                learning = Learning(self._notes, config, device, limit)
+                model = await self._load(name, config, device, self._lanes[key], learning, on_progress)
             except LoadError:
                 await self._close_unused(self._lanes[key], list(self._lanes[key].networks.values()))
                 raise
@@ -74,10 +83,11 @@ class Registry:
         return model
 
     async def _load(
-        self, name: str, config: ModelConfig, device: Device, lane: Lane, on_progress: OnProgress
+        self, name: str, config: ModelConfig, device: Device, lane: Lane, learning: Learning, on_progress: OnProgress
     ) -> Pipeline:
-        model = await asyncio.to_thread(loader.load, name, config, lane, device, on_progress, max_edge=self.max_edge)
-        await warmup.warm(model, on_progress)
+        load = partial(loader.load, max_edge=self.max_edge, precision=learning.precision)
+        model = await asyncio.to_thread(load, name, config, lane, device, on_progress)
+        await warmup.warm(model, learning, on_progress)
         return model
 
     async def unload(self, name: str) -> None:

@@ -17,6 +17,7 @@ from . import checking, footprint, loader
 from .device import Device
 from .library import Library
 from .loader import OnProgress
+from .verified import Verified
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +28,14 @@ async def load_all(
     devices: Mapping[str, Device],
     own_lane: Collection[str],
     *,
-    verify: bool,
+    verified: Verified | None,
 ) -> None:
-    """Checks all folders if `verify`, then loads all models that fit, by name; those in `own_lane` work beside others.
+    """Checks all folders, if they are to be `verified`, then loads all models that fit, by name.
 
-    A model that is not in `devices` goes to the CPU. Raises LoadError for the first that cannot be served.
+    Those in `own_lane` work beside others. A model that is not in `devices` goes to the CPU. Raises LoadError for the
+    first that cannot be served.
     """
-    total = sum(loader.progress_total(config) + verify for config in configs.values())
+    total = sum(loader.progress_total(config) + (verified is not None) for config in configs.values())
     style = "{desc:32} {bar} {n}/{total}  {elapsed}  {postfix}"
     bar = tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=style, leave=False)
     with bar, logging_redirect_tqdm():
@@ -47,9 +49,9 @@ async def load_all(
         for name, config in configs.items():
             device = devices.get(name, Device())
             one = await library.add(name, config, device, f"{device.name} of {name}" if name in own_lane else None)
-            if verify:
+            if verified is not None:
                 on_progress(f"{name}: checking {footprint.size(footprint.weight_bytes(config))}")
-                await checking.check_files(one)
+                await checking.check_files(one, verified)
         for place, name in enumerate(configs):
             if place and not library.fits(name):
                 log.info("model %s is loaded when it is asked for: there is no room for it now", name)

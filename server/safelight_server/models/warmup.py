@@ -15,22 +15,26 @@ from safelight_server.lanes.network import Tensor
 from safelight_server.model_folder.model_config import Latents
 
 from . import batch_profile
+from .learning import Learning
 from .loader import OnProgress
 
 DECODED = 256  # pixels, of a picture that says how much memory and time larger ones take
 
 
-async def warm(model: Pipeline, on_progress: OnProgress) -> None:
+async def warm(model: Pipeline, learning: Learning, on_progress: OnProgress) -> None:
     """Runs every network once, as the first inference repacks the weights, and learns what is best learnt by running.
 
     Raises LoadError where one fails: then the graphs of the folder do not fit each other.
     """
     on_progress(f"{model.info.name}: warming")
     try:
+        await learning.choose(model, on_progress)
         await _run_all(model)
+        learning.recall(model)
         if model.config.latent_rgb is None:
             model.latent_rgb = await fit_latent_rgb(model.decode, model.config.latents)
         await batch_profile.profile(model)
+        learning.keep(model)
         for network in model.networks.all():
             network.trim()  # of what the large batches needed
     except InferenceFailed as error:
@@ -58,7 +62,8 @@ async def _run_all(model: Pipeline) -> None:
     unet_channels = 2 * channels + 1 if model.config.kind == "inpaint" else channels
     sample = np.zeros((conditioning.rows, unet_channels, latents, latents), np.float32)
     given: dict[str, Tensor] = {"sample": sample, "timestep": np.zeros(conditioning.rows), **conditioning.inputs}
-    outputs = await model.lane.run(model.networks.unet, given)
+    for _ in range(2):  # the first one packs the weights: it does not say what a step takes
+        outputs = await model.lane.run(model.networks.unet, given)
     if (shallow := model.networks.shallow_unet) is not None:
         given |= {FEATURE: outputs[FEATURE]}
         await model.lane.run(shallow, {name: given[name] for name in shallow.shapes})

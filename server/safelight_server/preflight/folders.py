@@ -51,7 +51,7 @@ def _seal(subject: str, config: Config, name: str, hashed: bool) -> Finding:
         return ok(subject, "there is none: whether its files have changed cannot be told")
     if not hashed:
         seconds = total / _bytes_a_second()
-        when = "serve does it as it starts" if config.verify else "serve does not, by --no-verify"
+        when = "serve does not, by --verify never" if config.verify == "never" else "serve does it as it first starts"
         return ok(subject, f"{size(total)} not read here: --seals does, in {math.ceil(seconds)} s or more; {when}")
     began = time.monotonic()
     seal.check(folder)
