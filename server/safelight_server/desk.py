@@ -30,22 +30,35 @@ from .models.admin import Admin
 log = logging.getLogger(__name__)
 
 CHECKS = 12  # at a time, beside those that a picture holds up
+MOST_EARLY = 64  # who ask for a job before the desk is open
 
 T = TypeVar("T")
 Check = Callable[[Mapping[str, ModelInfo]], T]  # raises InvalidRequest or ModelNotFound
 
 
 class Desk:
-    """`book` is set once the models are loaded; until then, all methods raise StillLoading.
+    """`book` is set once it is known which models there are; until then, all methods raise StillLoading. From then on,
+    jobs wait for the models that are not loaded yet; and so does who asks for one now.
 
     `admin` changes the models; a desk without one has always the same.
     """
 
     def __init__(self, admin: Admin | None = None) -> None:
         self._admin = admin
-        self.book: JobBook | None = None
+        self._book: JobBook | None = None
+        self._opened = asyncio.Event()
+        self._waiting = 0
         # Threads of their own, of which pictures can never hold all. They are started only when they are needed.
         self._threads = ThreadPoolExecutor(decoder.MOST_THREADS + CHECKS, "check")
+
+    @property
+    def book(self) -> JobBook | None:
+        return self._book
+
+    @book.setter
+    def book(self, book: JobBook) -> None:
+        self._book = book
+        self._opened.set()
 
     @property
     def jobs(self) -> JobBook:
@@ -82,8 +95,10 @@ class Desk:
     async def take(self, ask: Ask, check: Check[Plan], *, unpacks: bool = True) -> str:
         """The id of the job for what is asked; `check` makes its plan, if it is a new one.
 
-        Raises what `check` and JobBook.take raise.
+        It waits until the desk is open. Raises what `check` and JobBook.take raise.
         """
+        if self._book is None and ask.terms.wait_for_model and self._waiting < MOST_EARLY:
+            await self._open()
 
         async def work() -> Work:
             plan = await self.check(check, ask.caller, unpacks=unpacks)
@@ -91,6 +106,13 @@ class Desk:
             return Work(plan)
 
         return await self.jobs.take(ask, work)
+
+    async def _open(self) -> None:
+        self._waiting += 1
+        try:
+            await self._opened.wait()
+        finally:
+            self._waiting -= 1
 
     def expect(self, job_id: str) -> None:
         """Nobody watches a job yet that was just taken."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,18 +22,9 @@ from .access.tokens import Tokens
 from .config import Config
 from .desk import Desk
 from .engine.engine import Engine
-from .engine.job_book import JobBook
-from .engine.resuming import Resuming
 from .errors import LoadError
-from .job_store.store import Store
 from .model_folder import model_config
-from .model_folder.model_config import ModelConfig
-from .models import compile_cache, start
 from .models.admin import Admin
-from .models.library import Library
-from .models.notes import Notes
-from .models.registry import Registry
-from .models.verified import Verified
 from .observer import SILENT
 from .rpc import health, listening, peer_limits, reflection
 from .rpc.calls import Calls
@@ -47,6 +37,7 @@ from .rpc.model_service import ModelService
 from .rpc.operations import NAME as OPERATIONS
 from .rpc.operations import Operations
 from .rpc.service import NAME, ImageService
+from .work import library_of, open_store, work
 
 if TYPE_CHECKING:
     from .http.door import Door
@@ -67,13 +58,11 @@ async def serve(config: Config) -> None:
     tls, tokens = _access(config)
     configs = {name: model_config.read(folder) for name, folder in config.folders.items()}
     changed = asyncio.Event()
-    registry = Registry(max_edge=config.max_edge, notes=Notes(_within(config, "measured")), on_health=changed.set)
-    verified = None if config.verify == "never" else Verified(_within(config, "verified"))
-    library = Library(registry, limit=config.memory_limit, verified=verified, on_change=changed.set)
+    library = library_of(config, changed.set)
     desk = Desk(Admin(library, config.models_root, config.new_device))
     traces = doors_of.sending() if config.traces else None
     doors, observer = doors_of.http(desk, config, tls, tokens, traces.observer if traces else SILENT)
-    registry.observer = observer
+    library.observe(observer)
     stop = signals.first_signal(lambda: _end_within(config.grace + MORE_THAN_GRACE, code=1))
     server = grpc.aio.server(options=peer_limits.options(), interceptors=[Guard(tokens, observer)] if tokens else [])
     status, calls = Health(), Calls(observer)
@@ -91,33 +80,21 @@ async def serve(config: Config) -> None:
     log.info("listening on %s, loading %s", address, ", ".join(configs))
     log.info(_where_jobs_are(config.state_dir))
     await doors_of.open_all(doors, server)
-    opening = asyncio.create_task(asyncio.to_thread(_open_store, config))  # a large one is read for a while
-    loading = asyncio.create_task(_load(opening, library, configs, config, verified))
-    await asyncio.wait((loading, stop), return_when=asyncio.FIRST_COMPLETED)
+    opening = asyncio.create_task(asyncio.to_thread(open_store, config))
+    working = [
+        asyncio.create_task(work(config, configs, opening, desk, library, observer, changed.set)),
+        asyncio.create_task(_watch(desk, status, tuple(services), changed)),
+    ]
     try:
+        await asyncio.wait((*working, stop), return_when=asyncio.FIRST_COMPLETED)
         if not stop.done():
-            store = loading.result()
-            engine = Engine(
-                library,
-                slots=config.slots,
-                queue=config.queue,
-                max_wait=config.max_wait,
-                share=math.inf if config.share is None else config.share,
-                on_health=changed.set,
-                observer=observer,
-            )
-            desk.book = book = JobBook(engine, store)
-            await Resuming(book, desk.plan_again).resume()
-            keeping = [asyncio.create_task(book.keep_clean())]
-            if config.idle_unload is not None:
-                keeping.append(asyncio.create_task(library.unload_idle(config.idle_unload)))
-            await _watch(engine, status, tuple(services), changed, stop)
+            await asyncio.gather(*working)  # raises what ended one of them
+        if desk.book is not None:
             status.leave()
-            await _drain(engine, calls, tuple(doors.values()), config.grace)
-            for task in keeping:
-                task.cancel()
+            await _drain(desk.book.engine, calls, tuple(doors.values()), config.grace)
     finally:
-        loading.cancel()
+        for task in working:
+            task.cancel()
         status.close()
         for door in doors.values():
             await door.close(LAST_BYTES[0])
@@ -132,53 +109,30 @@ async def serve(config: Config) -> None:
             _end_within(LAST_THREADS, code=0)
 
 
-def _open_store(config: Config) -> Store:
-    return Store(config.state_dir, config.store_bytes if config.state_dir else config.store_bytes // 16)
-
-
-async def _load(
-    opening: asyncio.Task[Store],
-    library: Library,
-    configs: Mapping[str, ModelConfig],
-    config: Config,
-    verified: Verified | None,
-) -> Store:
-    """The store first: what is wrong with it is told before minutes go into models."""
-    store = await asyncio.shield(opening)  # it is closed in any case
-    if config.cache is not None:
-        await asyncio.to_thread(compile_cache.tidy, config.cache)
-    await start.load_all(library, configs, config.devices, config.own_lane, verified=verified)
-    return store
-
-
-def _within(config: Config, name: str) -> Path | None:
-    """A folder of the cache. What is checked always is not written down."""
-    if config.cache is None or (name == "verified" and config.verify == "always"):
-        return None
-    return config.cache / name
-
-
 def _where_jobs_are(folder: Path | None) -> str:
     if folder is None:
         return "jobs are stored in memory: they end with this process"
     return f"jobs that last are stored in {folder}, with their prompts and pictures (--ephemeral: in memory alone)"
 
 
-async def _watch(
-    engine: Engine, status: Health, services: Sequence[str], changed: asyncio.Event, stop: asyncio.Future[None]
-) -> None:
-    """Keeps the health in step with the engine until it is time to stop."""
-    log.info("ready: serving %s", ", ".join(engine.infos))
+async def _watch(desk: Desk, status: Health, services: Sequence[str], changed: asyncio.Event) -> None:
+    """Keeps the health in step with the engine until it is cancelled."""
     told: set[str] = set()
-    while not stop.done():
+    was_loading = True
+    while True:
+        await changed.wait()
         changed.clear()
-        health = engine.health()
+        if desk.book is None:
+            continue
+        engine, loading = desk.book.engine, desk.book.engine.library.is_loading
+        if was_loading and not loading:
+            log.info("ready: serving %s", ", ".join(engine.infos))
+        was_loading = loading
+        # A model that is to be loaded at the start would keep a request waiting; one that is loaded does not.
+        health = {name: well and (name in engine.models or not loading) for name, well in engine.health().items()}
         status.drop(told - health.keys())
         told = set(health)
         status.set({**dict.fromkeys(("", *services), engine.ready), **health})
-        news = asyncio.create_task(changed.wait())
-        await asyncio.wait((news, stop), return_when=asyncio.FIRST_COMPLETED)
-        news.cancel()
 
 
 def _access(config: Config) -> tuple[Tls | None, Tokens | None]:

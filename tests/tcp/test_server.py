@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -114,16 +115,28 @@ def test_health_is_there_for_the_whole_the_service_and_each_model(
             assert stub.Check(Health(service=name)).status == SERVING
 
 
+def _listed(images: ImageServiceStub) -> list[pb.Model]:
+    """None until the server knows which models there are."""
+    try:
+        return list(images.ListModels(pb.ListModelsRequest()).models)
+    except grpc.RpcError:
+        return []
+
+
 def test_not_serving_until_all_is_warm(folders: dict[str, str], tmp_path: Path) -> None:
     two = [*models(folders, "base", "refiner"), f"--cache-dir={tmp_path}"]  # nothing is there: it takes its time
     with ServerProcess(*two, ready="listening on") as process, grpc.insecure_channel(process.address) as channel:
         health, images = health_pb2_grpc.HealthStub(channel), ImageServiceStub(channel)
         assert health.Check(Health()).status == NOT_SERVING
         early = failure(lambda: images.ListModels(pb.ListModelsRequest()))
-        assert (early.code, early.reason) == (grpc.StatusCode.UNAVAILABLE, "LOADING")
+        assert (early.code, early.reason) == (grpc.StatusCode.UNAVAILABLE, "LOADING"), "which models there are"
         assert early.retry_delay
-        process.wait_for("model base is loaded and warm")
-        assert health.Check(Health(service="base")).status == NOT_SERVING
+        while not (listed := _listed(images)):
+            time.sleep(0.02)
+        assert [model.name for model in listed] == ["base", "refiner"]
+        request = pb.GenerateRequest(prompt="a red apple", model="refiner", steps=1)
+        assert len(images.Generate(request).images) == 1, "it waits for its model"
+        assert health.Check(Health(service="refiner")).status == SERVING
         for response in health.Watch(Health(), timeout=120):
             if response.status == SERVING:
                 break

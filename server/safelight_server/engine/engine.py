@@ -62,8 +62,9 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether it takes jobs. A model that is loaded while others draw changes nothing."""
-        return not self._draining and all(model.ready for model in self.models.values())
+        """Whether it draws at once. A model that is loaded later, while others draw, changes nothing."""
+        free = not self._draining and not self.library.is_loading
+        return free and all(model.ready for model in self.models.values())
 
     @property
     def infos(self) -> Mapping[str, ModelInfo]:

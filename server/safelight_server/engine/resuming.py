@@ -52,12 +52,15 @@ class Resuming:
         self._book, self._store, self._plan_again = book, book.store, plan_again
         book.wake = self.wake
 
+    async def set_clock(self) -> None:
+        """First of all: no new job is older than one of the store."""
+        self._book.clock.begin_after(await self._store.latest())
+
     async def resume(self) -> None:
         """Takes up those that are to go on whether anybody waits or not.
 
         The others wait a minute for their callers to come back, and are cancelled then.
         """
-        self._book.clock.begin_after(await self._store.latest())
         waiting = []
         for row in await self._store.unfinished():
             if terms_of(row.record["terms"]).on_disconnect is OnDisconnect.CANCEL:

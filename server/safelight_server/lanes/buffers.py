@@ -37,6 +37,21 @@ class Buffers:
             self._each = max(0, grew) / self._grown
         self._packed, self._kept = True, max(self._kept, size)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a run has shown what larger ones take."""
+        return self._each is not None
+
+    @property
+    def each(self) -> float | None:
+        """Bytes for each number of the input, as far as is known."""
+        return self._each
+
+    def recall(self, each: float) -> None:
+        """As a process before this one has seen it. What is seen now counts more."""
+        if self._each is None:
+            self._each = each
+
     def has_run(self, shape: tuple[int, ...]) -> bool:
         """Whether a run of this shape takes nothing that it does not have."""
         return shape in self._shapes and math.prod(shape) <= self._kept

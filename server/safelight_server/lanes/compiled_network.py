@@ -16,48 +16,10 @@ from safelight_server.errors import InferenceFailed
 
 from . import weight_pages
 from .buffers import Buffers, resident
+from .compiled_graph import Graph
 from .network import Shape, Tensor, is_shared
 
 log = logging.getLogger(__name__)
-
-
-class _Graph:
-    """What one compilation gives. It is replaced as a whole: an inference that runs keeps the one that it began on."""
-
-    def __init__(self, compiled: Any, outputs: Sequence[str]) -> None:
-        self.compiled, self.request = compiled, compiled.create_infer_request()
-        self.inputs: dict[str, tuple[int, Any]] = {
-            name: (index, port.element_type.to_dtype())
-            for index, port in enumerate(compiled.inputs)
-            for name in port.names or {str(index)}  # only graphs that Optimum wrote are sure to have names
-        }
-        self.ports = {name: compiled.output(name) for name in outputs} or {
-            min(port.names, default=str(index)): port for index, port in enumerate(compiled.outputs)
-        }
-        self.shapes = {name: _shape(compiled.inputs[index]) for name, (index, _) in self.inputs.items()}
-        self.shared = {index for name, (index, _) in self.inputs.items() if is_shared(self.shapes[name])}
-        self.last: dict[int, Shape] = {}  # shapes of the last inference that ended
-        self.ran: set[tuple[Shape, ...]] = set()  # the shapes of all that ended
-        self.smallest: dict[int, Tensor] | None = None  # inputs, all zeros, as small as the smallest that ever ran
-
-    def note(self, given: dict[int, Tensor], shapes: dict[int, Shape]) -> None:
-        """An inference of these inputs has ended."""
-        self.last = shapes
-        self.ran.add(tuple(shapes.values()))
-        if self.smallest is None or _size(given) < _size(self.smallest):
-            self.smallest = {index: np.zeros_like(value[:1] if value.ndim else value) for index, value in given.items()}
-
-    def unlike(self, *others: dict[int, Shape]) -> dict[int, Tensor]:
-        """Small inputs of other shapes than these."""
-        assert self.smallest is not None
-        for rows in range(1, len(others) + 2):
-            small = {index: self._repeated(index, value, rows) for index, value in self.smallest.items()}
-            if {index: value.shape for index, value in small.items()} not in others:
-                return small
-        raise AssertionError("one of so many differs from all")
-
-    def _repeated(self, index: int, value: Tensor, rows: int) -> Tensor:
-        return value if index in self.shared else np.repeat(value, rows, axis=0)
 
 
 class CompiledNetwork:
@@ -66,7 +28,7 @@ class CompiledNetwork:
     `compile` gives the compiled graph in a precision ("": as the device does), and is called again to heal a network
     that has failed.
     `outputs` names the outputs that are worth copying out; all of them if there are none. `weights` is the file that
-    the graph's constants are read from.
+    the graph's constants are read from. With `shapes`, of its inputs, it is compiled when it is first run.
     """
 
     def __init__(
@@ -76,6 +38,7 @@ class CompiledNetwork:
         outputs: Sequence[str] = (),
         weights: Path | None = None,
         precision: str = "",
+        shapes: Mapping[str, Shape] | None = None,
     ) -> None:
         self.name = name
         self._compile, self._asked = compile, precision
@@ -83,21 +46,34 @@ class CompiledNetwork:
         self._weights = weights
         # A thread of its own to wait in: the pool that reads and writes pictures may be full.
         self._waiter = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._graph: _Graph | None = None
+        self._graph: Graph | None = None
         self.buffers = Buffers()
-        self.load()
+        self.shapes: Mapping[str, Shape] = shapes or {}
+        self.precision = precision
+        self._waits = shapes is not None
+        if not self._waits:
+            self._compile_now()
 
     def load(self, precision: str = "") -> None:
         """Compiles the graph, or compiles it anew; blocks for seconds. Until that is done, the network is `broken`."""
         self._asked = precision or self._asked
+        if self._waits:
+            self.precision = self._asked
+        else:
+            self._compile_now()
+
+    def _compile_now(self) -> None:
         self._graph = None  # before the next one is made: there may be memory for one alone
-        self._graph = graph = _Graph(self._compile(self._asked), self._outputs)
+        try:
+            self._graph = graph = Graph(self._compile(self._asked), self._outputs)
+        finally:
+            self._waits = False
         self.buffers = Buffers()
         self.shapes, self.precision = graph.shapes, _precision(graph.compiled)
 
     @property
     def broken(self) -> bool:
-        return self._graph is None
+        return self._graph is None and not self._waits
 
     def trim(self) -> None:
         """Gives back the buffers of the largest shape that it ran at: the next inference takes what it needs anew."""
@@ -108,7 +84,7 @@ class CompiledNetwork:
     def close(self) -> None:
         """Drops the compiled graph, and with it its weights; blocks until an inference that runs has ended."""
         self._waiter.shutdown()
-        self._graph = None
+        self._waits, self._graph = False, None
 
     @property
     def from_cache(self) -> bool:
@@ -125,6 +101,8 @@ class CompiledNetwork:
 
         Raises InferenceFailed, after which the network is `broken`, and runs nothing, until `load` was called.
         """
+        if self._waits:
+            await self._first_load()
         graph = self._graph
         if graph is None:
             raise InferenceFailed(self.name)
@@ -156,7 +134,19 @@ class CompiledNetwork:
         # Copies, for the next inference overwrites the request's own.
         return {name: graph.request.get_tensor(port).data.copy() for name, port in graph.ports.items()}
 
-    async def _stop(self, graph: _Graph, shapes: dict[int, Shape], waiting: asyncio.Future[Any]) -> None:
+    async def _first_load(self) -> None:
+        """It is waited for to the end, whoever is cancelled: a graph that is being compiled cannot be stopped."""
+        loading = asyncio.get_running_loop().run_in_executor(self._waiter, self._compile_now)
+        try:
+            await asyncio.shield(loading)
+        except asyncio.CancelledError:
+            await _settle(loading)
+            raise
+        except Exception as error:
+            log.exception("network %s could not be compiled", self.name)
+            raise InferenceFailed(self.name) from error
+
+    async def _stop(self, graph: Graph, shapes: dict[int, Shape], waiting: asyncio.Future[Any]) -> None:
         """Ends an inference that nobody waits for any more.
 
         A graph that is stopped on its way from one shape to another keeps some nodes at the new shape and some at the
@@ -170,7 +160,7 @@ class CompiledNetwork:
         elif shapes != graph.last and not await self._flush(graph, shapes):
             self._break(graph)
 
-    async def _flush(self, graph: _Graph, shapes: dict[int, Shape]) -> bool:
+    async def _flush(self, graph: Graph, shapes: dict[int, Shape]) -> bool:
         """Runs the graph at a small shape of its own; whether that worked."""
         if graph.smallest is None:
             return False
@@ -183,7 +173,7 @@ class CompiledNetwork:
         graph.last = {index: value.shape for index, value in small.items()}
         return await _settle(waiting) is None
 
-    def _break(self, graph: _Graph) -> None:
+    def _break(self, graph: Graph) -> None:
         """A failed inference can poison the whole compiled graph: nothing more runs on it."""
         if self._graph is graph:
             self._graph = None
@@ -192,15 +182,6 @@ class CompiledNetwork:
 def _as_declared(value: Tensor, shape: Shape) -> Tensor:
     """Of an input that is one value for all rows: that value. Only rows that have the same are joined."""
     return value[:1].reshape(shape) if is_shared(shape) else value
-
-
-def _size(inputs: Mapping[int, Tensor]) -> int:
-    return sum(value.size for value in inputs.values())
-
-
-def _shape(port: Any) -> Shape:
-    """-1 for a dimension of any size."""
-    return tuple(size.get_length() if size.is_static else -1 for size in port.partial_shape)
 
 
 def _precision(compiled: Any) -> str:

@@ -33,5 +33,5 @@ def write(path: Path, value: Mapping[str, Any]) -> None:
     """In a folder that is made if it is not there. Who reads it meanwhile finds the file as it was. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    aside.write_text(json.dumps(value) + "\n", encoding="utf-8")
     aside.replace(path)

@@ -17,6 +17,7 @@ class Models(Protocol):
     """What an engine draws with: see Library, which has all of this."""
 
     in_use: Callable[[str], bool]
+    is_loading: bool
 
     @property
     def models(self) -> Mapping[str, Pipeline]: ...
@@ -48,6 +49,7 @@ class Always:
         self.models = models
         self.known: Mapping[str, Known] = {}  # that come and go
         self.in_use: Callable[[str], bool] = lambda name: False
+        self.is_loading = False
         self._news = asyncio.Event()
 
     @property

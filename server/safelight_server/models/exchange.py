@@ -38,7 +38,7 @@ class Exchange:
         is_busy: Callable[[Known], bool],
         on_change: Callable[[], None],
     ) -> None:
-        self._registry, self._known, self.limit, self._verified = registry, known, limit, verified
+        self._registry, self._known, self.limit, self.verified = registry, known, limit, verified
         self._is_busy, self._on_change = is_busy, on_change
         self._lock = asyncio.Lock()
         self._changing: asyncio.Task[None] | None = None
@@ -117,7 +117,8 @@ class Exchange:
             )
         except BaseException as error:
             one.failed = time.monotonic()
-            log.error("model %s could not be loaded: %s", one.name, error)
+            if not isinstance(error, asyncio.CancelledError):  # the server leaves
+                log.error("model %s could not be loaded: %s", one.name, error)
             self._move(one, ModelState.FAILED)
             raise
         one.info, one.wanted = model.info, time.monotonic()
@@ -127,8 +128,8 @@ class Exchange:
 
     async def _check(self, one: Known) -> None:
         await checking.check_unchanged(one)
-        if self._verified is not None and not one.is_checked:
-            await checking.check_files(one, self._verified)
+        if self.verified is not None and not one.is_checked:
+            await checking.check_files(one, self.verified)
         one.is_checked = False
 
     async def _unload(self, one: Known) -> None:

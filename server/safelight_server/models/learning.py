@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 SHARE = 0.5  # of the memory that is free, for a precision that takes more than the device's own
 LIKE = {"vae_encoder": "vae_decoder"}  # parts that are run in the precision of another one
+COLOURS = "vae_decoder"  # whose notes have the preview map that was fitted to it
 SMALL = 64  # pixels, of the run that packs the weights
 
 
@@ -52,6 +53,8 @@ class Learning:
                     async with model.lane.turn():
                         await asyncio.to_thread(network.load, wanted)
         precisions = {part: networks[0].precision for part, networks in parts(self._config, model.networks).items()}
+        for part, other in LIKE.items():
+            precisions[part] = precisions[part] or precisions[other]  # it is not compiled yet
         model.info = replace(model.info, precision=precisions["unet"], precisions=precisions)
 
     def recall(self, model: Pipeline) -> None:
@@ -61,6 +64,16 @@ class Learning:
             for network in networks:
                 model.lane.batching.recall(network.name, dict(note.batches).get(_short(network), ()))
                 model.lane.step_times.recall(network.name, dict(note.seconds).get(_short(network), ()))
+                if (each := note.bytes.get(_short(network))) is not None:
+                    network.buffers.recall(each)
+        if self.knows_colours:
+            matrix, bias = self._note(COLOURS).latent_rgb
+            model.latent_rgb = np.array(matrix, np.float32), np.array(bias, np.float32)
+
+    @property
+    def knows_colours(self) -> bool:
+        """Whether the preview map of a model whose folder has none was fitted before."""
+        return bool(self._config.latent_rgb is None and self._note(COLOURS).latent_rgb)
 
     def keep(self, model: Pipeline) -> None:
         """For the next start."""
@@ -69,7 +82,10 @@ class Learning:
             if not note.batches:
                 batches = [[_short(network), model.lane.batching.told(network.name)] for network in networks]
                 seconds = [[_short(network), model.lane.step_times.told(network.name)] for network in networks]
-                self._notes.write(self._subject(part), replace(note, batches=batches, seconds=seconds))
+                sizes = {_short(network): each for network in networks if (each := network.buffers.each) is not None}
+                colours = [one.tolist() for one in model.latent_rgb] if part == COLOURS else []
+                note = replace(note, batches=batches, seconds=seconds, bytes=sizes, latent_rgb=colours)
+                self._notes.write(self._subject(part), note)
 
     async def _try(
         self, model: Pipeline, part: str, network: Network, among: tuple[str, ...], on_progress: OnProgress

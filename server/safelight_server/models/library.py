@@ -21,6 +21,7 @@ from safelight_server.errors import (
 )
 from safelight_server.lanes.buffers import resident
 from safelight_server.model_folder.model_config import ModelConfig
+from safelight_server.observer import Observer
 
 from . import loader
 from .device import Device
@@ -56,7 +57,8 @@ class Library:
         self.models: Mapping[str, Pipeline] = registry.models  # those that are loaded
         self.infos: Mapping[str, ModelInfo] = {}  # of all, in the order in which they were added: the first is default
         self.in_use: Callable[[str], bool] = lambda name: False
-        self._max_edge, self._on_change = registry.max_edge, on_change
+        self.is_loading = False  # those of a server that starts: it is not ready until they are there
+        self._registry, self._max_edge, self._on_change = registry, registry.max_edge, on_change
         self._known: dict[str, Known] = {}
         self._exchange = Exchange(registry, self._known, limit, verified, self._is_busy, self._changed)
         self._waiting = 0
@@ -88,6 +90,14 @@ class Library:
     def fits(self, name: str) -> bool:
         """Whether there is room for a model, without unloading others. Raises ModelNotFound."""
         return self.limit is None or resident() + self.find(name).needs <= self.limit
+
+    @property
+    def verified(self) -> Verified | None:
+        return self._exchange.verified
+
+    def observe(self, observer: Observer) -> None:
+        """Of the lanes that are made from now on."""
+        self._registry.observer = observer
 
     @property
     def limit(self) -> int | None:

@@ -18,6 +18,7 @@ from safelight_server.diffusion.networks import Networks
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.prompt_tokenizer import PromptTokenizer, load_tokenizer
 from safelight_server.diffusion.text_encoder import TextEncoder
+from safelight_server.lanes.compiled_graph import shapes_of
 from safelight_server.lanes.compiled_network import CompiledNetwork
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network
@@ -117,7 +118,7 @@ def _networks(workshop: _Workshop, config: ModelConfig, unet: Any, halves: deepc
         encoders = [pool.submit(workshop.encoder, part) for part in reversed(config.encoders)]
         shallow = pool.submit(workshop.compiled, "unet_shallow", halves.shallow, of="unet") if halves else None
         vae_decoder = pool.submit(workshop.network, "vae_decoder")
-        vae_encoder = pool.submit(workshop.network, "vae_encoder")
+        vae_encoder = pool.submit(workshop.network, "vae_encoder", waits=True)  # most people never need it
         tiny_decoder = pool.submit(workshop.network, "vae_tiny_decoder") if config.has_tiny_decoder else None
     return Networks(
         encoders=tuple(encoder.result() for encoder in reversed(encoders)),
@@ -157,28 +158,41 @@ class _Workshop:
     def graph(self, part: str) -> Any:
         return inspection.read_graph(self._core, self._config, part)
 
-    def network(self, part: str, outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: ()) -> Network:
-        """A part as it lies in its file; the one that another model on this lane has of the same file, if so."""
+    def network(
+        self,
+        part: str,
+        outputs: Callable[[Any, Path], Sequence[str]] = lambda graph, path: (),
+        *,
+        waits: bool = False,
+    ) -> Network:
+        """A part as it lies in its file; the one that another model on this lane has of the same file, if so.
+
+        `waits`: it is compiled when it is first run.
+        """
         path = self._config.graph(part)
         # In the hub's cache, folders whose graphs are the same file may have weights of their own.
         files = path.resolve(), path.with_suffix(".bin").resolve()
         if files not in self._lane.networks:
             graph = self.graph(part)
-            self._lane.networks[files] = self.compiled(part, graph, outputs=outputs(graph, path))
+            self._lane.networks[files] = self.compiled(part, graph, outputs=outputs(graph, path), waits=waits)
         return self._lane.networks[files]
 
     def encoder(self, part: str) -> TextEncoder:
         return TextEncoder(self.network(part, outputs=text_outputs), load_tokenizer(self._config.tokenizer(part)))
 
-    def compiled(self, name: str, graph: Any, *, of: str | None = None, outputs: Sequence[str] = ()) -> Network:
+    def compiled(
+        self, name: str, graph: Any, *, of: str | None = None, outputs: Sequence[str] = (), waits: bool = False
+    ) -> Network:
         """A graph that was read from the file of the part `name`, or made from that of the part `of`."""
         part, full_name = of or name, f"{self._name}/{name}"
         weights, device = self._config.graph(part).with_suffix(".bin"), self._device
-        self._on_progress(f"compiling {full_name}")
+        if not waits:
+            self._on_progress(f"compiling {full_name}")
 
         def compile(precision: str) -> Any:
             with compile_cache.settings(device.cache, weights, name) as cached:
                 return self._core.compile_model(graph, device.name, device.settings(precision) | cached)
 
         with inspection.explained(self._config.graph(part), device.name):
-            return CompiledNetwork(full_name, compile, outputs, weights, self._precision(part))
+            shapes = shapes_of(graph) if waits else None
+            return CompiledNetwork(full_name, compile, outputs, weights, self._precision(part), shapes)

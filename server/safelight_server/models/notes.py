@@ -24,6 +24,8 @@ class Note:
     tried: dict[str, float] = field(default_factory=dict)  # seconds of a run, by precision
     batches: list[Any] = field(default_factory=list)
     seconds: list[Any] = field(default_factory=list)
+    bytes: dict[str, float] = field(default_factory=dict)  # for each number of the input, by network
+    latent_rgb: list[Any] = field(default_factory=list)  # the preview map of a model without one: matrix and bias
 
     @property
     def is_new(self) -> bool:

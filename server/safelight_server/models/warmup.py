@@ -31,7 +31,9 @@ async def warm(model: Pipeline, learning: Learning, on_progress: OnProgress) -> 
         await learning.choose(model, on_progress)
         await _run_all(model)
         learning.recall(model)
-        if model.config.latent_rgb is None:
+        if not model.networks.vae_decoder.buffers.is_known:
+            await model.decode(np.zeros((1, *_latents(model, DECODED)), np.float32))
+        if model.config.latent_rgb is None and not learning.knows_colours:
             model.latent_rgb = await fit_latent_rgb(model.decode, model.config.latents)
         await batch_profile.profile(model)
         learning.keep(model)
@@ -42,7 +44,7 @@ async def warm(model: Pipeline, learning: Learning, on_progress: OnProgress) -> 
 
 
 async def _run_all(model: Pipeline) -> None:
-    """All networks, at a small size, with one row."""
+    """All networks but the VAE's encoder, at a small size, with one row."""
     edge = max(model.info.limits.min_edge, 64)
     prompts = Prompts("warm", "warm", "cold", "cold")
     job = Job(
@@ -67,13 +69,16 @@ async def _run_all(model: Pipeline) -> None:
     if (shallow := model.networks.shallow_unet) is not None:
         given |= {FEATURE: outputs[FEATURE]}
         await model.lane.run(shallow, {name: given[name] for name in shallow.shapes})
-    await model.lane.run(model.networks.vae_encoder, {"sample": np.zeros((1, 3, edge, edge), np.float32)})
-    nothing = np.zeros((1, channels, latents, latents), np.float32)
+    nothing = np.zeros((1, *_latents(model, edge)), np.float32)
     await model.decode(nothing)
-    larger = DECODED // model.config.latents.factor
-    await model.decode(np.zeros((1, channels, larger, larger), np.float32))
     if model.networks.tiny_decoder is not None:
         await model.decode(nothing, tiny=True)
+
+
+def _latents(model: Pipeline, edge: int) -> tuple[int, int, int]:
+    """The shape of one picture's, of so many pixels to an edge."""
+    space = model.config.latents
+    return space.channels, edge // space.factor, edge // space.factor
 
 
 async def fit_latent_rgb(decode: Callable[[Array], Awaitable[Pixels]], space: Latents) -> tuple[Array, Array]:
