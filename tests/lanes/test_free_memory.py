@@ -1,4 +1,4 @@
-"""What the process may still take: the least of the machine, its control group (of both versions) and its addresses."""
+"""What the process may still take: the least of the machine, its control groups of both versions, and its addresses."""
 
 from __future__ import annotations
 
@@ -7,35 +7,51 @@ from pathlib import Path
 
 import psutil
 import pytest
-from safelight_server.lanes import free_memory
+from safelight_server.lanes import control_groups, free_memory
 
-GROUP = {
-    "v2": ("memory.max", "memory.current", "memory.stat", "anon 5\ninactive_file 3000000\n"),
-    "v1": ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat", "cache 5\ntotal_inactive_file 3000000\n"),
-}
+STAT = {"v2": "anon 5\ninactive_file 3000000\n", "v1": "cache 5\ntotal_inactive_file 3000000\n"}
+VERSIONS = dict(zip(("v2", "v1"), control_groups.VERSIONS, strict=True))
 
 
-def group(monkeypatch: pytest.MonkeyPatch, folder: Path, version: str, limit: str) -> None:
-    *names, stat = GROUP[version]
-    for name, text in zip(names, (limit, "8000000", stat), strict=True):
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Its groups are in a folder of the test's own; there is none of the other version."""
+    told = VERSIONS[request.param]._replace(root=tmp_path)
+    monkeypatch.setattr(control_groups, "VERSIONS", (told,))
+    monkeypatch.setattr(control_groups, "OWN", tmp_path / "own")
+    name: str = request.param
+    return name
+
+
+def group(folder: Path, version: str, limit: str) -> None:
+    told = VERSIONS[version]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in ((told.limit, limit), (told.taken, "8000000"), ("memory.stat", STAT[version])):
         (folder / name).write_text(f"{text}\n", encoding="ascii")
-    files = tuple(str(folder / name) for name in names)
-    monkeypatch.setattr(free_memory, "GROUPS", (("/nowhere/max", "/nowhere/current", "/nowhere/stat"), files))
 
 
-@pytest.mark.parametrize("version", GROUP)
-def test_a_container_has_what_its_group_leaves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str) -> None:
-    group(monkeypatch, tmp_path, version, "20000000")
+def test_a_container_has_what_its_group_leaves(version: str, tmp_path: Path) -> None:
+    group(tmp_path, version, "20000000")
     assert free_memory.available() == 20_000_000 - 8_000_000 + 3_000_000
-    group(monkeypatch, tmp_path, version, "1000000")
+    group(tmp_path, version, "1000000")
     assert free_memory.available() == 0, "and never less"
 
 
-@pytest.mark.parametrize("limit", ["max", "9223372036854771712"])
-def test_a_group_without_a_limit_leaves_what_the_machine_has(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str
+@pytest.mark.parametrize(("outer", "inner"), [("max", "20000000"), ("20000000", "max"), ("50000000", "20000000")])
+def test_a_service_has_what_the_closest_of_its_groups_leaves(
+    version: str, tmp_path: Path, outer: str, inner: str
 ) -> None:
-    group(monkeypatch, tmp_path, "v2", limit)
+    """As systemd makes them: a slice, and the service in it."""
+    lines = ("9:cpu:/elsewhere", "4:memory:/a.slice/b:c.service", "0::/a.slice/b:c.service")
+    (tmp_path / "own").write_text("\n".join(lines) + "\n")
+    group(tmp_path / "a.slice", version, outer)
+    group(tmp_path / "a.slice/b:c.service", version, inner)
+    assert free_memory.available() == 20_000_000 - 8_000_000 + 3_000_000
+
+
+@pytest.mark.parametrize("limit", ["max", "9223372036854771712"])
+def test_a_group_without_a_limit_leaves_what_the_machine_has(version: str, tmp_path: Path, limit: str) -> None:
+    group(tmp_path, version, limit)
     assert 2**20 < free_memory.available() <= psutil.virtual_memory().total
 
 
