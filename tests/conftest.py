@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,7 +16,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import grpc
 import pytest
+import safelight_server  # noqa: F401 - before any test imports openvino, which then sends no reports: it forks for each
 from safelight.v1.images_pb2_grpc import ImageServiceStub
+from safelight_server.lanes.buffers import resident
 from support.clients import connect as connect
 from support.pixel_cases import low as low
 from support.servers import ServerProcess
@@ -59,6 +62,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if os.environ.get("PYTEST_XDIST_WORKER"):
         places = {(config.rootpath / name).resolve(strict=True): place for place, name in enumerate(LONG)}
         items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
+
+GROWN = 300e6  # bytes: two models
+
+
+def pytest_runtest_logfinish() -> None:
+    """What a test leaves of its models is given back: lanes and networks hold each other in circles.
+
+    Python looks for circles when there are a quarter more objects than before, and to it a compiled graph is one object.
+    With torch imported, there are half a million of others: a worker grew by gigabytes before it looked.
+    """
+    global _looked
+    if resident() - _looked > GROWN:
+        gc.collect()
+        _looked = resident()
+
+
+_looked = resident()
 
 
 @pytest.fixture
