@@ -91,6 +91,12 @@ def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No batches are measured, as on a slow machine: a third of what it takes to load a model."""
+    monkeypatch.setattr("safelight_server.models.batch_profile.PATIENCE", 0.0)
+
+
 @pytest.fixture(scope="session")
 def folders() -> dict[str, str]:
     """The folder of each of tests/support/tiny_models.py, built where this machine has none."""
