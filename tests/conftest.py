@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,7 +16,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import grpc
 import pytest
+import safelight_server  # noqa: F401 - before any test imports openvino, which then sends no reports: it forks for each
 from safelight.v1.images_pb2_grpc import ImageServiceStub
+from safelight_server.lanes.buffers import resident
 from support.clients import connect as connect
 from support.pixel_cases import low as low
 from support.servers import ServerProcess
@@ -41,6 +44,8 @@ LONG = (
     "tests/tcp/test_server.py",
     "tests/tcp/test_leaving.py",
 )
+# Folders whose other files take seconds: they come last, so that neither worker begins anything long at the end.
+SHORT = ("access", "contract", "diffusion", "images", "job_store", "model_folder", "pixels", "rpc", "samplers")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,7 +63,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Long files come first: when one that was begun as the last is at work, the other worker has nothing to do."""
     if os.environ.get("PYTEST_XDIST_WORKER"):
         places = {(config.rootpath / name).resolve(strict=True): place for place, name in enumerate(LONG)}
-        items.sort(key=lambda item: places.get(item.path, len(LONG)))
+        items.sort(key=lambda item: places.get(item.path, len(LONG) + (item.path.parent.name in SHORT)))
+
+
+GROWN = 300e6  # bytes: two models
+
+
+def pytest_runtest_logfinish() -> None:
+    """What a test leaves of its models is given back: lanes and networks hold each other in circles.
+
+    Python looks for them when there are a quarter more objects than before, and to it a compiled graph is one object.
+    With torch imported, there are half a million of others: a worker grew by gigabytes before it looked.
+    """
+    global _looked
+    if resident() - _looked > GROWN:
+        gc.collect()
+        _looked = resident()
+
+
+_looked = resident()
 
 
 @pytest.fixture
@@ -66,6 +89,12 @@ def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Some libraries of the exporter raise the level of every handler there is, pytest's own too, and leave it so."""
     caplog.handler.setLevel(0)
     return caplog
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No batches are measured, as on a slow machine: a third of what it takes to load a model."""
+    monkeypatch.setattr("safelight_server.models.batch_profile.PATIENCE", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,6 +21,9 @@ from safelight_server import demo
 from safelight_server.commands.compare import EMOJI, PROMPTS
 from safelight_server.compare.quality import psnr, ssim
 from safelight_server.model_folder.model_config import read
+from safelight_server.models import batch_profile
+from safelight_server.models.device import Device
+from support import compiled
 from support.command_line import Ran, run
 
 VEGA = demo.FOLDERS["demo-vega"]
@@ -66,6 +71,15 @@ def noisy(folder: str, target: Path, share: float) -> Path:
             values += share * values.std() * random.standard_normal(values.shape, np.float32)
     weights.flush()
     return target
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """In this process, no graph is compiled twice, and no batches are measured: these draw one picture at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("safelight_server.commands.compare.Device", partial(Device, cache=compiled.folder("compare")))
+        patch.setattr(batch_profile, "PATIENCE", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")

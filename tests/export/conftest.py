@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 
 import pytest
+from support import once
 
 # By model of tests/support/tiny_models.py: how many samples are recorded.
 COUNTS = {"base": 60, "vega_lcm": 16, "refiner": 20}
 
 
 @pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoints and pictures of tests/support/tiny_checkpoints.py."""
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run, for what all workers of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
+@pytest.fixture(scope="session")
+def checkpoints(run_folder: Path) -> Path:
+    """The checkpoints and pictures of tests/support/tiny_checkpoints.py, which no test changes."""
+    return once.made(run_folder / "checkpoints", _write_checkpoints)
+
+
+def _write_checkpoints(folder: Path) -> None:
     from support.exports import quick_and_quiet
     from support.tiny_checkpoints import write
 
-    folder = tmp_path_factory.mktemp("checkpoints")
+    folder.mkdir()
     with quick_and_quiet():
         write(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -50,20 +63,19 @@ class Samples(dict[str, Path]):
         self._folders, self._output = folders, output
 
     def __missing__(self, name: str) -> Path:
-        self[name] = record(name, self._folders[name], self._output / name)
+        self[name] = once.made(self._output / name, partial(record, name, self._folders[name]))
         return self[name]
 
 
 @pytest.fixture(scope="session")
-def samples(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return Samples(folders, tmp_path_factory.mktemp("samples"))
+def samples(folders: dict[str, str], run_folder: Path) -> dict[str, Path]:
+    return Samples(folders, run_folder / "samples")
 
 
-def record(name: str, model: str, output: Path) -> Path:
+def record(name: str, model: str, output: Path) -> None:
     from safelight_server.export.calibration import Order, run
 
     progress: list[tuple[int, int]] = []
     order = Order(model, str(output), count=COUNTS[name], vae=name == "base")
     run(order, lambda done, total: progress.append((done, total)))
     assert progress == [(done, len(progress)) for done in range(1, len(progress) + 1)]
-    return output

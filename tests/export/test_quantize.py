@@ -24,7 +24,11 @@ from support import compiled
 from support.samples import recorded
 
 pytest.importorskip("nncf")
-pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]  # NNCF's own
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore"),  # NNCF's own
+    pytest.mark.usefixtures("quick"),
+]
 
 # How far a UNet's output may be from what it was.
 MODES = {"ptq": 0.1, "hybrid": 0.1, "weights": 0.03}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from safelight_server.model_folder import model_config
 from safelight_server.models import fitting, loader
 from support import compiled
 from support.engines import XL, draw
+from support.files import with_own
 from support.networks import allow_all_batches
 
 CORE = ov.Core()
@@ -66,9 +66,8 @@ def with_scalar_timestep(graph: Any) -> Any:
 
 
 def saved(folder: Path, part: str, change: Change) -> Path:
-    """A copy of demo-xl with one graph saved anew."""
-    shutil.copytree(demo.FOLDERS["demo-xl"], folder, ignore=shutil.ignore_patterns("safelight.json"))
-    path = folder / part / "openvino_model.xml"
+    """demo-xl with one graph saved anew."""
+    path = with_own(part, demo.FOLDERS["demo-xl"], folder) / part / "openvino_model.xml"
     graph = change(CORE.read_model(path))
     ov.save_model(graph, folder / part / "new.xml", compress_to_fp16=True)
     del graph

@@ -27,7 +27,6 @@ from safelight_server.events import Image
 from safelight_server.jobs import Job, Terms
 from safelight_server.lanes.buffers import resident
 from safelight_server.model_folder import model_config
-from safelight_server.models import batch_profile
 from safelight_server.models.known import ModelState
 from safelight_server.models.library import Library
 from safelight_server.models.registry import Registry
@@ -38,12 +37,6 @@ from support.engines import CONFIGS, VEGA, XL, draw, events_of, plan, run
 DEVICE = compiled.device()
 pytestmark = pytest.mark.usefixtures("quick")
 UNLOADED, LOADED = ModelState.UNLOADED, ModelState.LOADED
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No batches are measured, as on a slow machine: a third of what it takes to load a model."""
-    monkeypatch.setattr(batch_profile, "PATIENCE", 0.0)
 
 
 async def library_of(*names: str, limit: int | None = None) -> Library:

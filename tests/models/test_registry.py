@@ -16,6 +16,7 @@ from support import compiled
 from support.engines import CONFIGS, VEGA, XL, draw, run
 
 DEVICE = compiled.device()
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_models_find_who_can_take_their_latents_over() -> None:

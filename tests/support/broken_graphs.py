@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
 
+from support.files import with_own
+
 FATAL = 4321  # pixels: where time_ids have this, a Reshape in the UNet does not fit
 
 
 def break_unet(source: Path, target: Path) -> Path:
-    """A copy of a model folder whose UNet fails where a request's size conditioning has FATAL; it has no seal."""
-    shutil.copytree(source, target)
-    (target / "safelight.json").unlink(missing_ok=True)
+    """A model folder like `source` whose UNet fails where a request's size conditioning has FATAL; it has no seal."""
+    with_own("unet", source, target)
     graph = ov.Core().read_model(source / "unet" / "openvino_model.xml")
     sample, ids = graph.input("sample").get_node(), graph.input("time_ids").get_node()
     readers = list(sample.output(0).get_target_inputs())

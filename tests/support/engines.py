@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from safelight_server import demo
 from safelight_server.diffusion.pipeline import Pipeline
@@ -27,7 +26,6 @@ from safelight_server.observer import SILENT, Observer
 from support import compiled
 
 STORE = Store(None, 2**28)
-BOOKS: WeakKeyDictionary[Engine, JobBook] = WeakKeyDictionary()
 CONFIGS = {name: model_config.read(folder) for name, folder in demo.FOLDERS.items()}
 PROMPTS = Prompts("a red apple on a teal background", "a red apple on a teal background")
 XL = Job(
@@ -100,7 +98,12 @@ async def events_of(
 
 def book_of(engine: Engine) -> JobBook:
     """One for each engine; what they store lies in memory."""
-    return BOOKS.setdefault(engine, JobBook(engine, STORE))
+    # Kept by the engine: from a table of books by engine neither would ever go, for a book holds its engine.
+    kept = vars(engine)
+    if "book" not in kept:
+        kept["book"] = JobBook(engine, STORE)
+    book: JobBook = kept["book"]
+    return book
 
 
 async def draw(engine: Engine, job: Job, deadline: float | None = None) -> list[bytes]:

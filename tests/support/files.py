@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from PIL import Image
@@ -18,3 +19,13 @@ def opened(path: Path | str) -> Image.Image:
     with Image.open(path) as image:
         image.load()
         return image
+
+
+def with_own(part: str, whole: Path, target: Path) -> Path:
+    """A model's folder with a copy of one part, to be changed, and no seal. What is compiled of the others, which are
+    links, is found by their files."""
+    shutil.copytree(whole / part, target / part)
+    for other in whole.iterdir():
+        if other.name not in (part, "safelight.json"):
+            (target / other.name).symlink_to(other)
+    return target

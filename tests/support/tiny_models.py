@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from support import scheduler_configs
+from support import once, scheduler_configs
 from support.scheduler_configs import SDXL
 
 ROOT = Path(os.environ.get("SAFELIGHT_TEST_MODELS", Path(__file__).parents[2] / ".models"))
@@ -67,19 +67,17 @@ def folder(name: str) -> Path:
     """
     row = json.dumps(MODELS[name], sort_keys=True).encode()
     final = ROOT / f"{name}-{hashlib.sha256(row + BUILDER.read_bytes()).hexdigest()[:12]}"
-    if not final.is_dir():
-        from support import tiny_pipelines
+    return once.made(final, partial(_export, name))
 
-        aside = ROOT / f".{name}-{os.getpid()}"
-        shutil.rmtree(aside, ignore_errors=True)
-        tiny_pipelines.export(MODELS[name], aside)
-        try:
-            aside.rename(final)
-        except OSError:  # another run of the tests has built it meanwhile
-            shutil.rmtree(aside)
-    return final
+
+def _export(name: str, folder: Path) -> None:
+    from support import tiny_pipelines
+
+    tiny_pipelines.export(MODELS[name], folder)
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or MODELS:
-        print(folder(name))
+    # All in one turn: two processes that built them in turns would import torch twice.
+    with once.turn(ROOT / ".lock"):
+        for name in sys.argv[1:] or MODELS:
+            print(folder(name))

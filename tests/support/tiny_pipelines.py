@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import safelight_server  # noqa: F401 - before openvino, which then sends no reports of its use: it forks for each
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionXLImg2ImgPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -16,12 +17,15 @@ def export(spec: dict[str, Any], target: Path) -> None:
     """Writes the folder of a row of MODELS, as Optimum Intel exports it."""
     from optimum.exporters.openvino import main_export
 
+    from support.exports import quick_and_quiet
+
     checkpoint = target / "checkpoint"
     pipeline(spec).save_pretrained(checkpoint)
     task = "image-to-image" if spec.get("refiner") else "inpainting" if "class" in spec else "text-to-image"
-    main_export(str(checkpoint), output=target / "export", task=task, library_name="diffusers")
-    if spec.get("tiny_vae"):
-        _export_tiny_vae(target / "export" / "vae_tiny_decoder")
+    with quick_and_quiet():
+        main_export(str(checkpoint), output=target / "export", task=task, library_name="diffusers")
+        if spec.get("tiny_vae"):
+            _export_tiny_vae(target / "export" / "vae_tiny_decoder")
     shutil.rmtree(checkpoint)
     for path in (target / "export").iterdir():
         path.rename(target / path.name)
