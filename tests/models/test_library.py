@@ -166,6 +166,35 @@ def test_of_two_unloads_one_that_is_given_up_does_not_stop_the_other() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("by", ["give", "unload_idle", "unload"])
+def test_what_is_held_stays_however_the_turns_of_the_loop_fall(by: str) -> None:
+    async def test() -> None:
+        library = await library_of("demo-vega")
+        await library.load("demo-vega")
+
+        async def give() -> None:
+            while states(library) == [LOADED]:
+                await library.give(())
+
+        ways = {
+            "give": give,
+            "unload_idle": lambda: library.unload_idle(0.0),
+            "unload": lambda: library.unload("demo-vega"),
+        }
+        unloading = asyncio.create_task(ways[by]())
+        while states(library) == [LOADED]:
+            async with library.held(["demo-vega"]):
+                await asyncio.sleep(0)
+                assert "demo-vega" in library.models
+            await asyncio.sleep(0)
+        async with library.held(["demo-vega"]):
+            assert "demo-vega" in library.models, "it was loaded again"
+        unloading.cancel()
+        await asyncio.wait({unloading})
+
+    run(test)
+
+
 def test_a_caller_who_leaves_while_it_loads_leaves_a_model_that_works() -> None:
     async def test() -> None:
         library = await library_of("demo-vega")

@@ -72,7 +72,7 @@ class Exchange:
     async def unload(self, one: Known) -> None:
         """In the turn: gives its memory back, once it has no jobs."""
         await self.rest(one)
-        await self._to_the_end(self._unload(one))
+        await self._unload(one)
 
     def can_go(self, one: Known) -> bool:
         return one.state is ModelState.LOADED and not self._is_busy(one)
@@ -83,7 +83,7 @@ class Exchange:
 
     async def unload_idle(self, beside: Collection[str]) -> None:
         """In the turn: the one of them that was wanted least lately."""
-        await self._to_the_end(self._unload(min(self.idle(beside), key=lambda one: one.wanted)))
+        await self._unload(min(self.idle(beside), key=lambda one: one.wanted))
 
     async def _make_room(self, one: Known, beside: Sequence[Known]) -> None:
         """Unloads others until it fits, the one first that was wanted least lately. Jobs are waited for."""
@@ -133,8 +133,11 @@ class Exchange:
         one.is_checked = False
 
     async def _unload(self, one: Known) -> None:
+        self._move(one, ModelState.UNLOADED)  # at once, before anything is awaited: nobody holds it from here on
+        await self._to_the_end(self._close(one))
+
+    async def _close(self, one: Known) -> None:
         before = resident()
-        self._move(one, ModelState.UNLOADED)  # first: from here on, nobody begins a job on it
         await self._registry.unload(one.name)
         await asyncio.to_thread(footprint.give_back)
         given = max(0, before - resident())
