@@ -37,6 +37,10 @@ class Buffers:
             self._each = max(0, grew) / self._grown
         self._packed, self._kept = True, max(self._kept, size)
 
+    def keep(self, shape: tuple[int, ...]) -> None:
+        """A run of a shape that ran before has ended; what it took may have been given back since, and is kept again."""
+        self._kept = max(self._kept, math.prod(shape))
+
     def has_run(self, shape: tuple[int, ...]) -> bool:
         """Whether a run of this shape takes nothing that it does not have."""
         return shape in self._shapes and math.prod(shape) <= self._kept
