@@ -191,6 +191,8 @@ class JobRunner:
                     state, self.step = step.state, self.step + 1
                     clock.step()
                     self._tell(index, place, trajectory, step)
+                    if not self._is_over:
+                        self._show(index, trajectory, step)
                     if self._finishing or (self.step >= self._last < plan.steps):
                         early = self.step if self._finishing and self.step < plan.steps else None
                         return Drawn(step.denoised, self.step, early, trajectory.segment.model)
@@ -206,4 +208,12 @@ class JobRunner:
             self._checkpointing.after_step(kept, step.seconds, wanted=self.step in self._kept)
         steps, name = self._plan.steps, trajectory.segment.model
         self._subscribers.put(Progress(index, self.step, steps, name, step.seconds))
-        self._subscribers.show(Frame(index, self.step, steps, name, step.denoised), self.ticket)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the image has had its last step: what it looks like follows at once, and a preview would delay it."""
+        return self._finishing or self.step >= self._last
+
+    def _show(self, index: int, trajectory: Trajectory, step: Step) -> None:
+        frame = Frame(index, self.step, self._plan.steps, trajectory.segment.model, step.denoised)
+        self._subscribers.show(frame, self.ticket)
