@@ -38,7 +38,7 @@ class Buffers:
         self._packed, self._kept = True, max(self._kept, size)
 
     def keep(self, shape: tuple[int, ...]) -> None:
-        """A run of a shape that ran before has ended; what it took may have been given back since, and is kept again."""
+        """A run of a shape that ran before has ended. What it takes is kept again, if it was given back."""
         self._kept = max(self._kept, math.prod(shape))
 
     def has_run(self, shape: tuple[int, ...]) -> bool:

@@ -20,7 +20,7 @@ def limit(usual: float) -> float:
 async def watch(inference: Coroutine[Any, Any, T], seconds: float, on_hang: Callable[[bool], None]) -> T:
     """What the inference gives. One that takes longer than `seconds` is cancelled, and `on_hang(True)` is called;
     `on_hang(False)` is called once it has really ended, which may be never."""
-    # In the task that awaits this, with a timer beside it: a task of its own for each inference costs turns of the loop.
+    # A timer beside the task that awaits this, for a task of its own for each inference costs turns of the loop.
     task, hung = asyncio.current_task(), False
     assert task is not None
 
