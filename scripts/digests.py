@@ -98,13 +98,13 @@ def _line(call: Any, name: str, request: Any) -> str:
 
 
 def _previews(stub: ImageServiceStub, model: pb.Model) -> str:
-    """Of the last step's preview: earlier ones may be skipped, the last is not."""
+    """Of the last preview, after step 5 of 6: earlier ones may be skipped, the last is not."""
     if model.kind != pb.MODEL_KIND_BASE:
         return "-"
     request = pb.GenerateRequest(**COMMON, model=model.name)
     found = []
     for decoder in (pb.PREVIEW_DECODER_LINEAR, pb.PREVIEW_DECODER_UNSPECIFIED):
-        events = stub.Stream(pb.StreamRequest(generate=request, preview={"decoder": decoder, "every_steps": 6}))
+        events = stub.Stream(pb.StreamRequest(generate=request, preview={"decoder": decoder, "every_steps": 5}))
         found += [event.preview.data for event in events if event.HasField("preview")]
     return _digest(found)
 

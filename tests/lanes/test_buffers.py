@@ -29,3 +29,15 @@ def test_the_largest_growth_says_most() -> None:
     assert buffers.more((7210,)) == 50
     buffers.note((17_200,), -4000)
     assert buffers.more((20_000,)) == 0, "it may have found room"
+
+
+def test_what_was_given_back_is_kept_again_after_the_next_run() -> None:
+    buffers = Buffers()
+    buffers.note((1, 10), 0)
+    buffers.note((1, 10_010), 10**6)
+    buffers.give_back()
+    assert buffers.more((1, 10_010)) == 1_001_000
+    buffers.keep((1, 10_010))
+    assert buffers.has_run((1, 10_010))
+    buffers.keep((1, 10))
+    assert buffers.kept == 1_001_000, "a smaller run gives nothing back, and nothing is learnt of it"

@@ -79,6 +79,21 @@ def test_a_network_that_is_trimmed_gives_back_its_buffers_and_says_the_same() ->
     asyncio.run(run())
 
 
+def test_a_trimmed_network_keeps_its_buffers_again_once_it_has_run() -> None:
+    """Else each later inference would ask the machine for its free memory, which takes longer than a small one."""
+
+    async def run() -> None:
+        net = network()
+        shape = (4, 1024)
+        await net({"x": np.zeros(shape)})
+        net.trim()
+        assert not net.buffers.has_run(shape)
+        await net({"x": np.zeros(shape)})
+        assert net.buffers.has_run(shape)
+
+    asyncio.run(run())
+
+
 def test_ports_without_a_name_go_by_their_number() -> None:
     async def run() -> None:
         x = ops.parameter([-1, 2], np.float32)

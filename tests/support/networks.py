@@ -58,15 +58,32 @@ def allow_all_batches(model: Pipeline) -> None:
 
 async def batches_change_bits(model: Pipeline) -> bool:
     """Whether this processor rounds rows of a batch otherwise than single ones. Then a warm-up allows no batch."""
-    network, lane = model.networks.unet, model.lane
+    return await unchanging_batches(model) != (2, 4, 8)
+
+
+async def allow_unchanging_batches(model: Pipeline) -> int:
+    """As on a machine where every batch of the UNet pays that changes no bit, at 128 x 128 pixels. The largest."""
+    row = random_row(model.networks.unet, 16, 0, model.info.limits.max_prompt_tokens)
+    sizes = await unchanging_batches(model)
+    model.lane.batching.allow(signature(model.networks.unet, row), sizes)
+    return max(sizes, default=1)
+
+
+async def unchanging_batches(model: Pipeline) -> tuple[int, ...]:
+    """The sizes at which this processor gives each row the bits that it has alone, at 128 x 128 pixels."""
+    network, lane, found = model.networks.unet, model.lane, list[int]()
     rows = [random_row(network, 16, seed, model.info.limits.max_prompt_tokens) for seed in range(8)]
     alone = [await lane.run(network, row) for row in rows]
     for size in (2, 4, 8):
         batch = {name: np.concatenate([row[name] for row in rows[:size]]) for name in rows[0]}
-        for name, value in (await lane.run(network, batch)).items():
-            if any(value[place].tobytes() != alone[place][name][0].tobytes() for place in range(size)):
-                return True
-    return False
+        outputs = await lane.run(network, batch)
+        same = (
+            value[at].tobytes() == alone[at][name][0].tobytes() for name, value in outputs.items() for at in range(size)
+        )
+        if not all(same):
+            break
+        found.append(size)
+    return tuple(found)
 
 
 class Breakable:

@@ -11,6 +11,7 @@ import numpy as np
 from safelight_server.arrays import Array, Pixels
 from safelight_server.errors import InferenceFailed
 from safelight_server.jobs import Job
+from safelight_server.lanes.batching import signature
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Network, Tensor
 from safelight_server.lanes.ticket import Ticket
@@ -121,23 +122,36 @@ class Pipeline:
         ticket: Ticket | None,
     ) -> tuple[Array, Array | None]:
         """The UNet's output (rows, channels, h, w) for the next step of `state`, and what its inner layers said."""
+        inputs, rows = self._inputs(trajectory, state, conditioning, extra)
+        if state.deep is not None and not trajectory.refreshes(state.step):
+            return await self._shallow(inputs, state.deep[-rows:], ticket), state.deep
+        outputs = await self.lane.run(self.networks.unet, inputs, ticket)
+        deep = outputs.pop(FEATURE, None)
+        (output,) = outputs.values()
+        return output, deep if trajectory.job.acceleration.deep_cache > 1 else None
+
+    def most_rows(self, trajectory: Trajectory, state: State, conditioning: Conditioning, canvas: Canvas | None) -> int:
+        """Of the largest batch that pays for steps such as the next one; 0: none does."""
+        extra = canvas.extra if canvas and self.config.kind == "inpaint" else None
+        inputs, _ = self._inputs(trajectory, state, conditioning, extra)
+        return max(self.lane.batching.sizes(signature(self.networks.unet, inputs)), default=0)
+
+    def _inputs(
+        self, trajectory: Trajectory, state: State, conditioning: Conditioning, extra: Array | None
+    ) -> tuple[dict[str, Tensor], int]:
+        """Those of the UNet for the next step of `state`, and how many rows they have."""
         schedule = trajectory.segment.schedule
         if conditioning.rows > 1 and not trajectory.is_guided(state.step):
             conditioning = conditioning.positive
         sample = state.latents * np.float32(schedule.input_scale(state.step))
         if extra is not None:
             sample = np.concatenate([sample, extra], axis=1)
-        inputs = {
+        inputs: dict[str, Tensor] = {
             "sample": np.repeat(sample, conditioning.rows, axis=0),
             "timestep": np.full(conditioning.rows, schedule.timesteps[state.step]),
             **conditioning.inputs,
         }
-        if state.deep is not None and not trajectory.refreshes(state.step):
-            return await self._shallow(inputs, state.deep[-conditioning.rows :], ticket), state.deep
-        outputs = await self.lane.run(self.networks.unet, inputs, ticket)
-        deep = outputs.pop(FEATURE, None)
-        (output,) = outputs.values()
-        return output, deep if trajectory.job.acceleration.deep_cache > 1 else None
+        return inputs, conditioning.rows
 
     async def _shallow(self, inputs: Mapping[str, Tensor], deep: Array, ticket: Ticket | None) -> Array:
         network = self.networks.shallow_unet

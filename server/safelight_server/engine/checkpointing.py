@@ -31,6 +31,10 @@ class Checkpointing:
     def write(self) -> None:
         """Writes the last one down, if that is not done yet."""
         if self._last is not None:
-            self._store.put_checkpoint(self._drawing, self._last, self._hangs_on)
-            self._observer.checkpoint_written()
+            self.put(self._last)
             self._last, self._since = None, 0
+
+    def put(self, checkpoint: Checkpoint) -> None:
+        """Writes this one down, and goes on as if it had not."""
+        self._store.put_checkpoint(self._drawing, checkpoint, self._hangs_on)
+        self._observer.checkpoint_written()

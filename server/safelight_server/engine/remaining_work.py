@@ -39,10 +39,11 @@ class RemainingWork:
         """Whether all of its inferences were seen at their own shapes: otherwise their seconds are a guess."""
         return all(step_times.knows(network, shape) for step_times, network, shape in set(self._inferences))
 
-    def seconds(self, index: int, done: int) -> float:
-        """Of work, when image `index` has `done` of its steps, and no later image is begun."""
-        later = self._images - index - 1
-        ahead = Counter(self._inferences[done:])
+    def seconds(self, index: int, done: int, together: int = 1) -> float:
+        """Of work, when image `index` and the next ones, `together` in all, have `done` of their steps, and no later
+        image is begun."""
+        later = self._images - index - together
+        ahead = Counter({inference: together * n for inference, n in Counter(self._inferences[done:]).items()})
         if later:
             ahead += Counter({inference: later * n for inference, n in Counter(self._inferences).items()})
         return sum(times * step_times.seconds(network, shape) for (step_times, network, shape), times in ahead.items())

@@ -116,6 +116,8 @@ def join(batch: Sequence[Entry]) -> Mapping[str, Tensor]:
 
 def split(batch: Sequence[Entry], outputs: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
     """Each entry's own rows of the outputs, in the order of the batch."""
+    if len(batch) == 1:
+        return [dict(outputs)]
     ends = np.cumsum([entry.rows for entry in batch])
     return [
         {name: value[end - entry.rows : end] for name, value in outputs.items()}

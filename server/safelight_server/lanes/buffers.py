@@ -52,6 +52,10 @@ class Buffers:
         if self._each is None:
             self._each = each
 
+    def keep(self, shape: tuple[int, ...]) -> None:
+        """A run of a shape that ran before has ended. What it takes is kept again, if it was given back."""
+        self._kept = max(self._kept, math.prod(shape))
+
     def has_run(self, shape: tuple[int, ...]) -> bool:
         """Whether a run of this shape takes nothing that it does not have."""
         return shape in self._shapes and math.prod(shape) <= self._kept

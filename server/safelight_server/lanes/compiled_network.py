@@ -17,6 +17,7 @@ from safelight_server.errors import InferenceFailed
 from . import weight_pages
 from .buffers import Buffers, resident
 from .compiled_graph import Graph
+from .inference_end import InferenceEnd
 from .network import Shape, Tensor, is_shared
 
 log = logging.getLogger(__name__)
@@ -117,10 +118,10 @@ class CompiledNetwork:
             # start_async and wait only: with one thread the synchronous infer() has returned the output of the request
             # before in place of an error, and no callback fires for a request that was cancelled.
             graph.request.start_async(given, share_inputs=True)
-            waiting = asyncio.get_running_loop().run_in_executor(self._waiter, graph.request.wait)
-            await asyncio.shield(waiting)
+            end = InferenceEnd(graph.request, self._waiter)
+            await end.reached()
         except asyncio.CancelledError:
-            await self._stop(graph, shapes, waiting)
+            await self._stop(graph, shapes, end)
             raise
         except Exception as error:
             self._break(graph)
@@ -130,6 +131,8 @@ class CompiledNetwork:
             self.buffers.note(next(iter(shapes.values())), resident() - before)
             if self._weights:  # some processors pack anew for each shape
                 weight_pages.let_go(self._weights)
+        else:
+            self.buffers.keep(next(iter(shapes.values())))
         graph.note(given, shapes)
         # Copies, for the next inference overwrites the request's own.
         return {name: graph.request.get_tensor(port).data.copy() for name, port in graph.ports.items()}
@@ -146,7 +149,7 @@ class CompiledNetwork:
             log.exception("network %s could not be compiled", self.name)
             raise InferenceFailed(self.name) from error
 
-    async def _stop(self, graph: Graph, shapes: dict[int, Shape], waiting: asyncio.Future[Any]) -> None:
+    async def _stop(self, graph: Graph, shapes: dict[int, Shape], end: InferenceEnd) -> None:
         """Ends an inference that nobody waits for any more.
 
         A graph that is stopped on its way from one shape to another keeps some nodes at the new shape and some at the
@@ -155,7 +158,7 @@ class CompiledNetwork:
         if graph.smallest is not None:  # the very first inference packs the weights: it runs out
             with suppress(RuntimeError):  # of devices that cannot stop: their inference runs out
                 graph.request.cancel()
-        if await _settle(waiting) is None:
+        if await end.settled() is None:
             graph.last = shapes
         elif shapes != graph.last and not await self._flush(graph, shapes):
             self._break(graph)
@@ -169,9 +172,9 @@ class CompiledNetwork:
             graph.request.start_async(small, share_inputs=True)
         except RuntimeError:
             return False
-        waiting = asyncio.get_running_loop().run_in_executor(self._waiter, graph.request.wait)
+        end = InferenceEnd(graph.request, self._waiter)
         graph.last = {index: value.shape for index, value in small.items()}
-        return await _settle(waiting) is None
+        return await end.settled() is None
 
     def _break(self, graph: Graph) -> None:
         """A failed inference can poison the whole compiled graph: nothing more runs on it."""

@@ -44,6 +44,9 @@ class Queue:
 
     def take(self, runnable: Sequence[Entry]) -> list[Entry]:
         """Takes out the batch that goes next; `runnable` is not empty."""
+        if len(runnable) == 1:
+            self._waiting.remove(runnable[0])
+            return [*runnable]
         now = time.monotonic()
         ranks = policy.rank([self._ready(entry, now) for entry in runnable])
         urgency = dict(zip(runnable, ranks, strict=True))

@@ -20,21 +20,28 @@ class StepTimes:
 
     def __init__(self) -> None:
         self._seen: defaultdict[str, dict[Shape, deque[float]]] = defaultdict(dict)
+        # They are asked for at every choice, of every entry that waits, and change with an inference alone.
+        self._medians: dict[tuple[str, Shape], float] = {}
 
     def observe(self, network: str, shape: Shape, seconds: float) -> None:
-        self._seen[network].setdefault(shape, deque(maxlen=KEPT)).append(seconds)
+        seen = self._seen[network].setdefault(shape, deque(maxlen=KEPT))
+        seen.append(seconds)
+        self._medians[network, shape] = statistics.median_low(seen)
 
     def seconds(self, network: str, shape: Shape) -> float:
         """The median of the last runs. A shape that never ran is scaled by its size from the nearest one that did.
 
         0.0 for a network that never ran; a model's warm-up runs them all.
         """
+        own = self._medians.get((network, shape))
+        if own is not None:
+            return own
         seen = self._seen[network]
         if not seen:
             return 0.0
         size = math.prod(shape)
         nearest = min(seen, key=lambda other: abs(math.log(math.prod(other) / size)))
-        return statistics.median_low(seen[nearest]) * size / math.prod(nearest)
+        return self._medians[network, nearest] * size / math.prod(nearest)
 
     def knows(self, network: str, shape: Shape) -> bool:
         """Whether this very shape has run."""
@@ -42,7 +49,7 @@ class StepTimes:
 
     def told(self, network: str) -> list[list[Any]]:
         """The seconds of each shape that ran, in lists and numbers: for `recall`."""
-        return [[list(shape), statistics.median_low(seen)] for shape, seen in self._seen.get(network, {}).items()]
+        return [[list(shape), self._medians[network, shape]] for shape in self._seen.get(network, {})]
 
     def recall(self, network: str, told: Iterable[Any]) -> None:
         for shape, seconds in told:
@@ -50,3 +57,4 @@ class StepTimes:
 
     def forget(self, network: str) -> None:
         self._seen.pop(network, None)
+        self._medians = {known: median for known, median in self._medians.items() if known[0] != network}

@@ -20,15 +20,20 @@ def limit(usual: float) -> float:
 async def watch(inference: Coroutine[Any, Any, T], seconds: float, on_hang: Callable[[bool], None]) -> T:
     """What the inference gives. One that takes longer than `seconds` is cancelled, and `on_hang(True)` is called;
     `on_hang(False)` is called once it has really ended, which may be never."""
-    running, hung = asyncio.create_task(inference), False
+    # A timer beside the task that awaits this, for a task of its own for each inference costs turns of the loop.
+    task, hung = asyncio.current_task(), False
+    assert task is not None
+
+    def late() -> None:
+        nonlocal hung
+        hung = True
+        on_hang(True)
+        task.cancel()
+
+    timer = asyncio.get_running_loop().call_later(seconds, late)
     try:
-        ended, _ = await asyncio.wait({running}, timeout=seconds)
-        if hung := not ended:
-            on_hang(True)
-            running.cancel()
-        return await running
+        return await inference
     finally:
-        running.cancel()  # if whoever watches was cancelled; an inference that has ended stays as it is
-        await asyncio.wait({running})
+        timer.cancel()
         if hung:
             on_hang(False)
