@@ -459,16 +459,18 @@ class Receipt(_message.Message):
     def __init__(self, generate: _Optional[_Union[GenerateRequest, _Mapping]] = ..., refine: _Optional[_Union[RefineRequest, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelSeal, _Mapping]]] = ..., safelight_version: _Optional[str] = ..., openvino_version: _Optional[str] = ..., processor: _Optional[str] = ..., pixels_sha256: _Optional[str] = ..., image_sha256: _Optional[str] = ..., mask_sha256: _Optional[str] = ..., finished_early_at_step: _Optional[int] = ..., forked_from: _Optional[str] = ...) -> None: ...
 
 class ModelSeal(_message.Message):
-    __slots__ = ("name", "seal", "precision", "device")
+    __slots__ = ("name", "seal", "precision", "device", "surgery")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
+    SURGERY_FIELD_NUMBER: _ClassVar[int]
     name: str
     seal: str
     precision: str
     device: str
-    def __init__(self, name: _Optional[str] = ..., seal: _Optional[str] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
+    surgery: str
+    def __init__(self, name: _Optional[str] = ..., seal: _Optional[str] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., surgery: _Optional[str] = ...) -> None: ...
 
 class Rested(_message.Message):
     __slots__ = ("image_index", "step", "steps", "seed", "data", "width", "height")

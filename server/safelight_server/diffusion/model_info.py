@@ -27,7 +27,8 @@ class ModelInfo:
     """`precision` is of its arithmetic: "f32", "bf16" or "f16"; `device` as OpenVINO names it.
 
     What its pictures hang on beside the request: `identity` says which files these are, and how they are compiled;
-    `runtime` is OpenVINO's version, `processor` what the arithmetic is done by.
+    `surgery` what was changed in their graphs before; `runtime` is OpenVINO's version, `processor` what the arithmetic is
+    done by.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelInfo:
     refiners: tuple[str, ...] = ()  # models that can take this one's latents over
     tokenizer: PromptTokenizer | None = None  # which counts the tokens of weighted prompts; without it none is taken
     identity: str = ""
+    surgery: str = ""
     runtime: str = ""
     processor: str = ""
 

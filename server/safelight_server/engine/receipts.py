@@ -36,7 +36,9 @@ def pixels_digest(picture: Pixels) -> str:
 def surroundings(infos: Sequence[ModelInfo]) -> dict[str, Any]:
     """Models, versions and the processor, as a receipt names them."""
     models = [
-        {"name": info.name, "seal": info.seal, "precision": info.precision, "device": info.device} for info in infos
+        {"name": info.name, "seal": info.seal, "precision": info.precision, "device": info.device}
+        | ({"surgery": info.surgery} if info.surgery else {})
+        for info in infos
     ]
     return {
         "models": models,

@@ -27,6 +27,7 @@ from safelight_server.model_folder.model_config import ModelConfig
 from . import deepcache, inspection, surroundings
 from .device import Device
 from .graph_checks import check_unet, edge_multiple, max_chunks, text_outputs
+from .surgery import operations
 
 AT_ONCE = 2  # networks are compiled at a time: half of the work of one runs on one core only
 FEW_STEPS = 8  # with fewer by default, a model has no steps that DeepCache could leave out
@@ -96,6 +97,7 @@ def _info(
         has_deep_cache=has_deep_cache,
         tokenizer=tokenizer,
         identity=surroundings.identity(config, device),
+        surgery=operations.told(device),
         runtime=surroundings.runtime(),
         processor=surroundings.processor(device.name),
     )
@@ -158,6 +160,7 @@ class _Workshop:
         part, full_name, settings = of or name, f"{self._name}/{name}", self._device.settings()
         weights = self._config.graph(part).with_suffix(".bin")
         self._on_progress(f"compiling {full_name}")
+        operations.operate(graph, part, self._device)
         if self._device.cache:
             settings["CACHE_DIR"] = str(self._device.cache / _fingerprint(weights))
             # A cache without weights finds those of a graph that was read before only if it is told where they are.

@@ -12,6 +12,7 @@ import openvino as ov
 from safelight_server.model_folder.model_config import ModelConfig
 
 from .device import Device
+from .surgery import operations
 
 # Settings that change no bit of a picture.
 NOT_SEEN = ("CACHE_DIR", "CACHE_MODE", "CPU_RUNTIME_CACHE_CAPACITY")
@@ -20,9 +21,9 @@ SETS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp1
 
 
 def identity(config: ModelConfig, device: Device) -> str:
-    """The same text: the same files, as far as that is known, compiled in the same way."""
+    """The same text: the same files, as far as that is known, with the same changes, compiled in the same way."""
     settings = {key: value for key, value in device.settings().items() if key not in NOT_SEEN}
-    return f"{config.manifest.seal or _files(config.folder)} {settings}"
+    return f"{config.manifest.seal or _files(config.folder)} {settings} {operations.told(device)}".rstrip()
 
 
 def _files(folder: Path) -> str:
