@@ -13,6 +13,7 @@ from safelight_server.models.device import Device
 from . import chart, networks, peaks, report
 from .runs import Network, in_turns
 
+MARK = "<!-- Below: scripts/profile --page -->\n"
 PROBED = 4  # times a turn: a probe takes milliseconds
 
 
@@ -23,8 +24,8 @@ def main() -> None:
         print(report.tables(run))
         if options.json:
             write(options.json, run)
-    if options.chart:
-        chart.draw(options.chart, json.loads(options.json.read_text(encoding="utf-8")))
+    if options.page:
+        tell(options.page, json.loads(options.json.read_text(encoding="utf-8")))
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -58,9 +59,17 @@ def write(file: Path, run: dict[str, Any]) -> None:
     file.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
 
 
+def tell(page: Path, runs: list[dict[str, Any]]) -> None:
+    """Below its mark, the page has the tables of all runs."""
+    above = page.read_text(encoding="utf-8").partition(MARK)[0] if page.exists() else ""
+    text = "\n\n".join(report.tables(run) for run in runs)
+    page.write_text(f"{above}{MARK}\n{text}\n", encoding="utf-8")
+    chart.draw(page.with_suffix(".png"), runs)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="scripts/profile", description=__doc__)
-    top.add_argument("folder", nargs="?", type=Path, metavar="MODEL_FOLDER", help="left out: only the chart is drawn")
+    top.add_argument("folder", nargs="?", type=Path, metavar="MODEL_FOLDER", help="left out: only --page is written")
     top.add_argument("--size", type=int, default=256, metavar="PX", help="edge of the picture (%(default)s)")
     top.add_argument(
         "--part", action="append", metavar="NAME", help="vae_decoder, unet, ...; may come again (those two)"
@@ -69,7 +78,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--rounds", type=int, default=3, metavar="N", help="beside the first (%(default)s)")
     top.add_argument("--precision", choices=("f32", "bf16", "f16"), help="of the networks (the device's own)")
     top.add_argument("--json", type=Path, metavar="FILE", help="keep the run there, beside others")
-    top.add_argument("--chart", type=Path, metavar="FILE", help="draw the runs that --json has")
+    top.add_argument(
+        "--page", type=Path, metavar="FILE", help="tell there of all runs that --json has, with a chart beside"
+    )
     return top
 
 

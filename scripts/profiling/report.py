@@ -64,7 +64,16 @@ def best(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 def tables(run: Mapping[str, Any]) -> str:
     """Markdown: the peaks, and for each network its kinds and its convolutions."""
     top = best(run["peaks"])
-    lines = ["| peak | measured | by |", "|---|---|---|"]
+    machine, moment = run["machine"], run["moment"]
+    lines = [
+        f"## {run['model']}, {run['size']} px",
+        "",
+        f"{moment['when']} UTC, commit {moment['commit']}; {machine['processor']}, {machine['cores']} cores, OpenVINO "
+        f"{machine['packages']['openvino']}; load {moment['loadBefore']} before, {moment['load']} after; the median of "
+        f"{run['rounds']} rounds.",
+        "",
+        *("| peak | measured | by |", "|---|---|---|"),
+    ]
     for peak, rates in run["peaks"].items():
         name = max(rates, key=lambda name: rates[name])
         lines.append(f"| {peak} | {rates[name]:.1f} {peaks.UNITS[peak]} | {name} |")

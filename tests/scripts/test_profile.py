@@ -75,8 +75,9 @@ def test_a_counter_has_a_kind(type: str, name: str, kind: str) -> None:
 def test_a_run_is_told_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept, picture = tmp_path / "runs.json", tmp_path / "runs.png"
-    command = f"profile {DEMO} --size 64 --rounds 1 --precision f32 --json {kept} --chart {picture}"
+    kept, page = tmp_path / "runs.json", tmp_path / "page.md"
+    page.write_text(f"# By hand\n\n{profile.MARK}What was there.\n", encoding="utf-8")
+    command = f"profile {DEMO} --size 64 --rounds 1 --precision f32 --json {kept} --page {page}"
     monkeypatch.setattr(sys, "argv", command.split())
     monkeypatch.setattr(profile, "PROBED", 1)
     profile.main()
@@ -89,8 +90,10 @@ def test_a_run_is_told_and_kept(
         assert (
             0 < sum(layer["gflop"] for layer in one["convolutions"]) <= one["kinds"][kinds.CONVOLUTION]["gflop"] * 1.01
         )
-    assert report.tables(run) in capsys.readouterr().out
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    tables = report.tables(run)
+    assert tables in capsys.readouterr().out
+    assert page.read_text(encoding="utf-8") == f"# By hand\n\n{profile.MARK}\n{tables}\n"
+    assert page.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_run_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
