@@ -14,7 +14,7 @@ from . import chart, networks, peaks, report
 from .runs import Network, in_turns
 
 MARK = "<!-- Below: scripts/profile --page -->\n"
-PROBED = 4  # times a turn: a probe takes milliseconds
+PROBED = 3  # times a turn: a probe takes milliseconds
 
 
 def main() -> None:
