@@ -27,8 +27,8 @@ class Probe(NamedTuple):
 
 def probes() -> Mapping[str, Probe]:
     """By name. The best of a peak's probes is the peak."""
-    found = [_matmul(512), _matmul(1024), _copy(32 * 2**20)]
-    found += [_convolution(*shape) for shape in ((512, 32), (256, 64), (1280, 16), (128, 128))]
+    found = [_matmul(512), _matmul(1024), _copy(16 * 2**20)]
+    found += [_convolution(*shape) for shape in ((512, 16), (256, 32), (1280, 8), (128, 64))]
     return dict(found)
 
 

@@ -69,7 +69,7 @@ def tables(run: Mapping[str, Any]) -> str:
         f"## {run['model']}, {run['size']} px",
         "",
         f"{moment['when']} UTC, commit {moment['commit']}; {machine['processor']}, {machine['cores']} cores, OpenVINO "
-        f"{machine['packages']['openvino']}; load {moment['loadBefore']} before, {moment['load']} after; the median of "
+        f"{machine['packages']['openvino']}; load {moment['loadBefore']} before, {moment['load']} after; the least of "
         f"{run['rounds']} rounds.",
         "",
         *("| peak | measured | by |", "|---|---|---|"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,12 +17,22 @@ Inputs = Mapping[str, np.ndarray[Any, Any]]
 
 
 class Taken(NamedTuple):
-    """Seconds of one inference: in all, of the processor's cores, and by OpenVINO's counters."""
+    """Seconds of one inference: in all, of the cores, and by OpenVINO's counters, each with its name and type."""
 
     wall: float
     cores: float
-    by_kind: Mapping[str, float]
-    by_name: Mapping[str, float]
+    by_key: Mapping[tuple[str, str], float]
+
+    @property
+    def by_kind(self) -> dict[str, float]:
+        found = dict.fromkeys(kinds.KINDS, 0.0)
+        for (name, type), seconds in self.by_key.items():
+            found[kinds.kind(type, name)] += seconds
+        return found
+
+    @property
+    def by_name(self) -> dict[str, float]:
+        return {name: seconds for (name, _), seconds in self.by_key.items()}
 
 
 class Network:
@@ -34,6 +44,7 @@ class Network:
         self._request = ov.Core().compile_model(graph, device.name, settings).create_infer_request()
         self._repeats = repeats
         self._taken: list[Taken] = []
+        self._sums: dict[tuple[str, str], float] = {}
 
     def turn(self) -> None:
         for _ in range(self._repeats):
@@ -44,22 +55,27 @@ class Network:
         self._request.start_async(self._given, share_inputs=True)
         self._request.wait()
         wall, cores = time.perf_counter() - began, time.process_time() - cores
-        by_kind: Counter[str] = Counter()
-        by_name: dict[str, float] = {}
-        for counter in self._request.get_profiling_info():
-            if counter.status == counter.Status.EXECUTED:
-                seconds = counter.real_time.total_seconds()
-                by_kind[kinds.kind(counter.node_type, counter.node_name)] += seconds
-                by_name[counter.node_name] = seconds
-        self._taken.append(Taken(wall, cores, by_kind, by_name))
+        self._taken.append(Taken(wall, cores, self._counted()))
 
-    def middle(self) -> Taken:
-        """The run that took the median time, of all but the first, which packs the weights.
+    def _counted(self) -> dict[tuple[str, str], float]:
+        """Seconds of the last run by name and type. The counters give the mean of all runs so far, in microseconds."""
+        runs = len(self._taken) + 1
+        sums = {
+            (counter.node_name, counter.node_type): counter.real_time.total_seconds() * runs
+            for counter in self._request.get_profiling_info()
+            if counter.status == counter.Status.EXECUTED
+        }
+        before, self._sums = self._sums, sums
+        return {key: max(0.0, total - before.get(key, 0.0)) for key, total in sums.items()}
 
-        The least would do a short probe a favour: beside other work it finds a moment to itself, a long run does not.
+    def least(self) -> Taken:
+        """The least that anything took, each operation by itself, of all runs but the first, which packs the weights.
+
+        What else the machine does makes an operation longer, never shorter.
         """
-        counted = sorted(self._taken[1:], key=lambda one: one.wall)
-        return counted[len(counted) // 2]
+        counted = self._taken[1:]
+        by_key = {key: min(one.by_key.get(key, math.inf) for one in counted) for key in counted[0].by_key}
+        return Taken(min(one.wall for one in counted), min(one.cores for one in counted), by_key)
 
 
 def in_turns(networks: Sequence[Network], rounds: int) -> None:
