@@ -27,8 +27,8 @@ class ModelInfo:
     """`precision` is of its arithmetic: "f32", "bf16" or "f16"; `device` as OpenVINO names it.
 
     What its pictures hang on beside the request: `identity` says which files these are, and how they are compiled;
-    `surgery` what was changed in their graphs before; `runtime` is OpenVINO's version, `processor` what the arithmetic is
-    done by.
+    `surgery` what was changed in their graphs before; `runtime` is OpenVINO's version, `processor` what the arithmetic
+    is done by.
     """
 
     name: str
