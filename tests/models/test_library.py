@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +66,9 @@ def test_what_is_known_of_a_model_before_it_is_loaded_is_what_is_known_after() -
             await library.load(name)
             loaded = library.infos[name]
             assert set(loaded.precisions.values()) == {loaded.precision} == {"f32"}
-            assert replace(loaded, precision="", precisions={}, tokenizer=None) == replace(before[name], tokenizer=None)
+            assert replace(loaded, precision="", precisions={}, surgery="", tokenizer=None) == replace(
+                before[name], tokenizer=None
+            )
 
     run(test)
 
@@ -176,12 +178,14 @@ def test_what_is_held_stays_however_the_turns_of_the_loop_fall(by: str) -> None:
             while states(library) == [LOADED]:
                 await library.give(())
 
-        ways = {
-            "give": give,
-            "unload_idle": lambda: library.unload_idle(0.0),
-            "unload": lambda: library.unload("demo-vega"),
-        }
-        unloading = asyncio.create_task(ways[by]())
+        def unload_idle() -> Awaitable[None]:
+            return library.unload_idle(0.0)
+
+        def unload() -> Awaitable[None]:
+            return library.unload("demo-vega")
+
+        ways: dict[str, Callable[[], Awaitable[None]]] = {"give": give, "unload_idle": unload_idle, "unload": unload}
+        unloading = asyncio.ensure_future(ways[by]())
         while states(library) == [LOADED]:
             async with library.held(["demo-vega"]):
                 await asyncio.sleep(0)

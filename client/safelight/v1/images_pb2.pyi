@@ -459,7 +459,7 @@ class Receipt(_message.Message):
     def __init__(self, generate: _Optional[_Union[GenerateRequest, _Mapping]] = ..., refine: _Optional[_Union[RefineRequest, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelSeal, _Mapping]]] = ..., safelight_version: _Optional[str] = ..., openvino_version: _Optional[str] = ..., processor: _Optional[str] = ..., pixels_sha256: _Optional[str] = ..., image_sha256: _Optional[str] = ..., mask_sha256: _Optional[str] = ..., finished_early_at_step: _Optional[int] = ..., forked_from: _Optional[str] = ...) -> None: ...
 
 class ModelSeal(_message.Message):
-    __slots__ = ("name", "seal", "precision", "device", "precisions")
+    __slots__ = ("name", "seal", "precision", "device", "precisions", "surgery")
     class PrecisionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -472,12 +472,14 @@ class ModelSeal(_message.Message):
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     PRECISIONS_FIELD_NUMBER: _ClassVar[int]
+    SURGERY_FIELD_NUMBER: _ClassVar[int]
     name: str
     seal: str
     precision: str
     device: str
     precisions: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., seal: _Optional[str] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., precisions: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    surgery: str
+    def __init__(self, name: _Optional[str] = ..., seal: _Optional[str] = ..., precision: _Optional[str] = ..., device: _Optional[str] = ..., precisions: _Optional[_Mapping[str, str]] = ..., surgery: _Optional[str] = ...) -> None: ...
 
 class Rested(_message.Message):
     __slots__ = ("image_index", "step", "steps", "seed", "data", "width", "height")

@@ -108,7 +108,7 @@ def _differences(there: images.Receipt, here: images.Receipt) -> list[str]:
         if getattr(there, field) != getattr(here, field)
     ]
     for theirs, ours in zip(there.models, here.models, strict=False):
-        for field in ("seal", "precision", "device"):
+        for field in ("seal", "precision", "device", "surgery"):
             if getattr(theirs, field) != getattr(ours, field):
                 found.append(f"{ours.name}: {field} {getattr(theirs, field)!r} there, {getattr(ours, field)!r} here")
     return found

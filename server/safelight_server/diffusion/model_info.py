@@ -30,7 +30,8 @@ class ModelInfo:
     `device` is as OpenVINO names it.
 
     What its pictures hang on beside the request: `identity` says which files these are, and how they are compiled;
-    `runtime` is OpenVINO's version, `processor` what the arithmetic is done by.
+    `surgery` what was changed in their graphs before; `runtime` is OpenVINO's version, `processor` what the arithmetic
+    is done by.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ModelInfo:
     refiners: tuple[str, ...] = ()  # models that can take this one's latents over
     tokenizer: PromptTokenizer | None = None  # which counts the tokens of weighted prompts; without it none is taken
     identity: str = ""
+    surgery: str = ""
     runtime: str = ""
     processor: str = ""
     precisions: Mapping[str, str] = field(default_factory=dict)

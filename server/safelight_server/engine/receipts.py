@@ -45,7 +45,8 @@ def surroundings(infos: Sequence[ModelInfo]) -> dict[str, Any]:
 
 def _model(info: ModelInfo) -> dict[str, Any]:
     told = {"name": info.name, "seal": info.seal, "precision": info.precision, "device": info.device}
-    return told | ({"precisions": dict(info.precisions)} if info.precisions else {})
+    more = {"precisions": dict(info.precisions), "surgery": info.surgery}
+    return told | {name: value for name, value in more.items() if value}
 
 
 def hangs_on(infos: Sequence[ModelInfo]) -> str:

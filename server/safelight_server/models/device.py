@@ -23,13 +23,12 @@ class Device:
     threads: int | None = None  # of a CPU; None: one for each core
     measures: bool = False
 
-    def settings(self, precision: str = "") -> dict[str, Any]:
-        """In this precision, if one is given."""
+    def settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if self.name == "CPU":
             settings["CPU_RUNTIME_CACHE_CAPACITY"] = KEPT_FOR_SHAPES
-        if precision or self.precision:
-            settings["INFERENCE_PRECISION_HINT"] = precision or self.precision
+        if self.precision:
+            settings["INFERENCE_PRECISION_HINT"] = self.precision
         if self.threads:
             settings["INFERENCE_NUM_THREADS"] = self.threads
         return settings

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from safelight_server.diffusion.networks import Networks
 from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.lanes.buffers import resident
 from safelight_server.lanes.free_memory import available
@@ -22,11 +21,12 @@ from . import batch_profile, footprint, precision, surroundings
 from .device import Device
 from .loader import OnProgress
 from .notes import Note, Notes, Subject
+from .parts import LIKE, as_run, parts
+from .surgery import operations
 
 log = logging.getLogger(__name__)
 
 SHARE = 0.5  # of the memory that is free, for a precision that takes more than the device's own
-LIKE = {"vae_encoder": "vae_decoder"}  # parts that are run in the precision of another one
 COLOURS = "vae_decoder"  # whose notes have the preview map that was fitted to it
 SMALL = 64  # pixels, of the run that packs the weights
 
@@ -52,10 +52,7 @@ class Learning:
                 if wanted and network.precision != wanted:
                     async with model.lane.turn():
                         await asyncio.to_thread(network.load, wanted)
-        precisions = {part: networks[0].precision for part, networks in parts(self._config, model.networks).items()}
-        for part, other in LIKE.items():
-            precisions[part] = precisions[part] or precisions[other]  # it is not compiled yet
-        model.info = replace(model.info, precision=precisions["unet"], precisions=precisions)
+        model.info = as_run(model.info, model.networks, self._device)
 
     def recall(self, model: Pipeline) -> None:
         """What is known of batches and of seconds is as if it had been measured now."""
@@ -130,18 +127,9 @@ class Learning:
                 "OpenVINO": surroundings.runtime(),
                 "the processor": surroundings.processor(device.name),
                 "the number of cores": str(os.cpu_count()),
+                "what is changed in graphs": operations.told(replace(device, precision="f32")),
             },
         )
-
-
-def parts(config: ModelConfig, networks: Networks) -> dict[str, list[Network]]:
-    """The networks that are made of each part's file. The decoder comes before the encoder, which is like it."""
-    found = dict(zip(config.encoders, ([encoder.network] for encoder in networks.encoders), strict=True))
-    found["unet"] = [networks.unet, *([networks.shallow_unet] if networks.shallow_unet else [])]
-    found["vae_decoder"], found["vae_encoder"] = [networks.vae_decoder], [networks.vae_encoder]
-    if networks.tiny_decoder is not None:
-        found["vae_tiny_decoder"] = [networks.tiny_decoder]
-    return found
 
 
 def _short(network: Network) -> str:

@@ -27,6 +27,8 @@ from safelight_server.model_folder.model_config import ModelConfig
 from . import compile_cache, deepcache, inspection, surroundings
 from .device import Device
 from .graph_checks import check_unet, edge_multiple, max_chunks, text_outputs
+from .parts import as_run
+from .surgery import operations
 
 AT_ONCE = 2  # networks are compiled at a time: half of the work of one runs on one core only
 FEW_STEPS = 8  # with fewer by default, a model has no steps that DeepCache could leave out
@@ -58,7 +60,7 @@ def load(
     halves = _halves(unet, config)
     networks = _networks(workshop, config, unet, halves)
     info = _info(name, config, device, unet, networks.encoders[0].tokenizer, halves is not None, max_edge)
-    info = replace(info, precision=networks.unet.precision)
+    info = as_run(info, networks, device)
     nothing = np.zeros((config.latents.channels, 3), np.float32), np.zeros(3, np.float32)
     return Pipeline(info, lane, networks, config.latent_rgb or nothing)
 
@@ -190,8 +192,12 @@ class _Workshop:
             self._on_progress(f"compiling {full_name}")
 
         def compile(precision: str) -> Any:
+            found, on = graph, replace(device, precision=precision or device.precision)
+            if part in operations.PARTS:
+                found = self.graph(part)  # anew: for another precision it may be as it lies in its file
+                operations.operate(found, part, on)
             with compile_cache.settings(device.cache, weights, name) as cached:
-                return self._core.compile_model(graph, device.name, device.settings(precision) | cached)
+                return self._core.compile_model(found, device.name, on.settings() | cached)
 
         with inspection.explained(self._config.graph(part), device.name):
             shapes = shapes_of(graph) if waits else None

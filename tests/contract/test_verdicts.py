@@ -1,0 +1,25 @@
+"""What Verify says is otherwise, of two receipts that differ in one thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from safelight.v1 import images_pb2 as images
+from safelight_server.contract.receipts import Claim
+
+HERE: dict[str, Any] = {"name": "xl", "seal": "5ea1", "precision": "f32", "device": "CPU", "surgery": "norms 1"}
+
+
+def receipt(**changed: str) -> images.Receipt:
+    return images.Receipt(models=[images.ModelSeal(**(HERE | changed))], openvino_version="2026.4.1")
+
+
+@pytest.mark.parametrize("field", ["seal", "precision", "device", "surgery"])
+def test_a_model_that_was_otherwise_is_told(field: str) -> None:
+    told = Claim(receipt(**{field: ""}), None, None).verdict(b"", receipt())
+    assert list(told.differs) == [f"xl: {field} '' there, {HERE[field]!r} here"]
+
+
+def test_where_nothing_is_otherwise_nothing_is_told() -> None:
+    assert not Claim(receipt(), None, None).verdict(b"", receipt()).differs
