@@ -21,7 +21,7 @@ FEWEST = 0.005  # of a network's time: kinds that take less are told together
 class Cost(NamedTuple):
     """What the operations of one kind and one precision are of a network."""
 
-    count: int
+    number: int
     seconds: float
 
 
@@ -78,11 +78,11 @@ def rows(part: str, found: Mapping[tuple[str, str], Cost]) -> Iterator[str]:
     rest = Cost(0, 0.0)
     for (kind, precision), cost in sorted(found.items(), key=lambda item: -item[1].seconds):
         if cost.seconds < FEWEST * whole:
-            rest = Cost(rest.count + cost.count, rest.seconds + cost.seconds)
+            rest = Cost(rest.number + cost.number, rest.seconds + cost.seconds)
         else:
-            yield f"| {part} | {kind} | {precision} | {cost.count} | {cost.seconds / whole:.1%} |"
-    if rest.count:
-        yield f"| {part} | others | | {rest.count} | {rest.seconds / whole:.1%} |"
+            yield f"| {part} | {kind} | {precision} | {cost.number} | {cost.seconds / whole:.1%} |"
+    if rest.number:
+        yield f"| {part} | others | | {rest.number} | {rest.seconds / whole:.1%} |"
 
 
 def _nodes(compiled: Any) -> list[Any]:

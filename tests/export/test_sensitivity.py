@@ -38,7 +38,8 @@ def layers(loud: bool) -> Any:
 
 def quantized(folder: Path, loud: bool) -> Any:
     """The record of the graph, rewritten in INT8."""
-    from safelight_server.export.quantize import Order, run
+    from safelight_server.export.passes import Order
+    from safelight_server.export.quantize import run
 
     random = np.random.default_rng(1)
     (folder / "samples" / "vae_decoder").mkdir(parents=True)
