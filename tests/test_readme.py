@@ -76,6 +76,6 @@ def test_all_lines_run_one_after_the_other(hub: FakeHub, tmp_path: Path) -> None
     assert all(seal.check(tmp_path / name) for name in made)
     assert model_config.read(tmp_path / "vegart").scheduler == "lcm"
     manifest = json.loads((tmp_path / "vegart-int8/safelight.json").read_text(encoding="utf-8"))
-    assert manifest["source"]["int8"] == {"unet": "ptq"}
+    assert manifest["source"]["int8"] == dict.fromkeys(("unet", "vae_decoder", "text_encoder", "text_encoder_2"), "ptq")
     assert manifest["source"]["name"] == "segmind/Segmind-Vega"
     assert "vae_decoder" in manifest["shared"]

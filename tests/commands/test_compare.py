@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 from safelight_server import demo
 from safelight_server.commands.compare import EMOJI, PROMPTS
+from safelight_server.compare import parts
 from safelight_server.compare.quality import psnr, ssim
 from safelight_server.model_folder.model_config import read
 from safelight_server.models import batch_profile
@@ -156,6 +157,29 @@ def test_the_sheet_has_a_column_for_each_prompt(base: Compared) -> None:
     np.testing.assert_array_equal(rows[0], rows[1])
     assert rows[0].std() > 1
     assert not rows[2].any()  # no difference is black
+
+
+def test_what_each_part_does_by_itself(folders: dict[str, str], tmp_path: Path) -> None:
+    """B is A but for noise on its UNet's weights: all of the difference is its own, and the others change nothing."""
+    model = noisy(folders["base"], tmp_path / "noisy", 0.1)
+    (tmp_path / "out").mkdir()
+    compared = compare(
+        tmp_path / "out", folders["base"], model, "--steps=2", "--size=64x64", "--precision=f32", "--parts"
+    )
+    assert compared.ran.code == 0, compared.ran.err
+    quality = compared.figures["quality"]
+    assert quality["parts"]["unet"] == {"psnr": quality["psnr"], "ssim": quality["ssim"]}
+    same = {"psnr": {"median": None, "worst": None}, "ssim": {"median": 1.0, "worst": 1.0}}
+    assert quality["parts"]["text"] == quality["parts"]["vae"] == same
+    rows = [line.split() for line in compared.ran.out.splitlines()]
+    assert ["vae", "alone,", "dB", "identical", "identical"] in rows
+
+
+def test_parts_that_are_the_same_files_are_not_drawn(tmp_path: Path) -> None:
+    """demo-vega reads its text encoders and its VAE from demo-xl's folder."""
+    xl = read(demo.FOLDERS["demo-xl"])
+    assert parts.changed(xl, read(VEGA)) == ["unet"]
+    assert parts.changed(xl, xl) == []
 
 
 def test_a_demo_model_against_itself(tmp_path: Path) -> None:

@@ -41,11 +41,42 @@ def test_the_help_lists_every_scheduler() -> None:
             "--samples must come with --int8 or --int8-vae: nothing else is calibrated",
         ),
         (["--revision", "main"], "--revision must be left out for what is here, SOURCE: it is for names on the hub"),
+        (
+            ["--int8", "unet,clip"],
+            "--int8 must be all, or of unet, vae, text some with commas between, not 'unet,clip'; "
+            "where it comes before SOURCE, write --int8=unet",
+        ),
+        (
+            ["--int8", "all", "--int8-mode", "weights", "--samples", "9"],
+            "--samples must come with --int8 or --int8-vae: nothing else is calibrated",
+        ),
         (["--lora-scale", "nan"], "--lora-scale must be from -10 to 10, not nan"),
     ],
 )
 def test_options_that_are_refused(arguments: list[str], why: str, tmp_path: Path) -> None:
     assert refusal(tmp_path, tmp_path / "out", *arguments).replace(str(tmp_path), "SOURCE") == why
+
+
+TEXT = ("text_encoder", "text_encoder_2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "modes"),
+    [
+        ([], {}),
+        (["--int8"], {"unet": "ptq"}),
+        (["--int8-vae"], {"vae_decoder": "ptq"}),
+        (["--int8", "--int8-vae"], {"unet": "ptq", "vae_decoder": "ptq"}),
+        (["--int8-mode", "weights"], {"unet": "weights"}),
+        (["--int8-mode", "hybrid", "--int8-vae"], {"unet": "hybrid", "vae_decoder": "ptq"}),
+        (["--int8", "all"], dict.fromkeys(("unet", "vae_decoder", *TEXT), "ptq")),
+        (["--int8", "vae, text"], dict.fromkeys(("vae_decoder", *TEXT), "ptq")),
+        (["--int8=text", "--int8-mode", "weights"], dict.fromkeys(TEXT, "weights")),
+    ],
+)
+def test_what_is_quantized(arguments: list[str], modes: dict[str, str], tmp_path: Path) -> None:
+    given = parser().parse_args(["export", str(tmp_path), str(tmp_path / "out"), *arguments])
+    assert options_from(given).int8 == modes
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:

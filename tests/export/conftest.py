@@ -44,7 +44,7 @@ def exported(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     shared = ("--share-with", folder / "base")
     for name, checkpoint, *options in (
         ("base", "base", "--tiny-vae", checkpoints / "tiny"),
-        ("int8", "base", "--int8", "--int8-vae", "--samples", "25", *shared),
+        ("int8", "base", "--samples", "25", *shared, "--int8=all"),
         ("vega", "vega", "--lora", checkpoints / "lora.safetensors", "--scheduler", "lcm", *shared),
         ("refiner", "refiner", *shared),
     ):
@@ -76,6 +76,6 @@ def record(name: str, model: str, output: Path) -> None:
     from safelight_server.export.calibration import Order, run
 
     progress: list[tuple[int, int]] = []
-    order = Order(model, str(output), count=COUNTS[name], vae=name == "base")
+    order = Order(model, str(output), count=COUNTS[name], vae=name == "base", text=name == "base")
     run(order, lambda done, total: progress.append((done, total)))
     assert progress == [(done, len(progress)) for done in range(1, len(progress) + 1)]

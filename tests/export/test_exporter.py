@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safelight import Client
+from safelight_server.export import exporter
 from safelight_server.model_folder import seal
 from support.servers import ServerProcess
 
@@ -75,12 +76,30 @@ def test_a_tiny_vae_is_exported_for_previews(exported: Path, client: Client) -> 
     assert [model.has_tiny_decoder for model in client.models()] == [True, False, False, False]
 
 
+def test_int8_is_told_by_part_and_by_the_pictures(exported: Path) -> None:
+    """What the record says is what was drawn: PSNR and SSIM against f32, and each graph's own error."""
+    measured = json.loads((exported / "int8" / "safelight.json").read_text(encoding="utf-8"))["source"]["int8_measured"]
+    pictures = measured["pictures"]
+    assert pictures["count"] == 2
+    assert 25 < pictures["psnr"]["worst"] <= pictures["psnr"]["median"] < 99
+    assert 0.9 < pictures["ssim"]["worst"] <= pictures["ssim"]["median"] < 1
+    for part, one in measured["parts"].items():
+        assert 0 < one["error"] < 0.3
+        own = json.loads((exported / "int8" / part / "int8.json").read_text(encoding="utf-8"))
+        assert one["kept"] == len(own["kept"]) <= one["roundings"]
+    lines = exporter.told(exported / "int8")
+    assert len(lines) == 5
+    assert lines[0].startswith(f"int8 unet: relative error {measured['parts']['unet']['error']:.4f}; ")
+    assert f"PSNR {pictures['psnr']['median']} dB" in lines[-1]
+    assert exporter.told(exported / "base") == []
+
+
 def test_int8_is_calibrated_on_the_export_itself_and_served(exported: Path, client: Client) -> None:
     manifest = json.loads((exported / "int8" / "safelight.json").read_text(encoding="utf-8"))
-    assert manifest["source"]["int8"] == {"unet": "ptq", "vae_decoder": "ptq"}
+    parts = ("unet", "vae_decoder", "text_encoder", "text_encoder_2")
+    assert manifest["source"]["int8"] == dict.fromkeys(parts, "ptq")
     assert manifest["source"]["calibration"] == {"samples": 25, "prompts": "the tool's own"}
-    for part in ("unet", "vae_decoder"):
+    for part in parts:
         assert 'type="FakeQuantize"' in (exported / "int8" / part / "openvino_model.xml").read_text(encoding="utf-8")
-    assert "vae_decoder" not in manifest["shared"], "a decoder that is quantized is nobody else's"
-    assert "vae_encoder" in manifest["shared"]
+    assert set(manifest["shared"]) == {"vae_encoder", "tokenizer", "tokenizer_2"}, "what is quantized is nobody else's"
     assert np.asarray(client.generate("a red apple", model="int8").image).std() > 5

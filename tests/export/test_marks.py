@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from safelight_server.export.marks import Marks
-from safelight_server.export.plan import CALIBRATION, Task, work_folder
+from safelight_server.export.plan import CALIBRATION, MEASURE, Task, work_folder
 
 TASKS = [
     Task("check", "fit", {}, (), 0),
@@ -89,6 +90,17 @@ def test_a_part_that_is_gone_or_changed_is_made_again(aside: Path) -> None:
 
 def test_a_task_that_is_no_longer_wanted_leaves_nothing_that_counts(aside: Path) -> None:
     assert undone(aside, TASKS[:3]) == ["unet"], "it is quantized"
+
+
+def test_pictures_are_judged_again_where_a_graph_is_quantized_again(aside: Path) -> None:
+    judged = Task(MEASURE, "likeness", {}, (), 0)
+    tasks = [*TASKS, judged]
+    marks = Marks(aside, tasks)
+    marks.begin(judged)
+    marks.done(judged)
+    assert undone(aside, tasks) == []
+    other = replace(TASKS[4], order={"n": 2})
+    assert MEASURE in undone(aside, [*TASKS[:4], other, judged])
 
 
 def test_marks_that_cannot_be_read_are_none(aside: Path) -> None:

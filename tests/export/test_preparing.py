@@ -55,12 +55,12 @@ REFUSED: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "a VAE's channels": (edit("vae/config.json", latent_channels=16), {}, "in_channels must be 16"),
     "calibrated inpainting": (
         edit("unet/config.json", in_channels=9),
-        {"int8": "ptq"},
+        {"int8": {"unet": "ptq"}},
         "must be of kind base or refiner to be calibrated, not inpaint; of others, --int8-mode weights can be made",
     ),
     "no prompts": (
         lambda folder: (folder.parent / "empty.txt").write_text("\n"),
-        {"int8": "ptq", "prompts": "empty.txt"},
+        {"int8": {"unet": "ptq"}, "prompts": "empty.txt"},
         "--prompts must be a text in UTF-8, a prompt a line, and ",
     ),
     "no place": (nothing, {"output": "no/out"}, "no: is not there; the folder to make must lie in one that is"),
@@ -79,10 +79,7 @@ def test_what_would_be_refused_at_the_end_is_refused_at_once(case: str, checkpoi
     change, options, why = REFUSED[case]
     change(checkpoint)
     before = sorted(checkpoint.parent.rglob("*"))
-    places = {
-        name: checkpoint.parent / value if isinstance(value, str) and name != "int8" else value
-        for name, value in options.items()
-    }
+    places = {name: checkpoint.parent / value if isinstance(value, str) else value for name, value in options.items()}
     with pytest.raises(LoadError) as raised:
         prepared(checkpoint, **places)
     assert why in str(raised.value)

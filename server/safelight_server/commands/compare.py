@@ -14,7 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from safelight_server.arrays import Hw
-from safelight_server.compare import runs
+from safelight_server.compare import parts, runs
+from safelight_server.compare.parts import Likeness
 from safelight_server.compare.report import figures, table
 from safelight_server.compare.runs import Asked, Comparison
 from safelight_server.compare.sheet import sheet
@@ -92,6 +93,9 @@ def add(commands: Any) -> None:
         metavar="N",
         help="drawings of each picture, for its time (%(default)s)",
     )
+    add(
+        "--parts", action="store_true", help="draw A's pictures with each part of B by itself, too: what each one costs"
+    )
     add("--device", default="CPU", help="an OpenVINO device: CPU, GPU, GPU.1, ... (%(default)s)")
     add("--precision", choices=PRECISIONS, help="of the arithmetic (the device's own choice)")
     add("--sheet", type=Path, default=Path("compare.png"), metavar="FILE", help="the pictures (%(default)s)")
@@ -121,12 +125,13 @@ def run(arguments: argparse.Namespace) -> None:
     )
     before = _load_average()
     try:
-        comparison = asyncio.run(_compare(a, b, Device(arguments.device, arguments.precision), asked))
+        device = Device(arguments.device, arguments.precision)
+        comparison, by_part = asyncio.run(_compare(a, b, device, asked, by_part=arguments.parts))
     except JobError as error:
         raise LoadError(str(error)) from None
     except KeyboardInterrupt:
         sys.exit(130)
-    measured = figures(comparison, (before, _load_average()))
+    measured = figures(comparison, (before, _load_average()), by_part)
     print(table(measured))
     sheet(comparison).save(arguments.sheet)
     print(f"\nsheet: {arguments.sheet}")
@@ -135,7 +140,9 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"figures: {arguments.json}")
 
 
-async def _compare(a: ModelConfig, b: ModelConfig, device: Device, asked: Asked) -> Comparison:
+async def _compare(
+    a: ModelConfig, b: ModelConfig, device: Device, asked: Asked, *, by_part: bool
+) -> tuple[Comparison, dict[str, Likeness] | None]:
     style = "{desc:32} {bar} {n}/{total}"
     total = loader.progress_total(a) + loader.progress_total(b)
     with tqdm(total=total, disable=None, bar_format=style, leave=False) as bar:
@@ -146,8 +153,10 @@ async def _compare(a: ModelConfig, b: ModelConfig, device: Device, asked: Asked)
 
         both = await runs.load(a, b, device, on_progress)
     total = runs.inferences(asked, a.steps)
+    total += by_part * len(parts.changed(a, b)) * len(asked.prompts) * asked.seeds * (asked.steps or a.steps)
     with tqdm(total=total, desc="A B A B", unit="step", disable=None, leave=False) as bar:
-        return await runs.draw(both, asked, bar.update)
+        comparison = await runs.draw(both, asked, bar.update)
+        return comparison, await parts.draw(both, asked, comparison.pairs, bar.update) if by_part else None
 
 
 def _prompts(path: Path | None, a: ModelConfig) -> tuple[str, ...]:

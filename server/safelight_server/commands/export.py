@@ -25,7 +25,7 @@ examples:
   safelight-server export stabilityai/stable-diffusion-xl-base-1.0 ./sdxl-base
   safelight-server export stabilityai/stable-diffusion-xl-refiner-1.0 ./sdxl-refiner --share-with ./sdxl-base
   safelight-server export segmind/Segmind-Vega ./vegart --lora segmind/Segmind-VegaRT --tiny-vae madebyollin/taesdxl
-  safelight-server export segmind/Segmind-Vega ./vegart-int8 --lora segmind/Segmind-VegaRT --int8
+  safelight-server export segmind/Segmind-Vega ./vegart-int8 --lora segmind/Segmind-VegaRT --int8 all
 
 An export that was stopped goes on where it was when the same command is given again.
 """
@@ -35,7 +35,10 @@ SCHEDULER = """keep, or euler, euler-trailing, euler-ancestral, euler-ancestral-
 dpmpp-2m-karras, lcm, or any name of docs/schedulers.md ("DPM++ SDE Karras", unipc); or for a distillation its
 scheduler, steps and guidance: turbo, lightning, hyper, hyper-cfg, dmd2, pcm, flash"""
 INT8_MODES = """ptq: weights and activations, the fastest (takes 10 GB of memory for Vega, and would take 30 for SDXL);
-hybrid: both of convolutions, weights alone of the rest (10 GB for SDXL); weights: half the size, hardly faster (ptq)"""
+hybrid: both of convolutions, weights alone of the rest (15 GB for SDXL); weights: half the size, hardly faster. Of what
+--int8 names; alone, of the UNet (ptq)"""
+INT8 = """quantize with NNCF: all, or unet, vae (the decoder), text (the encoders), commas between; alone, the UNet.
+What loses most is measured and stays in floating point; pictures are drawn before and after"""
 
 
 def add(commands: Any) -> None:
@@ -74,9 +77,11 @@ def add(commands: Any) -> None:
     )
     option("--vae", metavar="NAME", help="another VAE: a folder, a file or a name on the hub (the checkpoint's own)")
     option("--share-with", type=Path, metavar="DIR", help="an exported folder beside: equal parts are read from it")
-    option("--int8", action="store_true", help="quantize the UNet with NNCF")
+    option("--int8", nargs="?", const="unet", metavar="PARTS", help=INT8)
     option("--int8-mode", choices=("ptq", "hybrid", "weights"), help=INT8_MODES)
-    option("--int8-vae", action="store_true", help="quantize the VAE decoder, too")
+    option(
+        "--int8-vae", action="store_true", help="quantize the VAE decoder, too, as ptq; --int8 unet,vae does it as well"
+    )
     option("--prompts", type=Path, metavar="FILE", help="what to calibrate with, a prompt a line (those that ship)")
     option("--samples", type=int, metavar="N", help="how many inputs to calibrate with (40)")
     option("--allow-pickle", action="store_true", help="read weights from pickles where there is nothing else")
@@ -94,12 +99,14 @@ def run(arguments: argparse.Namespace) -> None:
         _show_progress(exporter, exporter.prepare(source_from(arguments, options), options))
     except KeyboardInterrupt:
         sys.exit("\nsafelight-server: stopped; the same command goes on from here")
+    for line in exporter.told(options.output):
+        print(line)
     print(f"{options.output}: {_megabytes(options.output)}; serve it with: {_serve_command(options.output)}")
 
 
 def options_from(arguments: argparse.Namespace) -> Options:
     """What the arguments ask for; a LoRA or a tiny VAE that is named on the hub is fetched. Raises LoadError."""
-    from safelight_server.export import hub
+    from safelight_server.export import hub, int8
     from safelight_server.export.lora_options import defaults_from, loras_from
     from safelight_server.export.plan import Options
 
@@ -119,8 +126,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
         guidance=guidance,
         tiny=tiny,
         share_with=arguments.share_with,
-        int8=(arguments.int8_mode or "ptq") if arguments.int8 or arguments.int8_mode else None,
-        int8_vae=arguments.int8_vae,
+        int8=int8.modes(arguments.int8, arguments.int8_mode, vae=arguments.int8_vae),
         prompts=arguments.prompts,
         samples=40 if arguments.samples is None else arguments.samples,
     )
@@ -141,7 +147,7 @@ def source_from(arguments: argparse.Namespace, options: Options) -> Source:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raises LoadError for options that are wrong by themselves, before anything is fetched."""
-    from safelight_server.export import place
+    from safelight_server.export import int8, place
 
     place.check_output(arguments.output)
     if arguments.prompts and not arguments.prompts.is_file():
@@ -150,8 +156,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise LoadError(f"--samples must be from 1 on, not {arguments.samples}")
     if arguments.revision and Path(arguments.source).exists():
         raise LoadError(f"--revision must be left out for what is here, {arguments.source}: it is for names on the hub")
-    calibrates = arguments.int8_vae or (arguments.int8 and arguments.int8_mode != "weights")
-    calibrates = calibrates or arguments.int8_mode in ("ptq", "hybrid")
+    calibrates = int8.calibrates(int8.modes(arguments.int8, arguments.int8_mode, vae=arguments.int8_vae))
     for name in ("prompts", "samples"):
         if getattr(arguments, name) is not None and not calibrates:
             raise LoadError(f"--{name} must come with --int8 or --int8-vae: nothing else is calibrated")

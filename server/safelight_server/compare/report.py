@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median, median_low, quantiles
 from typing import Any
@@ -16,6 +16,7 @@ import openvino as ov
 from safelight_server import __version__
 from safelight_server.model_folder.model_config import ModelConfig
 
+from .parts import Likeness
 from .runs import Comparison, Pair, Seconds
 
 Figures = dict[str, Any]
@@ -30,10 +31,10 @@ STAGES: dict[str, Callable[[Seconds], Iterable[float]]] = {
 }
 
 
-def figures(comparison: Comparison, load: tuple[float, float]) -> Figures:
+def figures(comparison: Comparison, load: tuple[float, float], parts: Mapping[str, Likeness] | None = None) -> Figures:
     """All results except the pixels, as JSON can hold them: what is infinite is None.
 
-    `load` is the machine's load average before and after.
+    `load` is the machine's load average before and after; `parts` what each of B's parts does by itself, if asked for.
     """
     job, pairs = comparison.job, comparison.pairs
     return {
@@ -71,6 +72,7 @@ def figures(comparison: Comparison, load: tuple[float, float]) -> Figures:
             "ssim": _likeness([pair.ssim for pair in pairs]),
             "latents": _errors([pair.latents for pair in pairs]),
             "one_step": _errors([pair.one_step for pair in pairs]),
+            **({"parts": {name: _part(likeness) for name, likeness in parts.items()}} if parts is not None else {}),
         },
         "pictures": [_picture(pair) for pair in pairs],
     }
@@ -101,6 +103,10 @@ def _spread(values: Sequence[float]) -> Figures:
 def _likeness(values: Sequence[float]) -> Figures:
     # The lower of two middle values: there is no mean of a number and infinity.
     return {"median": _finite(median_low(values)), "worst": _finite(min(values))}
+
+
+def _part(likeness: Likeness) -> Figures:
+    return {"psnr": _likeness(likeness.psnr), "ssim": _likeness(likeness.ssim)}
 
 
 def _errors(rows: Sequence[Sequence[float]]) -> Figures:
@@ -143,13 +149,30 @@ def table(figures: Figures) -> str:
         ),
         "",
         _row("B against A", "median", "worst"),
-        _row("PSNR, dB", *("identical" if x is None else f"{x:.2f}" for x in quality["psnr"].values())),
+        _row("PSNR, dB", *map(_decibels, quality["psnr"].values())),
         _row("SSIM", *(f"{x:.4f}" for x in quality["ssim"].values())),
         _row("identical", f"{quality['identical']} of {pictures}"),
+        *_part_rows(quality.get("parts", {})),
         "",
         *_step_rows(quality["latents"], quality["one_step"]),
     ]
     return "\n".join(lines)
+
+
+def _part_rows(parts: Figures) -> list[str]:
+    """Rows of what each part does by itself."""
+    return [
+        row
+        for name, likeness in parts.items()
+        for row in (
+            _row(f"{name} alone, dB", *map(_decibels, likeness["psnr"].values())),
+            _row(f"{name} alone, SSIM", *(f"{x:.4f}" for x in likeness["ssim"].values())),
+        )
+    ]
+
+
+def _decibels(value: float | None) -> str:
+    return "identical" if value is None else f"{value:.2f}"
 
 
 def _parts(*models: Figures) -> list[str]:

@@ -136,21 +136,22 @@ async def draw(both: tuple[Pipeline, Pipeline], asked: Asked, on_step: Callable[
     """Every picture by A, then by B, and so on. Raises InvalidRequest for settings that either model refuses."""
     for model in both:
         # One step at the full size: the first inference of a shape is slow. Its prompt is none of those measured.
-        await _paint(await _prepare(model, asked._replace(steps=1), "warm-up"), 0, on_step)
+        await paint(await prepare(model, asked._replace(steps=1), "warm-up"), 0, on_step)
     pairs: list[Pair] = []
     seconds: tuple[list[Seconds], list[Seconds]] = ([], [])
     for place, prompt in enumerate(asked.prompts):
-        a, b = [await _prepare(model, asked, prompt) for model in both]
+        a, b = [await prepare(model, asked, prompt) for model in both]
         for seed in range(place * asked.seeds, (place + 1) * asked.seeds):
             for _ in range(asked.repeats):
-                by_a, by_b = await _paint(a, seed, on_step), await _paint(b, seed, on_step)
+                by_a, by_b = await paint(a, seed, on_step), await paint(b, seed, on_step)
                 seconds[0].append(by_a.seconds)
                 seconds[1].append(by_b.seconds)
             pairs.append(_measure(prompt, seed, by_a, by_b, await _answers(b, seed, by_a.states[:-1], on_step)))
     return Comparison((both[0].info, both[1].info), a.plan.job, asked, pairs, seconds)
 
 
-async def _prepare(model: Pipeline, asked: Asked, prompt: str) -> Painter:
+async def prepare(model: Pipeline, asked: Asked, prompt: str) -> Painter:
+    """Has a model read a prompt."""
     height, width = asked.size or (None, None)
     request = pb.GenerateRequest(
         prompt=prompt, width=width, height=height, steps=asked.steps, guidance_scale=asked.guidance, seed=0
@@ -161,7 +162,8 @@ async def _prepare(model: Pipeline, asked: Asked, prompt: str) -> Painter:
     return Painter(model, plan, conditioning, time.perf_counter() - began)
 
 
-async def _paint(painter: Painter, seed: int, on_step: Callable[[], object]) -> Drawn:
+async def paint(painter: Painter, seed: int, on_step: Callable[[], object]) -> Drawn:
+    """Draws one picture."""
     began = time.perf_counter()
     model, trajectory = painter.model, painter.trajectory(seed)
     states, answers, seconds = [model.start(trajectory, None)[0]], [], []

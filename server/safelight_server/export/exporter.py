@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safelight_server.errors import LoadError
-from safelight_server.model_folder import seal
+from safelight_server.model_folder import json_file, seal
 from safelight_server.model_folder.manifest import NAME
 
 from . import place, process, record, rehearsal, sharing
@@ -67,6 +67,11 @@ def run(export: Export, on_progress: OnProgress, execute: Execute = in_own_proce
         _run(export, on_progress, execute)
     except OSError as error:
         raise LoadError(f"{error.filename or export.aside}: {error.strerror or error}") from None
+
+
+def told(folder: Path) -> list[str]:
+    """What an exported folder says of its quantization, a line for each part and one for the pictures."""
+    return record.lines(json_file.read(folder / NAME)[1].get("source", {}).get("int8_measured", {}))
 
 
 def _run(export: Export, on_progress: OnProgress, execute: Execute) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safelight_server.model_folder import json_file
 
-from .plan import CALIBRATION, Task, work_folder
+from .plan import CALIBRATION, MEASURE, Task, work_folder
 
 NAME = ".done.json"
 
@@ -85,8 +85,8 @@ class Marks:
 def _depends(task: Task, earlier: Task) -> bool:
     """Whether a task must be run again where an earlier one was: it remakes its folders, or reads what it made."""
     if earlier.name == CALIBRATION:
-        return task.module == "quantize"
-    return bool(set(task.makes) & set(earlier.makes)) or (task.name == CALIBRATION and bool(earlier.makes))
+        return task.module == "quantize" or task.name == MEASURE
+    return bool(set(task.makes) & set(earlier.makes)) or (task.name in (CALIBRATION, MEASURE) and bool(earlier.makes))
 
 
 def _stamp(folder: Path) -> str:

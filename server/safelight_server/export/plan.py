@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import weight_files
+from . import int8, weight_files
 from .source import Source
 
 MODULE = "safelight_server.export"
 CALIBRATION = "calibration"  # the name of the task that records samples, and of its module
+MEASURE = "measure"  # the name of the task that draws with what was quantized
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,7 @@ class Options:
     guidance: float | None = None  # likewise
     tiny: Path | None = None  # the folder of an AutoencoderTiny
     share_with: Path | None = None  # an exported folder beside
-    int8: str | None = None  # how to quantize the UNet, a key of quantize.MODES; None: it is not quantized
-    int8_vae: bool = False  # quantize the VAE decoder
+    int8: int8.Modes = field(default_factory=dict)  # the graphs to quantize, and how
     prompts: Path | None = None  # to calibrate with, one a line; None: those that ship
     samples: int = 40  # inputs to calibrate with
 
@@ -86,7 +86,7 @@ def tasks(
             "half": options.half,
         }
         found.append(_task("vae_tiny", "component", order, ("vae_tiny_decoder", "vae_tiny_encoder"), aside, 10**7))
-    return found + list(_quantizations(options, aside))
+    return found + list(_quantizations(source, options, aside))
 
 
 def _check(source: Source) -> Task:
@@ -117,19 +117,30 @@ def _conversions(
     yield _task(part, "component", order, makes, aside, source.parameters(part) * (2 if options.half else 4))
 
 
-def _quantizations(options: Options, aside: Path) -> Iterator[Task]:
-    if not (options.int8 or options.int8_vae):
-        return
-    prompts = str(options.prompts.resolve()) if options.prompts else None
-    inputs = work_folder(aside) / f".{CALIBRATION}" / CALIBRATION
-    if options.int8 != "weights" or options.int8_vae:
-        order = {"folder": str(aside), "prompts": prompts, "count": options.samples, "vae": options.int8_vae}
-        yield Task(CALIBRATION, CALIBRATION, order | {"output": str(inputs), "sizes": None}, (), 5 * 10**8)
-    parts = [("unet", options.int8)] if options.int8 else []
-    parts += [("vae_decoder", "ptq")] if options.int8_vae else []
-    for part, mode in parts:
+def _quantizations(source: Source, options: Options, aside: Path) -> Iterator[Task]:
+    """Samples first, then the graphs, and at last what has become of the pictures."""
+    modes = {part: mode for part, mode in options.int8.items() if part == "vae_decoder" or part in source.weights}
+    inputs, calibrates = work_folder(aside) / f".{CALIBRATION}" / CALIBRATION, int8.calibrates(modes)
+    drawn = {
+        "folder": str(aside),
+        "prompts": str(options.prompts.resolve()) if options.prompts else None,
+        "sizes": None,
+    }
+    if calibrates:
+        kinds = {"vae": "vae_decoder" in modes, "text": any(part.startswith("text") for part in modes)}
+        order = drawn | {"count": options.samples, "output": str(inputs), "pictures": True}
+        yield Task(CALIBRATION, CALIBRATION, order | kinds, (), 5 * 10**8)
+    for part, mode in modes.items():
         order = {"part": part, "mode": mode, "inputs": str(inputs)}
         yield _task(f"int8 {part}", "quantize", order, (part,), aside, 10**9)
+    if calibrates:
+        order = drawn | {"references": str(inputs), "output": str(measured(aside)), "int8": modes}
+        yield Task(MEASURE, "likeness", order, (), 2 * 10**8)
+
+
+def measured(aside: Path) -> Path:
+    """The file that the task MEASURE writes."""
+    return work_folder(aside) / f".{MEASURE}" / "pictures.json"
 
 
 def _task(name: str, module: str, order: dict[str, Any], makes: tuple[str, ...], aside: Path, size: int) -> Task:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from safelight_server.errors import LoadError
-from safelight_server.model_folder import model_config
+from safelight_server.model_folder import json_file, model_config
 from safelight_server.model_folder.manifest import NAME
 from safelight_server.samplers.table import is_edm
 
+from . import int8
 from . import source as sources
-from .plan import Options
+from .plan import Options, measured
 from .recipes import changes
 from .source import ORDER, SCHEDULER, Source
 
@@ -85,6 +86,7 @@ def manifest(
             "files": hashes,
             **({"fused": list(fused)} if fused else {}),
             **_changes(options),
+            **_quantized(options, folder),
         },
         "versions": {name: version(name) for name in VERSIONS},
     }
@@ -102,9 +104,46 @@ def _changes(options: Options) -> dict[str, Any]:
     ]
     if loras:
         changes["lora"] = loras[0] if len(loras) == 1 else loras
-    if options.int8 or options.int8_vae:
-        modes = {"unet": options.int8, "vae_decoder": "ptq" if options.int8_vae else None}
-        prompts = next(iter(sources.digests([options.prompts]).values())) if options.prompts else "the tool's own"
-        changes["int8"] = {part: mode for part, mode in modes.items() if mode}
-        changes["calibration"] = {"samples": options.samples, "prompts": prompts}
     return changes
+
+
+def _quantized(options: Options, folder: Path) -> dict[str, Any]:
+    """How it was quantized, and what was measured of each graph and of the pictures, on the exporter's processor."""
+    found = {part: folder / part / int8.RECORD for part in options.int8}
+    parts = {part: json_file.read(path)[1] for part, path in found.items() if path.exists()}
+    if not parts:
+        return {}
+    told: dict[str, Any] = {"int8": {part: record["mode"] for part, record in parts.items()}}
+    if int8.calibrates(options.int8):
+        prompts = next(iter(sources.digests([options.prompts]).values())) if options.prompts else "the tool's own"
+        pictures = json_file.read(measured(folder))[1]
+        told["calibration"] = {"samples": options.samples, "prompts": prompts}
+        told["int8_measured"] = {"parts": {part: short(one) for part, one in parts.items()}, "pictures": pictures}
+    return told
+
+
+def short(record: dict[str, Any]) -> dict[str, Any]:
+    """A graph's record without its long list."""
+    kept = {"kept": len(record["kept"])} if "kept" in record else {}
+    return {name: value for name, value in record.items() if name != "mode"} | kept
+
+
+def lines(measured: dict[str, Any]) -> list[str]:
+    """What was measured of the quantization, to read; none where nothing was."""
+    found = [
+        f"int8 {part}: relative error {one['error']:.4f}"
+        + (
+            f"; {one['kept']} of {one['roundings']} in floating point, {one['kept_work']:.1%} of the work"
+            if "kept" in one
+            else ""
+        )
+        for part, one in measured.get("parts", {}).items()
+        if "error" in one
+    ]
+    if pictures := measured.get("pictures"):
+        decibels, likeness = pictures["psnr"], pictures["ssim"]
+        found.append(
+            f"int8, {pictures['count']} pictures against f32: PSNR {decibels['median']} dB, worst {decibels['worst']}; "
+            f"SSIM {likeness['median']}, worst {likeness['worst']}"
+        )
+    return found

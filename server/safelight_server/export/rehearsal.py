@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from safelight_server.errors import LoadError
 from safelight_server.model_folder import model_config
 
-from . import record
+from . import int8, record
 from .plan import Options
 from .source import Source
 
@@ -38,7 +38,7 @@ def check(source: Source, options: Options) -> None:
             config = model_config.read(folder)
         except LoadError as error:
             raise LoadError(_of(source, str(error), name)) from None
-    if (options.int8_vae or options.int8 not in (None, "weights")) and config.kind not in CALIBRATED:
+    if int8.calibrates(options.int8) and config.kind not in CALIBRATED:
         raise LoadError(
             f"{source.name}: must be of kind {' or '.join(CALIBRATED)} to be calibrated, not {config.kind}; "
             "of others, --int8-mode weights can be made"

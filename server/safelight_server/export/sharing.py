@@ -30,7 +30,7 @@ def shared(options: Options, hashes: dict[str, str], fused: frozenset[str] = fro
         "unet",
         *fused,
         *theirs.get("fused", ()),
-        *(["vae_decoder"] if options.int8_vae else []),
+        *options.int8,
     }  # a UNet is never shared: it is what makes a model another one
     same = [
         part
