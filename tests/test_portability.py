@@ -71,7 +71,9 @@ def test_a_server_draws_and_leaves_in_order_there(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT / "tests"), os.environ.get("PYTHONPATH", ""))))
     models = [f"--model={name}={demo.FOLDERS[f'demo-{name}']}" for name in ("vega", "xl")]
-    with Elsewhere(*models, f"--state-dir={tmp_path}", "--http=127.0.0.1:0") as server:
+    # No cache: filelock goes by the system's name, and looks for what this one is said not to have.
+    options = "--no-cache", f"--state-dir={tmp_path}", "--http=127.0.0.1:0"
+    with Elsewhere(*models, *options) as server:
         with Client(server.address) as client:
             assert client.generate("a red apple", model="vega", seed=1).image.size == (128, 128)
         server.process.send_signal(number)

@@ -26,6 +26,7 @@ VALUES = {
     "device": "xl=GPU",
     "threads": "xl=3",
     "precision": "bf16",
+    "verify": "always",
     "memory-limit": "24G",
     "log-format": "json",
     "log-level": "debug",
