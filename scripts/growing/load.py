@@ -10,7 +10,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from itertools import chain
 from typing import Any
@@ -78,7 +78,7 @@ async def queue(address: str, jobs: int, plugs: int, **asked: Any) -> dict[str, 
         return {"began": began, "ended": time.monotonic(), "waiting": waiting, "handing one in": took / jobs}
 
 
-WORKS = {"streams": streams, "queue": queue}
+WORKS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {"streams": streams, "queue": queue}
 
 
 def main(address: str, work: str, arguments: str) -> None:

@@ -64,11 +64,13 @@ def measure(work: Work, compiled: Path) -> Measured:
             told = _load(client.address, work)
         stretch = readings.stretch(readings.read(meter), told.pop("began"), told.pop("ended"))
     return Measured(
-        *(seconds / stretch.steps for seconds in (stretch.wall, stretch.unet, stretch.other)),
-        stretch.lag_p99,
-        stretch.lag_most,
-        peak.most.total,
-        {"start": start, **told},
+        step=stretch.wall / stretch.steps,
+        unet=stretch.unet / stretch.steps,
+        other=stretch.other / stretch.steps,
+        lag_p99=stretch.lag_p99,
+        lag_most=stretch.lag_most,
+        memory=peak.most.total,
+        more={"start": start, **told},
     )
 
 

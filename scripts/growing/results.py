@@ -32,7 +32,8 @@ class Result:
 def middle(rounds: Sequence[Measured]) -> Measured:
     """The median of each number by itself."""
     more = {name: statistics.median(each.more[name] for each in rounds) for name in rounds[0].more}
-    return Measured(*(statistics.median(getattr(each, name) for each in rounds) for name in NUMBERS), more)
+    numbers = {name: statistics.median(getattr(each, name) for each in rounds) for name in NUMBERS}
+    return Measured(**numbers, more=more)
 
 
 def read(path: Path) -> dict[str, Result]:
