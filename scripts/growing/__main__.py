@@ -6,16 +6,14 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmark import machine
-from benchmark.rounds import interleave
 
 from . import page, plot, results
 from .lines import LINES
-from .point import Measured, Work, measure
+from .point import Measured, measure
 
 ROUNDS = 2  # they take turns; a line takes minutes
 
@@ -26,26 +24,24 @@ def main(given: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="safelight-growth-compiled-") as compiled:
         for name in arguments.lines:
             points = arguments.points or (LINES[name].quick if arguments.quick else LINES[name].points)
-            kept[name] = grow(name, points, 1 if arguments.quick else arguments.rounds, Path(compiled))
-            write(arguments.output, kept)  # at once: the next line may take minutes
-            print(page.section(name, kept[name]))
+            for result in grow(name, points, 1 if arguments.quick else arguments.rounds, Path(compiled)):
+                kept[name] = result
+                write(arguments.output, kept)  # at once: the next round may take minutes
+            print(page.section(name, kept[name]), flush=True)
 
 
-def grow(name: str, points: Sequence[int], rounds: int, compiled: Path) -> results.Result:
-    """All points of a line in turns, each round beginning with another."""
+def grow(name: str, points: Sequence[int], rounds: int, compiled: Path) -> Iterator[results.Result]:
+    """All points of a line in turns, each round beginning with another; the result of the rounds so far, after each."""
     facts, before, began = machine.facts(), machine.moment(), time.monotonic()
-    print(f"{name}: {', '.join(map(str, points))}", file=sys.stderr, flush=True)
-    works = {
-        str(point): partial(lambda point, number: measure(point, compiled), LINES[name].work(point)) for point in points
-    }
-    taken = interleave(works, rounds, name, warm=0)
-    after = {"after": machine.load(), "seconds": round(time.monotonic() - began), "rounds": rounds}
-    medians = {int(point): results.middle(measured) for point, measured in taken.items()}
-    return results.Result(medians, {**facts, **before, **after})
-
-
-def _measure(work: Work, compiled: Path, number: int) -> Measured:
-    return measure(work, compiled)
+    taken: dict[int, list[Measured]] = {point: [] for point in points}
+    for number in range(rounds):
+        first = number % len(points)
+        for point in (*points[first:], *points[:first]):
+            print(f"{name}, round {number + 1} of {rounds}: {point}", file=sys.stderr, flush=True)
+            taken[point].append(measure(LINES[name].work(point), compiled))
+        after = {"after": machine.load(), "seconds": round(time.monotonic() - began), "rounds": number + 1}
+        medians = {point: results.middle(measured) for point, measured in taken.items()}
+        yield results.Result(medians, {**facts, **before, **after})
 
 
 def write(folder: Path, kept: dict[str, results.Result]) -> None:
