@@ -35,13 +35,13 @@ def main() -> None:
                     keep(figures, arguments.output, precision)  # at once: the next row may take half an hour
                     new += figures
     print(table.goals(new))
-    print(f"written: {arguments.output}/bench.json, bench.md, bench.png", file=sys.stderr)
+    print(f"written: {report.path(arguments.output, machine.facts())}, its page, its plot, the index", file=sys.stderr)
 
 
 def keep(figures: Sequence[Figure], output: Path, precision: str) -> None:
     """Writes the figures among those of earlier runs."""
-    merged = report.merge(report.read(output / "bench.json"), figures)
-    report.write(output, machine.facts() | {"precision": precision}, merged)
+    facts = machine.facts() | {"precision": precision}
+    report.write(output, facts, report.merge(report.read(report.path(output, facts)), figures))
 
 
 def session(case: Case, precision: str, cache: Path, models: Path | None) -> Session:

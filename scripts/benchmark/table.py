@@ -9,8 +9,14 @@ from .figures import Figure
 from .reasons import reason
 from .rows import ROWS
 
-HEAD = """\
+INDEX = """\
 # Benchmarks
+
+`scripts/bench` measures Safelight beside its peers, in ten rows. What is fast differs from processor to processor, so
+each that it was run on has a page of its own, with a plot beside it. What holds on one need not hold on another.
+"""
+HEAD = """\
+# Benchmarks on one processor
 
 `scripts/bench` runs Safelight (a server of its own, asked over gRPC by the Python client) beside openvino-genai's
 `Text2ImagePipeline` and optimum-intel's `OVStableDiffusionXLPipeline`, each called in a process of its own. All read
@@ -23,8 +29,22 @@ anything is timed, the pictures are held against each other in f32. A figure com
 
 
 def page(machine: Mapping[str, Any], figures: Sequence[Figure]) -> str:
-    parts = [HEAD, _machine(machine), goals(figures), "## Notes\n", notes(figures), checks(figures)]
+    told = notes(figures, str(machine["processor"]))
+    parts = [HEAD, _machine(machine), goals(figures), "## Notes\n", told, checks(figures)]
     return "\n".join([*parts, "## Times\n", times(figures), runs(figures)]).rstrip() + "\n"
+
+
+def index(pages: Mapping[str, tuple[Mapping[str, Any], Sequence[Figure]]]) -> str:
+    """A line for each processor; `pages` has the machine and the figures by the name of the page."""
+    lines = []
+    for name, (machine, figures) in pages.items():
+        met = [figure.met for figure in figures if figure.met is not None]
+        days = sorted(figure.run["when"][:10] for figure in figures if figure.run) or [""]
+        said = (f"{machine['cores']}", machine["precision"], f"{len({figure.key[:2] for figure in figures})}")
+        plot = f"[page](bench/{name}.md), [plot](bench/{name}.png)"
+        lines.append((machine["processor"], *said, f"{sum(met)} of {len(met)}", f"{days[0]} to {days[-1]}", plot))
+    head = ("processor", "cores", "calculated in", "rows and cases", "goals met", "measured", "")
+    return "\n".join([INDEX, _table(head, lines)])
 
 
 def goals(figures: Iterable[Figure]) -> str:
@@ -71,11 +91,11 @@ def runs(figures: Iterable[Figure]) -> str:
     return _table(("#", "case", "when (UTC)", "commit", "load before", "load after"), list(dict.fromkeys(lines)))
 
 
-def notes(figures: Iterable[Figure]) -> str:
+def notes(figures: Iterable[Figure], processor: str) -> str:
     """A line for each figure that misses its goal (how far, and why), that failed, or that has a note."""
     lines = []
     for figure in figures:
-        missed = f"not met, by {_off(figure)}: {reason(figure)}" if figure.met is False else ""
+        missed = f"not met, by {_off(figure)}: {reason(figure, processor)}" if figure.met is False else ""
         if note := "; ".join(filter(None, (missed, figure.failed, figure.note))):
             lines.append(f"- {figure.row}, {figure.case}, {figure.name or 'all of it'}: {note}")
     return "\n".join(lines) + "\n"
