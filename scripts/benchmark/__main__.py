@@ -1,4 +1,4 @@
-"""Safelight beside openvino-genai and optimum-intel, in ten rows; see --help."""
+"""Safelight beside its peers, in ten rows; see --help."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from . import build, folders, machine, report, table
+from . import build, folders, machine, report, table, weights
 from .cases import CASES, Case
 from .figures import Figure
+from .peers import native
 from .rows import ROWS
 from .session import Session
 
@@ -48,6 +49,8 @@ def session(case: Case, precision: str, cache: Path, models: Path | None) -> Ses
     """A session of the case; models that are not there are built."""
     models = models or cache / "models"
     build.ensure(case.models, models)
+    if any(name in weights.CHECKPOINTS for name in case.models):
+        native.ensure(cache)
     logs = cache / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     return Session(folders.find(case.models, models, cache / "peers"), precision, logs)
