@@ -17,8 +17,8 @@ from .straight import fit
 
 UNET, OTHER, REST, INK, FAINT = "#3b6ea5", "#9db8d6", "#c8322b", "#1f2328", "#d8dce1"
 STEP = {"unet": ("the UNet's own", UNET), "other": ("other networks", OTHER), "rest": ("no inference", REST)}
-# By panel: cost, title, scale and whether a straight line is drawn through it.
-PANELS = (("lag_p99", "event-loop lag, ms", 1e3), ("memory", "memory, MB", 1e-6))
+# By panel: cost, title, scale of its numbers and of its axis.
+PANELS = (("lag_p99", "event-loop lag, p99, ms", 1e3, "log"), ("memory", "memory, MB", 1e-6, "linear"))
 
 
 def draw(path: Path, results: Mapping[str, Result]) -> None:
@@ -29,8 +29,14 @@ def draw(path: Path, results: Mapping[str, Result]) -> None:
         for row, name in zip(axes, names, strict=True):
             line, result = LINES[name], results[name]
             _step(row[0], line, result)
-            for panel, (cost, title, scale) in zip(row[1:], PANELS, strict=True):
-                _cost(panel, line, result, cost, title, scale)
+            for panel, (cost, title, scale, axis) in zip(row[1:], PANELS, strict=True):
+                _cost(panel, line, result, cost, scale)
+                panel.set_title(title, loc="left", weight="bold")
+                panel.set_yscale(axis)
+                panel.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+                panel.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+                if axis == "linear":
+                    panel.set_ylim(bottom=0)
             row[0].set_title(f"{line.title}: a step, ms", loc="left", weight="bold")
         sheet.savefig(path, dpi=100, facecolor="white")
         pyplot.close(sheet)
@@ -49,8 +55,8 @@ def _step(axes: Any, line: Line, result: Result) -> None:
     _finish(axes, line)
 
 
-def _cost(axes: Any, line: Line, result: Result, cost: str, title: str, scale: float) -> None:
-    """The points, and the straight line through them, on a logarithmic scale both ways."""
+def _cost(axes: Any, line: Line, result: Result, cost: str, scale: float) -> None:
+    """The points, and the straight line through them, which is bent by the logarithmic scale of the places."""
     places = [line.place(point) for point in result.places]
     heights = result.heights(cost)
     axes.plot(places, [scale * height for height in heights], "o-", color=REST, lw=1.6, label="measured")
@@ -58,14 +64,11 @@ def _cost(axes: Any, line: Line, result: Result, cost: str, title: str, scale: f
         straight = fit(places, heights)
         heights = [scale * max(straight.at(place), 0) or float("nan") for place in places]
         axes.plot(places, heights, "--", color=INK, lw=1, label="a straight line")
-    axes.set(xscale="log", yscale="log")
+    axes.set_xscale("log")
     axes.set_xticks(places, [str(point) for point in result.places])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axes.grid(color=FAINT, lw=0.6)
     axes.legend(frameon=False, fontsize=8)
-    axes.set_title(title, loc="left", weight="bold")
     _finish(axes, line)
 
 
