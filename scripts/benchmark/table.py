@@ -24,6 +24,12 @@ the same graphs, calculate in the same precision and are given the same seeds. R
 does not count, and begin with another way each time; those run before 2026-11-25 01:12 all began with the first. Before
 anything is timed, the pictures are held against each other in f32. A figure compares medians.
 
+Where the weights of a model are there (`vegart-256` and `vegart-512`, not INT8), rows 1 to 3 also have diffusers on
+torch (f32 and bf16, eager and compiled) and stable-diffusion.cpp (built for this processor; f16 and q8_0), in runs from
+2026-11-27 on. Not all of them fit into the memory at once: each is timed alone first, and the fastest then takes turns
+with the rest. A row's base is the best of all peers. stable-diffusion.cpp draws another picture of the same seed, for
+its noise is its own.
+
 `demo`: the demo models, at 128 px. `vegart-256`, `vegart-512`: VegaRT's shape (a UNet of 745 M), random weights.
 """
 
