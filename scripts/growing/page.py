@@ -42,7 +42,9 @@ def growth(name: str, line: Line, result: Result) -> str:
     for cost, told in COSTS.items():
         found = fit([line.place(point) for point in result.places], result.heights(cost))
         base, each = (_number(told, value) for value in (found.base, found.each * line.per))
-        rows.append((told.title, base, each, f"{100 * found.off:.0f} %", verdict(name, cost, found)))
+        rows.append(
+            (told.title, base, each, f"{100 * found.off:.0f} %", verdict(name, cost, found, result.run["when"]))
+        )
     return _table(("cost", "base", f"each {line.unit}", "furthest point", ""), rows)
 
 
