@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,6 +38,11 @@ def moment() -> dict[str, Any]:
 def load() -> float:
     """The load average of the last minute."""
     return round(os.getloadavg()[0], 2)
+
+
+def busy(run: Mapping[str, Any]) -> str:
+    """A word for a run that began while other processes wanted more cores than there are."""
+    return ": beside other work" if run["load"] > run["cores"] else ""
 
 
 def best_precision() -> str:

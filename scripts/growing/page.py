@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from benchmark.machine import busy
+
 from .costs import COSTS, Cost, verdict
 from .lines import LINES, Line
 from .results import Result
@@ -67,7 +69,7 @@ def _run(result: Result) -> str:
     run = result.run
     return (
         f"{run['processor']}, {run['cores']} cores, {run['memory']} GiB; {run['when']} UTC, commit {run['commit']}, "
-        f"{run['rounds']} rounds, {run['seconds']} s; load before {run['load']}, after {run['after']}.\n"
+        f"{run['rounds']} rounds, {run['seconds']} s; load before {run['load']}, after {run['after']}{busy(run)}.\n"
     )
 
 

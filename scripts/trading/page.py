@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.machine import busy
+
 from .cases import CASES
 from .front import NEAREST, Point, front
 
@@ -55,7 +57,7 @@ def section(name: str, result: Result) -> str:
     run = result.run
     told = (
         f"{run['processor']}, {run['cores']} cores, {run['memory']} GiB; {run['when']} UTC, commit {run['commit']}, "
-        f"load before {run['load']}, after {run['after']}.\n"
+        f"load before {run['load']}, after {run['after']}{busy(run)}.\n"
     )
     return "\n".join([f"## {name}\n", CASES[name].says + "\n", told, table(result.points)])
 

@@ -100,6 +100,8 @@ def test_results_come_back_and_the_page_says_what_is_straight(tmp_path: Path) ->
     assert "| memory | 0.0 MB | 100.0 MB | 0 % | straight |" in text
     assert "| 2 | 40.00 ms | 20.00 ms | 8.00 ms | 12.00 ms | 1.0 ms | 3.0 ms | 200 MB | 2000.0 ms |" in text
     assert "Z80, 1 cores" in text
+    assert "beside other work" not in text
+    assert "beside other work" in page.page({"models": Result(growing, RUN | {"load": 1.5})})
     assert "| memory | 0.0 MB" not in page.page({"models": Result(bent, RUN)})
 
 
