@@ -22,8 +22,6 @@ class Pipeline:
         dtype = getattr(torch, settings["DTYPE"])
         self._pipeline = StableDiffusionXLPipeline.from_pretrained(folder, torch_dtype=dtype, add_watermarker=False)
         self._pipeline.set_progress_bar_config(disable=True)
-        if dtype == torch.bfloat16:
-            self._pipeline.vae.config.force_upcast = False  # bf16 has the range of f32: only f16 needs the detour
         if settings.get("COMPILE"):
             self._pipeline.unet.compile(mode=settings["COMPILE"])
             self._pipeline.vae.decoder.compile(mode=settings["COMPILE"])
