@@ -26,12 +26,12 @@ def main(given: Sequence[str] | None = None) -> None:
             points = arguments.points or (LINES[name].quick if arguments.quick else LINES[name].points)
             for result in grow(name, points, 1 if arguments.quick else arguments.rounds, Path(compiled)):
                 kept[name] = result
-                write(arguments.output, kept)  # at once: the next round may take minutes
+                write(arguments.output, kept)  # at once: the next point may take minutes
             print(page.section(name, kept[name]), flush=True)
 
 
 def grow(name: str, points: Sequence[int], rounds: int, compiled: Path) -> Iterator[results.Result]:
-    """All points of a line in turns, each round beginning with another; the result of the rounds so far, after each."""
+    """All points of a line in turns, each round beginning with another; after each, what is known so far."""
     facts, before, began = machine.facts(), machine.moment(), time.monotonic()
     taken: dict[int, list[Measured]] = {point: [] for point in points}
     for number in range(rounds):
@@ -39,9 +39,9 @@ def grow(name: str, points: Sequence[int], rounds: int, compiled: Path) -> Itera
         for point in (*points[first:], *points[:first]):
             print(f"{name}, round {number + 1} of {rounds}: {point}", file=sys.stderr, flush=True)
             taken[point].append(measure(LINES[name].work(point), compiled))
-        after = {"after": machine.load(), "seconds": round(time.monotonic() - began), "rounds": number + 1}
-        medians = {point: results.middle(measured) for point, measured in taken.items()}
-        yield results.Result(medians, {**facts, **before, **after})
+            after = {"after": machine.load(), "seconds": round(time.monotonic() - began), "rounds": number + 1}
+            medians = {point: results.middle(measured) for point, measured in taken.items() if measured}
+            yield results.Result(medians, {**facts, **before, **after})
 
 
 def write(folder: Path, kept: dict[str, results.Result]) -> None:

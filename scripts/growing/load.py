@@ -47,7 +47,7 @@ async def streams(address: str, callers: Sequence[str], each: int, previews: int
                         seen.append(time.monotonic() - began)
             return seen[0]
 
-        await asyncio.gather(*(call(place, [0]) for place in range(len(callers))))  # connects, and warms the sizes
+        await asyncio.gather(*(call(place, [0]) for place in range(len(callers))))  # connects, and each size is warm
         began = time.monotonic()
         took = await asyncio.gather(*(call(place, range(1, each + 1)) for place in range(len(callers))))
         return {"began": began, "ended": time.monotonic(), "first step": statistics.median(chain(*took))}

@@ -9,7 +9,7 @@ from benchmark.machine import busy
 from .costs import COSTS, Cost, verdict
 from .lines import LINES, Line
 from .results import Result
-from .straight import fit
+from .straight import POINTS, fit
 
 HEAD = """\
 # How cost grows
@@ -40,6 +40,8 @@ def section(name: str, result: Result) -> str:
 
 def growth(name: str, line: Line, result: Result) -> str:
     """A row for each cost: what it is for none, what one more adds, and whether that is all."""
+    if len(result.points) < POINTS:
+        return "Too few points for a line.\n"
     rows = []
     for cost, told in COSTS.items():
         found = fit([line.place(point) for point in result.places], result.heights(cost))

@@ -13,7 +13,7 @@ from matplotlib import pyplot
 
 from .lines import LINES, Line
 from .results import Result
-from .straight import fit
+from .straight import POINTS, fit
 
 UNET, OTHER, REST, INK, FAINT = "#3b6ea5", "#9db8d6", "#c8322b", "#1f2328", "#d8dce1"
 STEP = {"unet": ("the UNet's own", UNET), "other": ("other networks", OTHER), "rest": ("no inference", REST)}
@@ -60,7 +60,7 @@ def _cost(axes: Any, line: Line, result: Result, cost: str, scale: float) -> Non
     places = [line.place(point) for point in result.places]
     heights = result.heights(cost)
     axes.plot(places, [scale * height for height in heights], "o-", color=REST, lw=1.6, label="measured")
-    if len(places) > 2:
+    if len(places) >= POINTS:
         straight = fit(places, heights)
         heights = [scale * max(straight.at(place), 0) or float("nan") for place in places]
         axes.plot(places, heights, "--", color=INK, lw=1, label="a straight line")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+POINTS = 3  # at least: any two are on a straight line
 NEAR = 0.2  # of its own height: how far off a point may be of a line that is called straight
 
 
@@ -28,7 +29,7 @@ class Fit(NamedTuple):
 def fit(places: Sequence[float], heights: Sequence[float]) -> Fit:
     """The line with the least relative distances. Raises ValueError for fewer than three points, or one at 0."""
     x, y = np.asarray(places, float), np.asarray(heights, float)
-    if len(x) < 3 or not (y > 0).all():
+    if len(x) < POINTS or not (y > 0).all():
         raise ValueError("a line needs three points at least, all above 0")
     (base, each), *_ = np.linalg.lstsq(np.column_stack([1 / y, x / y]), np.ones(len(x)), rcond=None)
     off = float(np.abs((base + each * x) / y - 1).max())

@@ -103,6 +103,7 @@ def test_results_come_back_and_the_page_says_what_is_straight(tmp_path: Path) ->
     assert "beside other work" not in text
     assert "beside other work" in page.page({"models": Result(growing, RUN | {"load": 1.5})})
     assert "| memory | 0.0 MB" not in page.page({"models": Result(bent, RUN)})
+    assert "Too few points" in page.page({"models": Result({1: growing[1], 2: growing[2]}, RUN)})
 
 
 @pytest.mark.parametrize("name", LINES)
