@@ -37,6 +37,8 @@ def draw(path: Path, results: Mapping[str, Result]) -> None:
                 panel.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
                 if axis == "linear":
                     panel.set_ylim(bottom=0)
+                else:  # whole decades, so that a few ms up and down look like that
+                    panel.set_ylim(1, max(100, 1.5 * scale * max(result.heights(cost))))
             row[0].set_title(f"{line.title}: a step, ms", loc="left", weight="bold")
         sheet.savefig(path, dpi=100, facecolor="white")
         pyplot.close(sheet)
