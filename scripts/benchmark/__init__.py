@@ -1,3 +1,3 @@
-"""Safelight beside openvino-genai and optimum-intel: ten rows, on the same graphs, precision and seeds, interleaved."""
+"""Safelight beside its peers: ten rows, on the same graphs or weights, precision and seeds, interleaved."""
 
 import safelight_server  # noqa: F401 - first: the peers' processes then send no reports of their use, as ours send none

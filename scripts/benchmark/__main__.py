@@ -1,4 +1,4 @@
-"""Safelight beside openvino-genai and optimum-intel, in ten rows; see --help."""
+"""Safelight beside its peers, in ten rows; see --help."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from . import build, folders, machine, report, table
+from . import build, folders, machine, report, table, weights
 from .cases import CASES, Case
 from .figures import Figure
+from .peers import native
 from .rows import ROWS
 from .session import Session
 
@@ -35,19 +36,21 @@ def main() -> None:
                     keep(figures, arguments.output, precision)  # at once: the next row may take half an hour
                     new += figures
     print(table.goals(new))
-    print(f"written: {arguments.output}/bench.json, bench.md, bench.png", file=sys.stderr)
+    print(f"written: {report.path(arguments.output, machine.facts())}, its page, its plot, the index", file=sys.stderr)
 
 
 def keep(figures: Sequence[Figure], output: Path, precision: str) -> None:
     """Writes the figures among those of earlier runs."""
-    merged = report.merge(report.read(output / "bench.json"), figures)
-    report.write(output, machine.facts() | {"precision": precision}, merged)
+    facts = machine.facts() | {"precision": precision}
+    report.write(output, facts, report.merge(report.read(report.path(output, facts)), figures))
 
 
 def session(case: Case, precision: str, cache: Path, models: Path | None) -> Session:
     """A session of the case; models that are not there are built."""
     models = models or cache / "models"
     build.ensure(case.models, models)
+    if any(name in weights.CHECKPOINTS for name in case.models):
+        native.ensure(cache)
     logs = cache / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     return Session(folders.find(case.models, models, cache / "peers"), precision, logs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .cases import INT8
 from .ours import Ours
 from .peers import worker
-from .peers.process import PEERS, Peer, PeerCrashed
+from .peers.process import Peer, PeerCrashed
 from .request import Request
 from .server import Server
 
@@ -32,12 +32,14 @@ class Verdict(NamedTuple):
     text: str
 
 
-def verdict(request: Request, server: Callable[[], Server], peer: Callable[[str], Peer]) -> Verdict:
+def verdict(
+    request: Request, server: Callable[[], Server], peer: Callable[[str], Peer], names: Iterable[str]
+) -> Verdict:
     """Starts one system after the other, and compares their pictures of the request."""
     with closing(Ours(server())) as ours:
         (reference,) = ours.pictures([request])
     pictures: dict[str, Pixels] = {}
-    for name in PEERS:
+    for name in names:
         with closing(peer(name)) as process:
             try:
                 (pictures[name],) = process(worker.pictures, [request])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import safelight_server
-from safelight_server.model_folder import json_file, manifest
+from safelight_server.model_folder import manifest
+
+from . import weights
+from .links import link, name_scheduler
 
 DEMO = Path(safelight_server.__file__).parent / "demo"
 PARTS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae_encoder", "vae_decoder")
@@ -19,16 +21,25 @@ SCHEDULERS = {"demo-vega": DEMO / "demo-xl" / "scheduler"}
 
 
 class Model(NamedTuple):
-    """One model in two folders; the graphs of the second are links to those of the first."""
+    """One model in two folders; the graphs of the second are links to those of the first.
+
+    `checkpoint` has the weights that the graphs were made of, in the layout of diffusers, and `single` has them in one
+    file under the names of the original code. None: they are not here.
+    """
 
     ours: Path
     peers: Path
+    checkpoint: Path | None = None
+    single: Path | None = None
 
 
 def find(names: Iterable[str], models: Path, cache: Path) -> dict[str, Model]:
     """The folders of these models, by name; copies for the peers are made if the cache has none."""
     ours = {name: DEMO / name if name.startswith("demo") else models / name for name in names}
-    return {name: Model(folder, _copy(name, folder, cache)) for name, folder in ours.items()}
+    return {
+        name: Model(folder, _copy(name, folder, cache), *weights.find(name, folder, models, cache))
+        for name, folder in ours.items()
+    }
 
 
 def _copy(name: str, folder: Path, cache: Path) -> Path:
@@ -42,29 +53,14 @@ def _copy(name: str, folder: Path, cache: Path) -> Path:
     aside.mkdir(parents=True)
     shared = manifest.read(folder)
     for part in PARTS:
-        _link(shared.part(part), aside / part)
-    _link(SCHEDULERS.get(name, folder / "scheduler"), aside / "scheduler")
+        link(shared.part(part), aside / part)
+    link(SCHEDULERS.get(name, folder / "scheduler"), aside / "scheduler")
     shutil.copyfile(folder / "model_index.json", aside / "model_index.json")
     if name in SCHEDULERS:
-        _name_scheduler(aside)
+        name_scheduler(aside)
     for part in ("tokenizer", "tokenizer_2"):
         convert_tokenizer(aside / part)
     return aside.rename(copy)
-
-
-def _link(source: Path, target: Path) -> None:
-    target.mkdir()
-    for file in source.iterdir():
-        (target / file.name).symlink_to(file.resolve())
-
-
-def _name_scheduler(folder: Path) -> None:
-    """optimum-intel takes the scheduler's class from the index."""
-    index = folder / "model_index.json"
-    _, values = json_file.read(index)
-    _, configuration = json_file.read(folder / "scheduler" / "scheduler_config.json")
-    values["scheduler"] = ["diffusers", configuration["_class_name"]]
-    index.write_text(json.dumps(values, indent=2), encoding="utf-8")
 
 
 def convert_tokenizer(folder: Path) -> None:

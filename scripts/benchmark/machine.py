@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import safelight_server
 
+WIDE = ("avx512f", "avx512_bf16", "avx512_vnni", "avx512_fp16", "amx_bf16")
 PACKAGES = ("openvino", "openvino-genai", "openvino-tokenizers", "optimum-intel", "diffusers", "torch", "grpcio")
 
 
@@ -38,6 +40,11 @@ def load() -> float:
     return round(os.getloadavg()[0], 2)
 
 
+def busy(run: Mapping[str, Any]) -> str:
+    """A word for a run that began while other processes wanted more cores than there are."""
+    return ": beside other work" if run["load"] > run["cores"] else ""
+
+
 def best_precision() -> str:
     """The precision that OpenVINO chooses for this CPU: bf16 if it can calculate in it, else f32."""
     import openvino as ov
@@ -51,8 +58,13 @@ def _processor() -> str:
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
     facts = {name.strip(): value.strip() for name, value in fields.items()}
-    wide = [flag for flag in ("avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if flag in facts.get("flags", "")]
-    return " ".join([facts.get("model name", platform.processor()), *wide])
+    return " ".join([facts.get("model name", platform.processor()), *wide(facts.get("flags", "").split())])
+
+
+def wide(flags: Collection[str]) -> list[str]:
+    """Those of a processor's instructions that decide how fast it multiplies; AVX2 where it has nothing wider."""
+    found = [flag for flag in WIDE if flag in flags]
+    return found or [flag for flag in ("avx2",) if flag in flags]
 
 
 def _version(package: str) -> str:

@@ -11,6 +11,7 @@ from types import TracebackType
 from .checks import Verdict, verdict
 from .folders import Model
 from .ours import Ours
+from .peers.kinds import EXACT, KINDS, OTHERS, PEERS
 from .peers.process import Peer
 from .request import Request
 from .server import Server
@@ -55,15 +56,21 @@ class Session:
 
     def new_peer(self, name: str, precision: str | None = None) -> Peer:
         """The peer in a new process; the caller closes it."""
-        folders = {model_name: model.peers for model_name, model in self.models.items()}
+        found = {model: getattr(self.models[model], KINDS[name].reads) for model in self.models}
+        folders = {model: path for model, path in found.items() if path is not None}
         return Peer(name, folders, precision or self.precision, self.logs)
+
+    def others(self, model: str) -> list[str]:
+        """The peers beside PEERS that can draw with this model: those for which its weights are here."""
+        return [name for name in OTHERS if getattr(self.models[model], KINDS[name].reads) is not None]
 
     def check(self, request: Request) -> str:
         """Compares the pictures of all systems, once for each request; how far apart they are. Raises CheckFailed."""
         if request not in self._verdicts:
             self.close()  # in f32 a full-size model takes twice the memory
             ours = partial(self.server, request.model, precision="f32")
-            self._verdicts[request] = verdict(request, ours, partial(self.new_peer, precision="f32"))
+            names = [*PEERS, *(name for name in self.others(request.model) if name == EXACT)]
+            self._verdicts[request] = verdict(request, ours, partial(self.new_peer, precision="f32"), names)
         found = self._verdicts[request]
         if not found.equal:
             raise CheckFailed(found.text)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmark import __main__ as command
-from benchmark import checks, memory, report, table
+from benchmark import checks, machine, memory, reasons, report, table
 from benchmark.cases import CASES, Case
 from benchmark.figures import Figure, Goal, summaries
 from benchmark.folders import find
@@ -155,9 +155,10 @@ def test_the_page_tells_what_is_met_and_what_is_not() -> None:
 def test_results_are_kept_until_their_row_is_run_again(tmp_path: Path) -> None:
     old = [figure(), figure(name="old name"), figure(case="vegart-512"), figure(row=9)]
     report.write_text(tmp_path, MACHINE, old)
-    assert report.read(tmp_path / "bench.json") == old
-    assert json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["machine"] == MACHINE
-    assert (tmp_path / "bench.md").read_text(encoding="utf-8") == table.page(MACHINE, old)
+    kept = report.path(tmp_path, MACHINE)
+    assert report.read(kept) == old
+    assert json.loads(kept.read_text(encoding="utf-8"))["machine"] == MACHINE
+    assert kept.with_suffix(".md").read_text(encoding="utf-8") == table.page(MACHINE, old)
     found = report.merge(old, [figure(value=2.0)])
     assert [(one.row, one.case, one.value) for one in found] == [
         (1, "demo", 2.0),
@@ -165,6 +166,27 @@ def test_results_are_kept_until_their_row_is_run_again(tmp_path: Path) -> None:
         (9, "demo", 1.004),
     ]
     assert report.read(tmp_path / "nothing.json") == []
+
+
+def test_each_processor_has_a_page_and_the_index_tells_of_all(tmp_path: Path) -> None:
+    other = MACHINE | {"processor": "6502 avx2", "precision": "f32"}
+    report.write_text(tmp_path, MACHINE, [figure(), figure(case="vegart-512", value=1.2)])
+    report.write_text(tmp_path, other, [figure(row=9)])
+    assert report.read(report.path(tmp_path, MACHINE)) != report.read(report.path(tmp_path, other))
+    index = (tmp_path / "bench.md").read_text(encoding="utf-8")
+    assert "| Z80 | 1 | bf16 | 2 | 1 of 2 | 1976-07-01 to 1976-07-01 | [page](bench/z80-1-cores.md)" in index
+    assert "| 6502 avx2 | 1 | f32 | 1 | 1 of 1 |" in index
+
+
+def test_a_reason_holds_on_the_processor_that_it_was_found_on() -> None:
+    missed = figure(row=7, name="p95", value=2.0)
+    assert "OpenVINO stops between two nodes" in table.notes([missed], reasons.FOUND_ON)
+    assert "not looked into yet" in table.notes([missed], "Z80")
+
+
+def test_instructions_are_named_by_the_widest() -> None:
+    assert machine.wide(["sse2", "avx2"]) == ["avx2"]
+    assert machine.wide(["avx2", "avx512f", "avx512_bf16"]) == ["avx512f", "avx512_bf16"]
 
 
 def test_every_row_has_a_case_and_every_case_its_models() -> None:
@@ -214,9 +236,9 @@ def test_a_row_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     paths = ["--output", str(tmp_path / "out"), "--cache", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--rows", "8", "--rounds", "1", *paths])
     command.main()
-    jpeg, png = report.read(tmp_path / "out" / "bench.json")
+    jpeg, png = report.read(report.path(tmp_path / "out", machine.facts()))
     assert (jpeg.name, png.name) == ("JPEG", "PNG")
     assert jpeg.value is not None
     assert jpeg.value > 0
     assert jpeg.samples["safelight, UNet"].least > 0
-    assert (tmp_path / "out" / "bench.png").stat().st_size > 10_000
+    assert report.path(tmp_path / "out", machine.facts()).with_suffix(".png").stat().st_size > 10_000

@@ -9,8 +9,6 @@ from typing import ParamSpec, TypeVar
 
 from . import worker
 
-PEERS = ("genai", "optimum")
-
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
@@ -20,7 +18,7 @@ class PeerCrashed(RuntimeError):
 
 
 class Peer:
-    """A process of the peer `name`, one of PEERS. Functions of `worker` are called in it, one at a time."""
+    """A process of the peer `name`, one of KINDS. Functions of `worker` are called in it, one at a time."""
 
     def __init__(self, name: str, folders: Mapping[str, Path], precision: str, logs: Path) -> None:
         self.name, self._log = name, logs / f"{name}.log"

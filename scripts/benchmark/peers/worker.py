@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from benchmark.environment import QUIET
 from benchmark.request import Request
 
+from .kinds import KINDS
+
 
 class Caller(NamedTuple):
     """One of several callers at once, who asks for one picture after the other."""
@@ -33,15 +35,15 @@ _pipelines: dict[tuple[str, int], Any] = {}
 _turns: dict[tuple[str, int] | None, threading.Lock] = defaultdict(threading.Lock)  # of each pipeline, and of all
 
 
-def settings(precision: str) -> dict[str, str]:
-    """The settings of a peer's pipeline, which are those that our server gives to OpenVINO."""
-    return {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+def settings(peer: str, precision: str) -> dict[str, str]:
+    """The settings of a peer's pipeline: its kind's own, or those that our server gives to OpenVINO."""
+    return dict(KINDS[peer].settings) or {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
 
 
 def serve(pipe: Connection, peer: str, folders: Mapping[str, Path], precision: str, log: Path) -> None:
     """Answers calls until the pipe is closed. What is printed goes to `log`."""
     global _peer, _folders, _settings
-    _peer, _folders, _settings = peer, folders, settings(precision)
+    _peer, _folders, _settings = peer, folders, settings(peer, precision)
     os.environ |= QUIET
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
@@ -58,7 +60,7 @@ def serve(pipe: Connection, peer: str, folders: Mapping[str, Path], precision: s
 def pipeline(model: str, copy: int = 0) -> Any:
     """The pipeline of a model, loaded if it is not yet. `copy` numbers several of one model."""
     if (model, copy) not in _pipelines:
-        module = importlib.import_module(f"{__package__}.{_peer}")
+        module = importlib.import_module(f"{__package__}.{KINDS[_peer].module}")
         _pipelines[model, copy] = module.Pipeline(_folders[model], _settings)
     return _pipelines[model, copy]
 

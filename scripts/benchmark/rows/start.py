@@ -14,7 +14,7 @@ from benchmark.environment import environment
 from benchmark.figures import Figure, Goal, summaries
 from benchmark.memory import Memory, Peak
 from benchmark.ours import Ours
-from benchmark.peers.process import PEERS
+from benchmark.peers.kinds import PEERS
 from benchmark.request import Request
 from benchmark.rounds import interleave
 from benchmark.session import Session

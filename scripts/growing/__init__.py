@@ -1,0 +1,1 @@
+"""How cost grows with streams, models, waiting jobs and pixels: what scripts/growth does."""
