@@ -16,7 +16,9 @@ import openvino.opset13 as ops
 import psutil
 import pytest
 from safelight_server.errors import InferenceFailed
+from safelight_server.lanes.compiled_graph import Graph
 from safelight_server.lanes.compiled_network import CompiledNetwork
+from safelight_server.lanes.network import Shape
 
 SLOW = 60  # layers
 
@@ -29,6 +31,22 @@ def graph(layers: int) -> Any:
     for _ in range(layers):
         y = ops.tanh(ops.matmul(y, weights, False, False))
     return ov.Model([ops.result(y, name="y")], [x], "slow")
+
+
+def test_what_takes_a_stopped_graph_along_differs_in_every_input() -> None:
+    """Also in those that hang on the rows alone, as a prompt does: of 150 steps, one size with other rows follows."""
+    inputs = [ops.parameter([-1, -1], np.float32, name="picture"), ops.parameter([-1, 8], np.float32, name="prompt")]
+    both = ov.Model([ops.result(ops.reduce_sum(ops.concat(inputs, 1), [1]), name="y")], inputs, "both")
+    found = Graph(ov.Core().compile_model(both, "CPU"), ())
+    shapes: list[dict[int, Shape]] = [
+        {0: (rows, width), 1: (rows, 8)} for rows, width in ((1, 16), (8, 16), (2, 32), (1, 4))
+    ]
+    for one in shapes:
+        found.note({index: np.zeros(shape, np.float32) for index, shape in one.items()}, one)
+    for first in shapes:
+        for second in shapes:
+            for index, value in found.unlike(first, second).items():
+                assert value.shape not in (first[index], second[index])
 
 
 def network(layers: int = 1, wrap: Callable[[Any], Any] | None = None) -> CompiledNetwork:

@@ -59,3 +59,18 @@ def test_the_limit_of_addresses_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = psutil.Process().memory_info().vms
     monkeypatch.setattr(resource, "getrlimit", lambda which: (taken + 300 * 2**20, resource.RLIM_INFINITY))
     assert 0 < free_memory.available() <= 300 * 2**20 / free_memory.ADDRESSES
+
+
+def test_what_a_model_is_about_to_take_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    resident = [1000]
+    monkeypatch.setattr(free_memory, "resident", lambda: resident[0])
+    monkeypatch.setattr(free_memory, "available", lambda: 900)
+    with free_memory.reserve(300):
+        assert (free_memory.reserved(), free_memory.unreserved()) == (300, 600)
+        resident[0] += 200  # it has come so far
+        assert (free_memory.reserved(), free_memory.unreserved()) == (100, 800)
+        resident[0] += 200
+        assert free_memory.reserved() == 0
+        with free_memory.reserve(5000):
+            assert free_memory.unreserved() == 0, "and never less"
+    assert free_memory.unreserved() == 900

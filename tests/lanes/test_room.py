@@ -112,7 +112,7 @@ def test_a_lane_goes_on_after_a_run_without_room(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_batch_without_room_is_run_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def make(self: Room, network: FakeNetwork, shape: tuple[int, ...]) -> None:
+    async def make(self: Room, network: FakeNetwork, shape: tuple[int, ...], reserved: int = 0) -> None:
         asked.append(shape[0])
         if shape[0] > 1:
             raise MemoryShort(2, 1)

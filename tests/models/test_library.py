@@ -295,6 +295,27 @@ def test_what_does_not_fit_alone_is_refused_and_what_waits_for_room_gets_it() ->
     run(test)
 
 
+def test_a_model_is_not_loaded_into_memory_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is known what it takes; a guess keeps nobody from trying."""
+
+    async def test() -> None:
+        library = await library_of("demo-vega", "demo-xl")
+        monkeypatch.setattr("safelight_server.models.exchange.available", lambda: 0)
+        await library.load("demo-vega")
+        await library.load("demo-xl")
+        needs = library.known["demo-vega"].needs
+        await library.unload("demo-vega")
+        monkeypatch.setattr("safelight_server.models.exchange.available", lambda: needs - ("demo-xl" in library.models))
+        await library.load("demo-vega")
+        assert states(library) == [LOADED, UNLOADED]
+        await library.unload("demo-vega")
+        monkeypatch.setattr("safelight_server.models.exchange.available", lambda: 0)
+        with pytest.raises(ModelTooLarge):
+            await library.load("demo-vega")
+
+    run(test)
+
+
 def test_two_jobs_that_each_need_two_models_do_not_wait_for_each_other() -> None:
     async def test() -> None:
         library = await library_of("demo-xl", "demo-vega", "demo-refiner")

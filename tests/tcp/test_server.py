@@ -124,7 +124,7 @@ def _listed(images: ImageServiceStub) -> list[pb.Model]:
 
 
 def test_not_serving_until_all_is_warm(folders: dict[str, str], tmp_path: Path) -> None:
-    two = [*models(folders, "base", "refiner"), f"--cache-dir={tmp_path}"]  # nothing is there: it takes its time
+    two = [*models(folders, "base", "vega_lcm"), f"--cache-dir={tmp_path}"]  # nothing is there: it takes its time
     with ServerProcess(*two, ready="listening on") as process, grpc.insecure_channel(process.address) as channel:
         health, images = health_pb2_grpc.HealthStub(channel), ImageServiceStub(channel)
         assert health.Check(Health()).status == NOT_SERVING
@@ -133,10 +133,10 @@ def test_not_serving_until_all_is_warm(folders: dict[str, str], tmp_path: Path) 
         assert early.retry_delay
         while not (listed := _listed(images)):
             time.sleep(0.02)
-        assert [model.name for model in listed] == ["base", "refiner"]
-        request = pb.GenerateRequest(prompt="a red apple", model="refiner", steps=1)
+        assert [model.name for model in listed] == ["base", "vega_lcm"]
+        request = pb.GenerateRequest(prompt="a red apple", model="vega_lcm", steps=1)
         assert len(images.Generate(request).images) == 1, "it waits for its model"
-        assert health.Check(Health(service="refiner")).status == SERVING
+        assert health.Check(Health(service="vega_lcm")).status == SERVING
         for response in health.Watch(Health(), timeout=120):
             if response.status == SERVING:
                 break

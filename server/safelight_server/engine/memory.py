@@ -10,7 +10,7 @@ from safelight_server.diffusion.pipeline import Pipeline
 from safelight_server.diffusion.plan import Plan
 from safelight_server.diffusion.state import latent_shape
 from safelight_server.errors import MemoryShort
-from safelight_server.lanes.free_memory import available
+from safelight_server.lanes.free_memory import unreserved
 from safelight_server.lanes.network import Network
 from safelight_server.lanes.room import with_spare
 
@@ -61,7 +61,7 @@ def _steps(model: Pipeline, plan: Plan) -> Run:
     return Run(model.networks.unet, shape, UNET_BYTES * math.prod(shape))
 
 
-def check(models: Mapping[str, Pipeline], plan: Plan, available: Callable[[], int] = available) -> None:
+def check(models: Mapping[str, Pipeline], plan: Plan, available: Callable[[], int] = unreserved) -> None:
     """Raises MemoryShort for a job whose largest run would find no room even if no network kept anything."""
     runs = [run for run in runs_of(models, plan) if run.more]
     if not runs:

@@ -35,8 +35,8 @@ class ModelTooLarge(JobError):
 
     def __init__(self, name: str, needed: int, taken: int, limit: int) -> None:
         super().__init__(
-            f"model {name} takes about {needed / 1e9:.2f} GB, and does not fit: --memory-limit is {limit / 1e9:.2f} "
-            f"GB, and the server has {taken / 1e9:.2f} GB without it"
+            f"model {name} takes about {needed / 1e9:.2f} GB, and does not fit: the server may have {limit / 1e9:.2f} "
+            f"GB (--memory-limit, or what there is), and has {taken / 1e9:.2f} GB without it"
         )
         self.metadata = {"needed_bytes": str(needed), "limit_bytes": str(limit)}
 

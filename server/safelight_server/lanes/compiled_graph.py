@@ -35,11 +35,16 @@ class Graph:
             self.smallest = {index: np.zeros_like(value[:1] if value.ndim else value) for index, value in given.items()}
 
     def unlike(self, *others: dict[int, Shape]) -> dict[int, Tensor]:
-        """Small inputs of other shapes than these."""
+        """Small inputs, each of another shape than it has in these: of other rows.
+
+        What a graph makes of prompts alone has the shape of its rows, whatever the size of the picture: with rows that
+        were there before, a node that was not reached would take itself for up to date.
+        """
         assert self.smallest is not None
         for rows in range(1, len(others) + 2):
             small = {index: self._repeated(index, value, rows) for index, value in self.smallest.items()}
-            if {index: value.shape for index, value in small.items()} not in others:
+            apart = (index for index in small if index not in self.shared)
+            if all(small[index].shape != shapes[index] for index in apart for shapes in others if index in shapes):
                 return small
         raise AssertionError("one of so many differs from all")
 

@@ -5,19 +5,50 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import control_groups
-from .buffers import resource
+from .buffers import resident, resource
 
 # An allocator reserves more addresses than it takes memory: runs of networks were seen to take up to 1.45 times.
 ADDRESSES = 1.5
+
+
+_reserved: list[int] = []  # what the process will have then
 
 
 def available() -> int:
     """Bytes: the least of what the machine has, and of what its two limits leave."""
     left = (_free(), control_groups.left(), _left_in_address_space())
     return max(0, min(bytes for bytes in left if bytes is not None))
+
+
+def unreserved() -> int:
+    """Bytes: of these, what a job may take."""
+    return max(0, available() - reserved())
+
+
+def comes_back() -> bool:
+    """Whether what is freed can be taken again. An allocator keeps its addresses: a limit on these is never undone."""
+    return _left_in_address_space() is None
+
+
+def reserved() -> int:
+    """Bytes that a model which is being loaded has yet to take."""
+    return max(0, max(_reserved, default=0) - resident()) if _reserved else 0
+
+
+@contextmanager
+def reserve(count: int) -> Iterator[None]:
+    """For a model that is about to take so many bytes, in many pieces: jobs leave them to it."""
+    then = resident() + count
+    _reserved.append(then)
+    try:
+        yield
+    finally:
+        _reserved.remove(then)
 
 
 def _free() -> int:

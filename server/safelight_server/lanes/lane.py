@@ -14,6 +14,7 @@ from pathlib import Path
 from safelight_server.errors import DeviceStuck, MemoryShort, ModelRecovering
 from safelight_server.observer import SILENT, Observer
 
+from . import free_memory
 from .batching import Batching, Entry, join, split
 from .healer import Healer
 from .network import Network, Tensor
@@ -138,8 +139,10 @@ class Lane:
         network, began = batch[0].network, time.monotonic()
         try:
             inputs = join(batch)
-            await self._room.make(network, next(iter(inputs.values())).shape)
-            usual = self.step_times.seconds(network.name, next(iter(inputs.values())).shape)
+            shape = next(iter(inputs.values())).shape
+            warms = not batch[0].goes_on  # the model that it is for was given its memory
+            await self._room.make(network, shape, free_memory.reserved() if warms else 0)
+            usual = self.step_times.seconds(network.name, shape)
             watched = watch(network(inputs), limit(usual), partial(self._on_hang, batch))
             outputs = split(batch, await watched)
         except Exception as error:

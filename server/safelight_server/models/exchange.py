@@ -11,6 +11,7 @@ from typing import Any
 
 from safelight_server.errors import ModelTooLarge
 from safelight_server.lanes.buffers import resident
+from safelight_server.lanes.free_memory import available, reserve
 
 from . import checking, footprint
 from .known import Known, ModelState
@@ -87,14 +88,20 @@ class Exchange:
 
     async def _make_room(self, one: Known, beside: Sequence[Known]) -> None:
         """Unloads others until it fits, the one first that was wanted least lately. Jobs are waited for."""
-        while self.limit is not None and resident() + one.needs > self.limit:
+        while not self._has_room_for(one):
             names = [known.name for known in beside]
             if self.idle(names):
                 await self.unload_idle(names)
             elif any(name not in names for name in self._registry.models):
                 await self.news()
             else:
-                raise ModelTooLarge(one.name, one.needs, resident(), self.limit)
+                most = resident() + available()
+                raise ModelTooLarge(one.name, one.needs, resident(), most if self.limit is None else self.limit)
+
+    def _has_room_for(self, one: Known) -> bool:
+        """Within the limit; and in the memory that there is, where it is known and not guessed what the model takes."""
+        within = self.limit is None or resident() + one.needs <= self.limit
+        return within and (not one.was_loaded or one.needs <= available())
 
     async def news(self) -> None:
         """Waits until a job is over."""
@@ -112,9 +119,10 @@ class Exchange:
         self._move(one, ModelState.LOADING)
         try:
             await self._check(one)
-            model = await self._registry.load(
-                one.name, config, one.device, lane=one.lane, limit=self.limit, on_progress=on_progress
-            )
+            with reserve(one.needs):
+                model = await self._registry.load(
+                    one.name, config, one.device, lane=one.lane, limit=self.limit, on_progress=on_progress
+                )
         except BaseException as error:
             one.failed = time.monotonic()
             if not isinstance(error, asyncio.CancelledError):  # the server leaves

@@ -20,6 +20,7 @@ from safelight_server.errors import (
     QueueFull,
 )
 from safelight_server.lanes.buffers import resident
+from safelight_server.lanes.free_memory import comes_back, reserved
 from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.observer import Observer
 
@@ -142,8 +143,9 @@ class Library:
         self._exchange.freed()
 
     def could_give(self, beside: Collection[str]) -> int:
-        """Bytes of the models that are loaded beside those."""
-        return sum(self._known[name].memory for name in self.models if name not in beside)
+        """Bytes of the models that are loaded beside those, and what is reserved while one is being loaded."""
+        others = [self._known[name].memory for name in self.models if name not in beside]
+        return reserved() + (sum(others) if comes_back() else 0)
 
     async def give(self, beside: Collection[str]) -> bool:
         """Unloads a model beside those, or waits until a job is over. False: there is none, and nothing to wait for.
@@ -152,7 +154,7 @@ class Library:
         """
         with self._waits():
             async with self._exchange.turn():
-                if self._exchange.idle(beside):
+                if comes_back() and self._exchange.idle(beside):
                     await self._exchange.unload_idle(beside)
                     return True
             if not any(map(self._is_busy, self._known.values())):
