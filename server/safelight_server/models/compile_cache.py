@@ -32,10 +32,13 @@ def settings(cache: Path | None, weights: Path, name: str) -> Iterator[dict[str,
     if cache is None:
         yield {}
         return
-    with _opened(_folder(cache, weights, name)) as folder:
+    with _opened(_folder(cache, weights, name), cache) as folder:
         # A cache without weights finds those of a graph that was read before only if it is told where they are.
         told = {"CACHE_DIR": str(folder), "CACHE_MODE": "OPTIMIZE_SIZE", "WEIGHTS_PATH": str(weights)}
         yield told if folder else {}
+
+
+_told_of: set[Path] = set()  # caches in which nothing can be written: the log says it once, not for each graph
 
 
 def _folder(cache: Path, weights: Path, name: str) -> Path:
@@ -51,37 +54,41 @@ def _folder(cache: Path, weights: Path, name: str) -> Path:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[Path | None]:
+def _opened(folder: Path, cache: Path) -> Iterator[Path | None]:
     """The folder while a graph is compiled, or taken from it, by this process alone. None: there can be none."""
     lock = FileLock(folder / ".lock", timeout=PATIENCE)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        _drop_damaged(folder)
     except (OSError, Timeout) as error:
-        log.warning("what is compiled is not kept for the next start: %s", error)
+        lock.release()
+        if cache not in _told_of:
+            _told_of.add(cache)
+            log.warning("what is compiled is not kept for the next start: %s", error)
         yield None
         return
     try:
-        with _kept(folder):
-            yield folder
+        yield folder
+        _vouch(folder)
     finally:
         lock.release()
 
 
-@contextmanager
-def _kept(folder: Path) -> Iterator[None]:
-    """Before: what is not as it was written is removed. After: what is there now is what was written."""
+def _drop_damaged(folder: Path) -> None:
+    """What is not as it was written, or is not known to be, is removed. Raises OSError."""
     told = _told(folder)
     for blob in _blobs(folder):
         if _digest(blob) != told.get(blob.name):
             log.warning("%s is not as it was written, and is compiled anew", blob)
             blob.unlink()
-    yield
-    try:
+
+
+def _vouch(folder: Path) -> None:
+    """What is there now is what was written. If that cannot be noted, the next start compiles it anew."""
+    with suppress(OSError):
         json_file.write(folder / DIGESTS, {blob.name: _digest(blob) for blob in _blobs(folder)})
         os.utime(folder)
-    except OSError as error:
-        log.warning("what is compiled is not kept for the next start: %s", error)
 
 
 def tidy(cache: Path, most: int = MOST) -> None:
