@@ -11,10 +11,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from safelight import Client, Conflict, FailedPrecondition, InvalidRequest, Model, NotFound, Unavailable
+from safelight import Client, Conflict, FailedPrecondition, InvalidRequest, Model, NotFound
 from safelight.v1 import images_pb2 as pb
+from safelight.v1.images_pb2_grpc import ImageServiceStub
 from safelight_server import demo
 from support.clients import Connect
+from support.failures import failure
 from support.http_server import HttpServer
 from support.servers import ServerProcess, refused_start
 
@@ -53,12 +55,13 @@ def test_an_unloaded_model_is_loaded_by_the_next_request_and_draws_the_same_pict
     assert named(client, "vega").state == "loaded"
 
 
-def test_who_does_not_want_to_wait_is_refused_with_the_seconds(client: Client) -> None:
+def test_who_does_not_want_to_wait_is_refused_with_the_seconds(client: Client, server: HttpServer) -> None:
     client.unload_model("vega")
-    with pytest.raises(Unavailable) as refused:
-        client.generate("a red apple", model="vega", steps=1, wait_for_model=False, timeout=2.0)
-    assert refused.value.reason == "MODEL_LOADING"
-    assert refused.value.retry_after
+    request = pb.GenerateRequest(prompt="a red apple", model="vega", steps=1, wait_for_model=False)
+    with grpc.insecure_channel(server.address) as channel:  # the client would ask again, until it is loaded
+        refused = failure(lambda: ImageServiceStub(channel).Generate(request))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "MODEL_LOADING")
+    assert refused.retry_delay
     client.load_model("vega")
     assert client.generate("a red apple", model="vega", steps=1, wait_for_model=False)
 
