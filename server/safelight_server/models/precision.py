@@ -26,6 +26,7 @@ SHORT, TIMES = 1.0, 3  # a run of fewer seconds is timed so often: the median co
 Inputs = Mapping[str, Tensor]
 
 
+@cache
 def candidates(device: str) -> tuple[str, ...]:
     """The device's own choice first. A device that is no CPU has no other: a GPU's own is right."""
     own = usual(device)
@@ -63,12 +64,13 @@ async def choose(
             log.info("%s: %s is not tried: there is no memory for it", network.name, name)
             continue
         try:
-            await _change(lane, network, name, rows)
+            await _change(lane, network, name)
+            await lane.run(network, rows[0])  # it packs the weights: that is no part of what a step takes
             seconds[name] = await _timed(lane, network, rows[-1])
         except (InferenceFailed, MemoryShort, RuntimeError) as error:
             log.warning("%s is not tried in %s: %s", network.name, name, error)
     chosen = best(seconds, among[0])
-    await _change(lane, network, chosen, rows)
+    await _change(lane, network, chosen)
     lane.step_times.forget(network.name)
     if chosen in seconds:
         lane.step_times.observe(network.name, next(iter(rows[-1].values())).shape, seconds[chosen])
@@ -81,11 +83,10 @@ def best(seconds: Mapping[str, float], own: str) -> str:
     return fastest if seconds.get(own, float("inf")) >= GAIN * seconds.get(fastest, 0.0) else own
 
 
-async def _change(lane: Lane, network: Network, name: str, rows: Sequence[Inputs]) -> None:
+async def _change(lane: Lane, network: Network, name: str) -> None:
     if network.precision != name or network.broken:
         async with lane.turn():
             await asyncio.to_thread(network.load, name)
-        await lane.run(network, rows[0])
 
 
 async def _timed(lane: Lane, network: Network, row: Inputs) -> float:
