@@ -49,7 +49,7 @@ async def work(
     """
     store = await asyncio.shield(opening)  # it is closed in any case
     await start.add_all(library, configs, config.devices, config.own_lane)
-    desk.book = book = await _open(config, desk, store, library, observer, on_change)
+    book = await _open(config, desk, store, library, observer, on_change)
     on_change()
     if config.cache is not None:
         await asyncio.to_thread(compile_cache.tidy, config.cache)

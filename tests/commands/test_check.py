@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from safelight_server import demo
 from safelight_server.callers import Right
-from safelight_server.commands import config_file, serve
+from safelight_server.commands import config_file, serve_options
 from safelight_server.commands.check import add
 from safelight_server.commands.parsing import Parser
 from safelight_server.config import Config
@@ -52,7 +52,7 @@ def test_it_takes_what_serve_takes() -> None:
     commands = top.add_subparsers()
     add(commands)
     other = Parser(prog="serve")
-    serve.add_options(other)
+    serve_options.add_options(other)
     assert config_file.keys(commands.choices["check"]).keys() == config_file.keys(other).keys()
 
 
@@ -274,3 +274,9 @@ def test_options_that_do_not_fit_each_other() -> None:
 def test_a_root_of_models_must_be_a_folder(tmp_path: Path) -> None:
     assert lines("ok", f"--models-root={tmp_path}")
     assert any("is no folder" in line for line in lines("FAILED", f"--models-root={tmp_path / 'nothing'}"))
+
+
+def test_a_cache_that_cannot_be_written_keeps_no_server_from_starting(place: list[object], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (told,) = lines("warning", *place, f"--cache-dir={tmp_path / 'file' / 'cache'}")
+    assert "is a file: name a folder; until then, each start compiles and measures anew" in told

@@ -12,7 +12,7 @@ import pytest
 from safelight import Client
 from safelight_server import demo
 from safelight_server.__main__ import parser
-from safelight_server.commands import config_file, serve
+from safelight_server.commands import config_file, serve, serve_options
 from safelight_server.commands.parsing import Parser
 from support.servers import ServerProcess
 
@@ -45,7 +45,7 @@ NUMBERS = {
 
 def options() -> Parser:
     command = Parser(prog="serve")
-    serve.add_options(command)
+    serve_options.add_options(command)
     return command
 
 

@@ -82,3 +82,26 @@ def test_two_servers_do_not_share_a_port(folders: dict[str, str]) -> None:
         second = serve(f"--model=m={folders['base']}", f"--listen={server.address}")
         assert second.returncode == 1
         assert "cannot listen on" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "precision", "measures"),
+    [([], None, True), (["--precision=device"], None, False), (["--precision=f32"], "f32", False)],
+)
+def test_a_precision_that_is_asked_for_is_not_measured(words: list[str], precision: str | None, measures: bool) -> None:
+    config = config_from(parser().parse_args(["serve", "--model", "a=x", *words]))
+    for device in (config.devices["a"], config.new_device):
+        assert (device.precision, device.measures) == (precision, measures)
+
+
+def test_what_the_next_start_need_not_do_is_kept_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def told(*words: str) -> tuple[Path | None, str]:
+        config = config_from(parser().parse_args(["serve", "--model", "a=x", *words]))
+        assert config.devices["a"].cache == config.cache
+        return config.cache, config.verify
+
+    assert told() == (tmp_path / "safelight", "once")
+    assert told("--cache-dir=c", "--verify=always") == (Path("c"), "always")
+    assert told("--no-cache", "--no-verify") == (None, "never")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -39,6 +40,22 @@ async def _library(monkeypatch: Patch) -> Library:
         await library.add(name, CONFIGS[name], compiled.device())
         await library.load(name)
     return library
+
+
+def test_under_a_limit_of_addresses_no_model_goes(monkeypatch: Patch) -> None:
+    async def test() -> None:
+        models = await _library(monkeypatch)
+        engine = Engine(models, slots=4, queue=8)
+        needed = _needed(engine)
+        for one in models.known.values():
+            one.memory = needed
+        _leave(monkeypatch, lambda: 0)
+        monkeypatch.setattr(resource, "getrlimit", lambda which: (2**40, resource.RLIM_INFINITY))
+        with pytest.raises(MemoryShort):
+            await draw(engine, LARGE)
+        assert len(models.models) == 2
+
+    run(test)
 
 
 async def _running(engine: Engine, name: str) -> None:

@@ -25,7 +25,7 @@ class Request:
 
 def run(request: Request, test: Callable[[InferenceEnd], Awaitable[None]]) -> None:
     async def main() -> None:
-        await test(InferenceEnd(request, waiter))
+        await test(InferenceEnd(request.wait, waiter))
 
     with ThreadPoolExecutor(1) as waiter:
         try:

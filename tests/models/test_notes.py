@@ -15,11 +15,11 @@ NOTE = Note("f32", {"bf16": 2.0, "f32": 1.0}, [["unet", []]], [["unet", [[[1, 4,
 
 def test_it_is_there_after_a_restart(tmp_path: Path) -> None:
     subject = Subject("m/unet", "a b", HERE)
-    assert Notes(tmp_path).read(subject).is_new
+    assert Notes(tmp_path).read(subject) == Note()
     Notes(tmp_path).write(subject, NOTE)
     assert Notes(tmp_path).read(subject) == NOTE
     assert Notes(tmp_path).read(Subject("n/unet", "a b", HERE)) == NOTE, "another model of the same file"
-    assert Notes(tmp_path).read(Subject("m/unet", "a c", HERE)).is_new
+    assert Notes(tmp_path).read(Subject("m/unet", "a c", HERE)) == Note()
 
 
 def test_other_surroundings_have_notes_of_their_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -30,7 +30,7 @@ def test_other_surroundings_have_notes_of_their_own(tmp_path: Path, caplog: pyte
     assert notes.read(Subject("m/unet", "a b", HERE | {"the processor": f"{KEPT}"})).precision == f"p{KEPT}"
     assert not caplog.text
     for _ in range(2):
-        assert notes.read(Subject("m/unet", "a b", HERE)).is_new
+        assert notes.read(Subject("m/unet", "a b", HERE)) == Note()
     assert caplog.text.count("m/unet is measured anew: the processor was 9, and is A") == 1
 
 
@@ -38,7 +38,7 @@ def test_other_surroundings_have_notes_of_their_own(tmp_path: Path, caplog: pyte
 def test_what_cannot_be_read_is_measured_anew(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
     subject = Subject("m/unet", "a b", HERE)
     (tmp_path / subject.file).write_text(text)
-    assert Notes(tmp_path).read(subject).is_new
+    assert Notes(tmp_path).read(subject) == Note()
     assert "cannot be read" in caplog.text
     Notes(tmp_path).write(subject, NOTE)
     assert Notes(tmp_path).read(subject) == NOTE

@@ -12,8 +12,9 @@ from safelight_server.engine.engine import Engine
 from safelight_server.errors import InferenceFailed
 from safelight_server.lanes.lane import Lane
 from safelight_server.lanes.network import Tensor
-from safelight_server.models import batch_profile, precision
+from safelight_server.models import batch_profile, learning, precision
 from safelight_server.models.device import Device
+from safelight_server.models.learning import Learning
 from safelight_server.models.notes import Notes
 from safelight_server.models.precision import best, choose
 from safelight_server.models.registry import Registry
@@ -140,3 +141,23 @@ def test_it_is_measured_once_and_a_restart_changes_no_picture(
         assert "measured anew: OpenVINO was " in caplog.text
 
     run(test)
+
+
+def test_what_takes_more_memory_is_tried_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine whose own choice is bf16: f32 takes as much again as the file of the weights has."""
+    config = CONFIGS["demo-xl"]
+    weights = config.graph("unet").with_suffix(".bin").stat().st_size
+    monkeypatch.setattr(precision, "usual", lambda device: "bf16")
+    monkeypatch.setattr(learning, "resident", lambda: 10**9)
+    free = [0]
+    monkeypatch.setattr(learning, "available", lambda: free[0])
+
+    def fits(name: str, limit: int | None = None) -> bool:
+        return Learning(Notes(), config, Device(measures=True), limit)._fits("unet", name)
+
+    assert fits("f16")
+    assert not fits("f32")
+    free[0] = round(weights / learning.SHARE)
+    assert fits("f32")
+    assert fits("f32", limit=10**9 + weights)
+    assert not fits("f32", limit=10**9 + weights - 1)

@@ -283,13 +283,20 @@ def test_forks_with_changes(jobs: JobServiceStub) -> None:
     assert list(bad.violations) == ["changes.scheduler"]
 
 
+PARTS = {"text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_encoder", "vae_tiny_decoder"}
+
+
 def test_a_picture_is_verified_by_its_own_receipt(jobs: JobServiceStub, stub: ImageServiceStub) -> None:
     file = generate(stub)
     found = jobs.Verify(pb.VerifyRequest(file=file))
     assert (found.same, found.max_difference, list(found.differs)) == (True, 0, [])
     receipt = found.receipt
     assert receipt.generate.seed == 11
-    assert receipt.models[0].name == "base"
+    (told,) = receipt.models
+    assert (told.name, set(told.precisions)) == ("base", PARTS)
+    (listed,) = (model for model in stub.ListModels(images.ListModelsRequest()).models if model.name == "base")
+    assert dict(listed.precisions) == dict(told.precisions)
+    assert told.precisions["unet"] == told.precision == listed.precision
     receipt.generate.seed = 12
     other = jobs.Verify(pb.VerifyRequest(file=file, receipt=receipt))
     assert not other.same

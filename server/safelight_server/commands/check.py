@@ -12,7 +12,8 @@ from safelight_server.preflight import checks
 from safelight_server.preflight.finding import Mark, failed
 
 from .parsing import add_command
-from .serve import add_options, config_from
+from .serve import config_from
+from .serve_options import add_options
 
 EPILOG = """\
 examples:

@@ -24,7 +24,8 @@ from safelight_server.server import serve
 from .contact_sheet import draw_all
 from .own_server import demo_server
 from .parsing import add_command
-from .serve import HTTP_PORT, address, http_address, state_dir
+from .serve import state_dir
+from .serve_options import HTTP_PORT, address, http_address
 
 EPILOG = """\
 examples:

@@ -111,4 +111,8 @@ def _differences(there: images.Receipt, here: images.Receipt) -> list[str]:
         for field in ("seal", "precision", "device", "surgery"):
             if getattr(theirs, field) != getattr(ours, field):
                 found.append(f"{ours.name}: {field} {getattr(theirs, field)!r} there, {getattr(ours, field)!r} here")
+        for part in sorted(theirs.precisions.keys() & ours.precisions.keys()):  # older receipts tell the UNet's alone
+            if part != "unet" and theirs.precisions[part] != ours.precisions[part]:
+                before, now = theirs.precisions[part], ours.precisions[part]
+                found.append(f"{ours.name}: {part} in {before} there, in {now} here")
     return found

@@ -22,6 +22,11 @@ class Limits:
     max_images: int = 16
     max_chunks: int = 8  # of a weighted prompt
 
+    @property
+    def small_edge(self) -> int:
+        """Of a picture that is drawn to learn something, not to be looked at."""
+        return max(self.min_edge, 64)
+
 
 @dataclass(frozen=True)
 class ModelInfo:

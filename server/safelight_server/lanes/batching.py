@@ -79,14 +79,15 @@ class Batching:
 
     def told(self, network: str) -> list[list[Any]]:
         """What a warm-up found of a network, in lists, numbers and texts: for `recall`."""
-        return [[[[name, list(shape)] for name, shape in known[1:]], list(sizes)] for known, sizes in self._of(network)]
+        return [
+            [[[name, list(shape)] for name, shape in known[1:]], list(sizes)]
+            for known, sizes in self._sizes.items()
+            if known[0] == network
+        ]
 
     def recall(self, network: str, told: Iterable[Any]) -> None:
         for inputs, sizes in told:
             self.allow((network, *((name, tuple(shape)) for name, shape in inputs)), sizes)
-
-    def _of(self, network: str) -> list[tuple[Signature, tuple[int, ...]]]:
-        return [(known, sizes) for known, sizes in self._sizes.items() if known[0] == network]
 
     def forget(self, network: str) -> None:
         self._sizes = {known: sizes for known, sizes in self._sizes.items() if known[0] != network}

@@ -38,13 +38,8 @@ class Buffers:
         self._packed, self._kept = True, max(self._kept, size)
 
     @property
-    def is_known(self) -> bool:
-        """Whether a run has shown what larger ones take."""
-        return self._each is not None
-
-    @property
     def each(self) -> float | None:
-        """Bytes for each number of the input, as far as is known."""
+        """Bytes for each number of the input; None: no run has shown that yet."""
         return self._each
 
     def recall(self, each: float) -> None:

@@ -27,9 +27,9 @@ class CompiledNetwork:
     """A Network in this process: a compiled graph and its one infer request.
 
     `compile` gives the compiled graph in a precision ("": as the device does), and is called again to heal a network
-    that has failed.
-    `outputs` names the outputs that are worth copying out; all of them if there are none. `weights` is the file that
-    the graph's constants are read from. With `shapes`, of its inputs, it is compiled when it is first run.
+    that has failed. `outputs` names the outputs that are worth copying out; all of them if there are none. `weights` is
+    the file that the graph's constants are read from. With `shapes`, of its inputs, it is compiled when it is first
+    run.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class CompiledNetwork:
             # start_async and wait only: with one thread the synchronous infer() has returned the output of the request
             # before in place of an error, and no callback fires for a request that was cancelled.
             graph.request.start_async(given, share_inputs=True)
-            end = InferenceEnd(graph.request, self._waiter)
+            end = InferenceEnd(graph.request.wait, self._waiter)
             await end.reached()
         except asyncio.CancelledError:
             await self._stop(graph, shapes, end)
@@ -139,11 +139,11 @@ class CompiledNetwork:
 
     async def _first_load(self) -> None:
         """It is waited for to the end, whoever is cancelled: a graph that is being compiled cannot be stopped."""
-        loading = asyncio.get_running_loop().run_in_executor(self._waiter, self._compile_now)
+        end = InferenceEnd(self._compile_now, self._waiter)
         try:
-            await asyncio.shield(loading)
+            await end.reached()
         except asyncio.CancelledError:
-            await _settle(loading)
+            await end.settled()
             raise
         except Exception as error:
             log.exception("network %s could not be compiled", self.name)
@@ -172,7 +172,7 @@ class CompiledNetwork:
             graph.request.start_async(small, share_inputs=True)
         except RuntimeError:
             return False
-        end = InferenceEnd(graph.request, self._waiter)
+        end = InferenceEnd(graph.request.wait, self._waiter)
         graph.last = {index: value.shape for index, value in small.items()}
         return await end.settled() is None
 
@@ -198,13 +198,3 @@ def _precision(compiled: Any) -> str:
 def short_precision(told: str) -> str:
     """ "f32", "bf16" or "f16", however OpenVINO spells it."""
     return {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float": "f32"}.get(told, told)
-
-
-async def _settle(waiting: asyncio.Future[Any]) -> BaseException | None:
-    """Waits for the end of an inference, however often the task is cancelled meanwhile; what it failed with, if so."""
-    while not waiting.done():
-        try:
-            await asyncio.wait({waiting})
-        except asyncio.CancelledError:
-            continue
-    return waiting.exception()

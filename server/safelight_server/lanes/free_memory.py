@@ -37,7 +37,7 @@ def comes_back() -> bool:
 
 def reserved() -> int:
     """Bytes that a model which is being loaded has yet to take."""
-    return max(0, max(_reserved, default=0) - resident()) if _reserved else 0
+    return max(0, max(_reserved) - resident()) if _reserved else 0
 
 
 @contextmanager

@@ -1,30 +1,30 @@
-"""The end of one inference: a thread waits for it, and a task hears of it, also after the task was cancelled there."""
+"""The end of work in a thread: a task hears of it, also after the task was cancelled. An inference is such work."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any
 
 
 class InferenceEnd:
-    """Of an infer request that was just started; `waiter` has the thread that waits.
+    """Of `wait`, which returns when an inference has ended; `waiter` has the thread for it.
 
     A future of the loop's own, for asyncio's chain of futures and shields costs three more turns of the loop: for the
     small networks of small models that is as much as the inference itself.
     """
 
-    def __init__(self, request: Any, waiter: Executor) -> None:
+    def __init__(self, wait: Callable[[], object], waiter: Executor) -> None:
         self._loop = asyncio.get_running_loop()
         self._over = False
         self._error: Exception | None = None
         self._told: asyncio.Future[None] | None = None  # of the task that waits right now
-        waiter.submit(self._wait, request)
+        waiter.submit(self._wait, wait)
 
-    def _wait(self, request: Any) -> None:
+    def _wait(self, wait: Callable[[], object]) -> None:
         try:
-            request.wait()
+            wait()
         except Exception as error:
             self._error = error
         self._loop.call_soon_threadsafe(self._tell)

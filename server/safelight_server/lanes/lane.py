@@ -148,7 +148,7 @@ class Lane:
         except Exception as error:
             self._fail(batch, error)
             return
-        self._account(batch, next(iter(inputs.values())).shape, began)
+        self._account(batch, shape, began)
         for entry, rows in zip(batch, outputs, strict=True):
             if not entry.outputs.done():
                 entry.outputs.set_result(rows)

@@ -33,9 +33,13 @@ class Manifest:
     guidance: float | None = None
     latent_rgb: tuple[Array, Array] | None = None  # (channels, 3) and (3,)
     shared: tuple[tuple[str, str], ...] = ()  # (part, folder beside)
-    unet_hash: str = ""  # the SHA-256 of the UNet's weights, where the folder is sealed
     seal: str = ""  # of the whole folder, where it has one
     hashes: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of its files, where it has one
+
+    @property
+    def unet_hash(self) -> str:
+        """The SHA-256 of the UNet's weights; empty where the folder is not sealed."""
+        return self.hashes.get("unet/openvino_model.bin", "")
 
     def part(self, name: str) -> Path:
         """Where a part is read from: a folder in this one, or in the one beside that shares it."""
@@ -78,7 +82,6 @@ def parse(folder: Path, values: Mapping[str, Any]) -> Manifest:
         guidance=guidance,
         latent_rgb=_latent_rgb(values["latent_rgb"]) if "latent_rgb" in values else None,
         shared=tuple(shared.items()),
-        unet_hash=str(values.get("files", {}).get("unet/openvino_model.bin", "")),
         seal=str(values.get("seal", "")),
         hashes={str(path): str(digest) for path, digest in values.get("files", {}).items()},
     )

@@ -46,7 +46,7 @@ def _edges(model: Pipeline) -> list[int]:
     """In pixels: those of the square pictures to measure with."""
     limits, native = model.info.limits, model.config.native_edge
     edges = {native // part // limits.edge_multiple * limits.edge_multiple for part in (4, 2, 1)}
-    return sorted(edge for edge in edges if edge >= max(limits.min_edge, 64))
+    return sorted(edge for edge in edges if edge >= limits.small_edge)
 
 
 def random_row(network: Network, latents: int, seed: int, tokens: int = TOKENS) -> dict[str, Tensor]:

@@ -19,11 +19,15 @@ from filelock import FileLock, Timeout
 
 from safelight_server.model_folder import json_file
 
+from . import surroundings
+
 log = logging.getLogger(__name__)
 
 DIGESTS = "digests.json"
 PATIENCE = 600.0  # seconds for another process that compiles the same graph; after them, it is compiled without a cache
 MOST = 2 * 2**30  # bytes of all folders; the ones that were not used for longest are removed
+
+_given_up: set[Path] = set()  # caches in which nothing can be written: the log says it once, not for each graph
 
 
 @contextmanager
@@ -38,18 +42,13 @@ def settings(cache: Path | None, weights: Path, name: str) -> Iterator[dict[str,
         yield told if folder else {}
 
 
-_told_of: set[Path] = set()  # caches in which nothing can be written: the log says it once, not for each graph
-
-
 def _folder(cache: Path, weights: Path, name: str) -> Path:
     """Of one graph on one file of weights.
 
     OpenVINO finds a graph in its cache by what it calculates, and reads its weights then from their places in the file:
     in another file of the same weights they may lie elsewhere.
     """
-    found = weights.resolve()
-    stat = found.stat()
-    text = f"{found} {stat.st_size} {stat.st_mtime_ns} {name}"
+    text = f"{surroundings.stamp(weights.resolve())} {name}"
     return cache / "compiled" / hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -63,8 +62,8 @@ def _opened(folder: Path, cache: Path) -> Iterator[Path | None]:
         _drop_damaged(folder)
     except (OSError, Timeout) as error:
         lock.release()
-        if cache not in _told_of:
-            _told_of.add(cache)
+        if cache not in _given_up:
+            _given_up.add(cache)
             log.warning("what is compiled is not kept for the next start: %s", error)
         yield None
         return

@@ -88,7 +88,7 @@ class Exchange:
 
     async def _make_room(self, one: Known, beside: Sequence[Known]) -> None:
         """Unloads others until it fits, the one first that was wanted least lately. Jobs are waited for."""
-        while not self._has_room_for(one):
+        while not self.has_room_for(one):
             names = [known.name for known in beside]
             if self.idle(names):
                 await self.unload_idle(names)
@@ -98,7 +98,7 @@ class Exchange:
                 most = resident() + available()
                 raise ModelTooLarge(one.name, one.needs, resident(), most if self.limit is None else self.limit)
 
-    def _has_room_for(self, one: Known) -> bool:
+    def has_room_for(self, one: Known) -> bool:
         """Within the limit; and in the memory that there is, where it is known and not guessed what the model takes."""
         within = self.limit is None or resident() + one.needs <= self.limit
         return within and (not one.was_loaded or one.needs <= available())

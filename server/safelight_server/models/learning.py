@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 SHARE = 0.5  # of the memory that is free, for a precision that takes more than the device's own
 COLOURS = "vae_decoder"  # whose notes have the preview map that was fitted to it
-SMALL = 64  # pixels, of the run that packs the weights
 
 
 class Learning:
@@ -80,7 +79,8 @@ class Learning:
                 batches = [[_short(network), model.lane.batching.told(network.name)] for network in networks]
                 seconds = [[_short(network), model.lane.step_times.told(network.name)] for network in networks]
                 sizes = {_short(network): each for network in networks if (each := network.buffers.each) is not None}
-                colours = [one.tolist() for one in model.latent_rgb] if part == COLOURS else []
+                fitted = part == COLOURS and self._config.latent_rgb is None
+                colours = [one.tolist() for one in model.latent_rgb] if fitted else []
                 note = replace(note, batches=batches, seconds=seconds, bytes=sizes, latent_rgb=colours)
                 self._notes.write(self._subject(part), note)
 
@@ -88,7 +88,9 @@ class Learning:
         self, model: Pipeline, part: str, network: Network, among: tuple[str, ...], on_progress: OnProgress
     ) -> str:
         on_progress(f"{model.info.name}: measuring {part} in {' and '.join(among)}")
-        rows = [self._row(model, part, network, edge) for edge in (self._small(model), model.config.native_edge)]
+        rows = [
+            self._row(model, part, network, edge) for edge in (model.info.limits.small_edge, model.config.native_edge)
+        ]
         seconds = await precision.choose(model.lane, network, rows, among, lambda name: self._fits(part, name))
         chosen = network.precision
         told = ", ".join(f"{name} {took:.3g} s" for name, took in seconds.items())
@@ -102,9 +104,6 @@ class Learning:
                 return {network.input: np.array([encoder.tokenizer.literal("a few words")[0].ids])}
         latents = edge // model.config.latents.factor
         return batch_profile.random_row(network, latents, 0, model.info.limits.max_prompt_tokens)
-
-    def _small(self, model: Pipeline) -> int:
-        return max(model.info.limits.min_edge, SMALL)
 
     def _fits(self, part: str, name: str) -> bool:
         """Whether there is memory for what a precision takes more than the device's own."""
@@ -144,8 +143,4 @@ def _files(config: ModelConfig, part: str) -> str:
 
 
 def _told(config: ModelConfig, part: str, file: Path) -> str:
-    if digest := config.manifest.hashes.get(f"{part}/{file.name}"):
-        return digest
-    found = file.resolve()
-    stat = found.stat()
-    return f"{found} {stat.st_size} {stat.st_mtime_ns}"
+    return config.manifest.hashes.get(f"{part}/{file.name}") or surroundings.stamp(file.resolve())

@@ -19,7 +19,6 @@ from safelight_server.errors import (
     ModelUnusable,
     QueueFull,
 )
-from safelight_server.lanes.buffers import resident
 from safelight_server.lanes.free_memory import comes_back, reserved
 from safelight_server.model_folder.model_config import ModelConfig
 from safelight_server.observer import Observer
@@ -59,7 +58,7 @@ class Library:
         self.infos: Mapping[str, ModelInfo] = {}  # of all, in the order in which they were added: the first is default
         self.in_use: Callable[[str], bool] = lambda name: False
         self.is_loading = False  # those of a server that starts: it is not ready until they are there
-        self._registry, self._max_edge, self._on_change = registry, registry.max_edge, on_change
+        self._registry, self._on_change = registry, on_change
         self._known: dict[str, Known] = {}
         self._exchange = Exchange(registry, self._known, limit, verified, self._is_busy, self._changed)
         self._waiting = 0
@@ -83,14 +82,14 @@ class Library:
 
     async def add(self, name: str, config: ModelConfig, device: Device, lane: str | None = None) -> Known:
         """A model that can be asked for from now on. Raises LoadError for one that can never be loaded."""
-        info = await asyncio.to_thread(loader.describe, name, config, device, max_edge=self._max_edge)
+        info = await asyncio.to_thread(loader.describe, name, config, device, max_edge=self._registry.max_edge)
         self._known[name] = Known(info, device, lane or device.name)
         self._changed()
         return self._known[name]
 
     def fits(self, name: str) -> bool:
         """Whether there is room for a model, without unloading others. Raises ModelNotFound."""
-        return self.limit is None or resident() + self.find(name).needs <= self.limit
+        return self._exchange.has_room_for(self.find(name))
 
     @property
     def verified(self) -> Verified | None:

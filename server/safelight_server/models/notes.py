@@ -27,10 +27,6 @@ class Note:
     bytes: dict[str, float] = field(default_factory=dict)  # for each number of the input, by network
     latent_rgb: list[Any] = field(default_factory=list)  # the preview map of a model without one: matrix and bias
 
-    @property
-    def is_new(self) -> bool:
-        return self == Note()
-
 
 class Subject:
     """A graph: `files` are digests of what it is read from; `surroundings` is all else that its speed hangs on."""

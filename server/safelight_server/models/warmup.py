@@ -31,7 +31,7 @@ async def warm(model: Pipeline, learning: Learning, on_progress: OnProgress) -> 
         await learning.choose(model, on_progress)
         await _run_all(model)
         learning.recall(model)
-        if not model.networks.vae_decoder.buffers.is_known:
+        if model.networks.vae_decoder.buffers.each is None:
             await model.decode(np.zeros((1, *_latents(model, DECODED)), np.float32))
         if model.config.latent_rgb is None and not learning.knows_colours:
             model.latent_rgb = await fit_latent_rgb(model.decode, model.config.latents)
@@ -45,7 +45,7 @@ async def warm(model: Pipeline, learning: Learning, on_progress: OnProgress) -> 
 
 async def _run_all(model: Pipeline) -> None:
     """All networks but the VAE's encoder, at a small size, with one row."""
-    edge = max(model.info.limits.min_edge, 64)
+    edge = model.info.limits.small_edge
     prompts = Prompts("warm", "warm", "cold", "cold")
     job = Job(
         id="warm",

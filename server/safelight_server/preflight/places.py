@@ -79,11 +79,13 @@ def _disk(subject: str, folder: Path, limit: int) -> Finding:
 
 
 def cache(config: Config) -> Iterator[Finding]:
-    for folder in {device.cache for device in config.devices.values() if device.cache}:
-        subject = f"--cache-dir {folder}"
-        yield _unwritable(subject, folder) or ok(
-            subject, f"can be written; {size(shutil.disk_usage(_nearest(folder)).free)} free"
-        )
+    if (folder := config.cache) is None:
+        return
+    subject = f"--cache-dir {folder}"
+    if found := _unwritable(subject, folder):
+        yield warning(subject, f"{found.text}; until then, each start compiles and measures anew")
+    else:
+        yield ok(subject, f"can be written; {size(shutil.disk_usage(_nearest(folder)).free)} free")
 
 
 def _unwritable(subject: str, folder: Path) -> Finding | None:

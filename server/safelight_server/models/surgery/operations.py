@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from functools import cache
 from types import ModuleType
 from typing import Any
 
-import openvino as ov
-
 from safelight_server.models.device import Device
+from safelight_server.models.precision import usual
 
 from . import norms, upsampling
 
@@ -41,23 +39,15 @@ def operate(graph: Any, part: str, device: Device) -> Mapping[str, int]:
 
 def told(device: Device) -> str:
     """What is done to graphs on this device, for receipts and checkpoints; empty where nothing is."""
-    return (
-        ", ".join(f"{_name(operation)} {version}" for operation, version in VERSIONS.items()) if _pays(device) else ""
-    )
+    if not _pays(device):
+        return ""
+    return ", ".join(f"{_name(operation)} {version}" for operation, version in VERSIONS.items())
 
 
 def _pays(device: Device) -> bool:
     """On CPUs with x86-64 in f32, which is where it was measured: others have other layouts, and other roundings."""
-    return device.name == "CPU" and platform.machine() in ("x86_64", "AMD64") and _precision(device) == "f32"
-
-
-def _precision(device: Device) -> str:
-    return device.precision or _usual(device.name)
-
-
-@cache
-def _usual(name: str) -> str:
-    return str(ov.Core().get_property(name, "INFERENCE_PRECISION_HINT").to_string())
+    is_x86 = device.name == "CPU" and platform.machine() in ("x86_64", "AMD64")
+    return is_x86 and (device.precision or usual(device.name)) == "f32"
 
 
 def _name(operation: ModuleType) -> str:
