@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-import openvino as ov
+from benchmark.metered import on_inference
 from safelight_server.__main__ import main
 
 VARIABLE = "GROWTH_METER"
@@ -24,25 +24,13 @@ EVERY = 0.005  # seconds between two looks at the event loop
 def put_meters(path: str) -> None:
     """From now on, every inference that is waited for and every look at the event loop adds a line to the file."""
     file = open(path, "a", encoding="ascii", buffering=1)  # noqa: SIM115 - open as long as the process
-    _meter_inferences(file)
+    on_inference(lambda network, seconds, rows: file.write(f"{time.monotonic()} {network} {seconds} {rows}\n"))
     run = asyncio.run
 
     def watched(work: Coroutine[Any, Any, Any]) -> Any:
         return run(_beside(work, file))
 
     asyncio.run = watched  # type: ignore[assignment] # the server calls it once, with its work alone
-
-
-def _meter_inferences(file: TextIO) -> None:
-    wait = ov.InferRequest.wait
-
-    def metered(request: Any) -> None:
-        wait(request)
-        unet = any("timestep" in port.names for port in request.model_inputs)
-        rows = request.get_input_tensor(0).shape[0]
-        file.write(f"{time.monotonic()} {'unet' if unet else 'other'} {request.latency / 1000} {rows}\n")
-
-    ov.InferRequest.wait = metered
 
 
 async def _beside(work: Coroutine[Any, Any, Any], file: TextIO) -> Any:

@@ -16,18 +16,9 @@ from growing.point import Measured, measure
 from growing.readings import Reading, read, stretch
 from growing.results import Result
 from growing.straight import fit
+from support import recorded
 
-RUN = {
-    "processor": "Z80",
-    "cores": 1,
-    "memory": 0.1,
-    "when": "1976-07-01 10:00",
-    "commit": "abc",
-    "load": 0.1,
-    "after": 0.2,
-    "rounds": 2,
-    "seconds": 60,
-}
+RUN = recorded.RUN | {"rounds": 2, "seconds": 60}
 
 
 def measured(scale: float, **more: float) -> Measured:

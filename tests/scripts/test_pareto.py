@@ -9,22 +9,13 @@ from benchmark.checks import decibels
 from benchmark.ours import Ours
 from benchmark.server import Server
 from safelight_server.demo import FOLDERS
+from support.recorded import RUN
 from trading import __main__ as command
 from trading import measuring, page
 from trading.cases import CASES, FULL_SIZE
 from trading.front import NEAREST, Point, front
 from trading.page import Result
 from trading.ways import EXACT, Way
-
-RUN = {
-    "processor": "Z80",
-    "cores": 1,
-    "memory": 0.1,
-    "when": "1976-07-01 10:00",
-    "commit": "abc",
-    "load": 0.1,
-    "after": 0.2,
-}
 
 
 def point(name: str, seconds: float, near: float, kind: str = "INT8") -> Point:
